@@ -1,0 +1,16 @@
+"""The versions the lab is built from; its manifests, images and tags are named after them."""
+
+KUBERNETES = "v1.35.4"
+ETCD = "v3.6.6"
+ETCD_TAG = "3.6.6-0"  # kubeadm must be told: it would ask for its own
+COREDNS = "v1.15.0"
+PAUSE = "3.10.1"
+CERT_MANAGER = "v1.21.2"
+SPIRE = "1.15.3"
+SPIRE_CONTROLLER_MANAGER = "0.6.4"
+SPIFFE_CSI = "0.2.6"
+CSI_NODE_DRIVER_REGISTRAR = "v2.16.0"
+ISTIO = "1.29.1"
+ENVOY = "1.37.0"
+BOOKINFO = "1.20.3"
+CURL = "8.16.0"
