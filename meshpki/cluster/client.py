@@ -1,0 +1,82 @@
+"""What meshpki asks of a cluster: a half that reads, a half that changes, and the cluster that is both."""
+
+import socket
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from meshpki.cluster.manifest import Object, Query, Ref
+from meshpki.errors import MeshpkiError
+
+
+class ClusterError(MeshpkiError):
+    """The API server refused or could not be reached; `status` is the HTTP status, 0 where there was no answer."""
+
+    def __init__(
+        self, code: str, what: str, *, where: str = "", remedy: str = "", status: int = 0, reason: str = ""
+    ) -> None:
+        """Keep the API's own status and reason beside ours."""
+        super().__init__(code, what, where=where, remedy=remedy)
+        self.status, self.reason = status, reason
+
+    @property
+    def transient(self) -> bool:
+        """Whether the same request may succeed a moment later: no answer, throttled, a webhook not reachable yet."""
+        return self.status in (0, 408, 429, 500, 502, 503, 504)
+
+
+class Reader(Protocol):
+    """The half that gates and checks are given: nothing here changes the cluster."""
+
+    def get(self, ref: Ref) -> Object | None:
+        """The live object, None where it (or its kind) is not there."""
+
+    def list(self, query: Query) -> list[Object]:
+        """Every object of the query, none where the kind is not there; read in pages."""
+
+    def watch(self, query: Query, stop: threading.Event) -> Iterator[Object]:
+        """Each object as it is added or changed, until `stop` is set; ends early where the server ends it."""
+
+    def dry_run(self, manifest: Object) -> Object:
+        """What the server would store if the manifest were applied; raises ClusterError where it would refuse."""
+
+    def allowed(self, verb: str, group: str, resource: str, namespace: str = "") -> bool:
+        """Whether the user of this connection has a right (SelfSubjectAccessReview)."""
+
+    def logs(self, pod: Ref, container: str, lines: int) -> str:
+        """The last lines a container wrote."""
+
+    def forward(self, pod: Ref, port: int) -> AbstractContextManager[socket.socket]:
+        """A connection to a port inside a pod's network namespace."""
+
+    def execute(self, pod: Ref, container: str, argv: Sequence[str]) -> str:
+        """Standard output of a command run in a container; raises ClusterError where it fails."""
+
+    def version(self) -> str:
+        """The API server's version, as `v1.35.4`."""
+
+
+class Writer(Protocol):
+    """The half that changes the cluster."""
+
+    def apply(self, manifest: Object) -> Object:
+        """Server-side apply of a whole manifest by field manager `meshpki`, never forced unless the user asked."""
+
+    def delete(self, ref: Ref) -> bool:
+        """Delete one object; False where it was not there."""
+
+
+class Cluster(Reader, Writer, Protocol):
+    """Both halves."""
+
+
+class Clock(Protocol):
+    """Time, handed in so that a test's hour takes no time."""
+
+    def now(self) -> datetime:
+        """The moment, in UTC."""
+
+    def wait(self, event: threading.Event, at_most: timedelta) -> bool:
+        """Wait for an event; whether it was set."""

@@ -1,0 +1,1 @@
+"""The parts of the mesh, each a plain function from settings to a step."""

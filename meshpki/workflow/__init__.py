@@ -1,0 +1,1 @@
+"""Steps, gates and plans, and the engine that runs them."""

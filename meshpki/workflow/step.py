@@ -1,0 +1,78 @@
+"""A step of a plan: what it applies, and the gates that prove it did its work."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from meshpki.cluster.client import Cluster, Reader
+from meshpki.cluster.manifest import Object, Query
+
+
+@dataclass(frozen=True)
+class Ready:
+    """The gate is open; `detail` is what was seen, for people."""
+
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Not yet; `why` says what is missing and where."""
+
+    why: str
+
+
+@dataclass(frozen=True)
+class Failed:
+    """Never, without somebody's help; `why` says what happened."""
+
+    why: str
+
+
+Readiness = Ready | Waiting | Failed
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A named condition that the next step relies on, judged through the reading half only.
+
+    `watches` are the objects whose change is worth another look; `every` is how often to look without one.
+    """
+
+    name: str
+    proves: str
+    check: Callable[[Reader], Readiness]
+    hint: str
+    code: str = "MPK-201"
+    watches: tuple[Query, ...] = ()
+    every: timedelta = timedelta(seconds=5)
+
+
+@dataclass(frozen=True)
+class Program:
+    """Work that is no manifest: a child process, or a value that exists only after the gates before it.
+
+    `settled` tells from the cluster whether there is nothing to do; `run` returns when done or when `stop` is set.
+    `after` names the gate of the same step that must be open first.
+    """
+
+    name: str
+    settled: Callable[[Reader], bool]
+    run: Callable[[Cluster, threading.Event], None]
+    after: str = ""
+
+
+@dataclass(frozen=True)
+class Step:
+    """Name, manifests, gates and what must be open before: a value made by a plain function.
+
+    `needs` holds names of steps, or `step/gate` where one gate of a step is enough to go on.
+    """
+
+    name: str
+    summary: str
+    manifests: tuple[Object, ...] = ()
+    gates: tuple[Gate, ...] = ()
+    needs: tuple[str, ...] = ()
+    programs: tuple[Program, ...] = field(default=())
