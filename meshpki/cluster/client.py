@@ -2,7 +2,7 @@
 
 import socket
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -36,11 +36,14 @@ class Reader(Protocol):
     def list(self, query: Query) -> list[Object]:
         """Every object of the query, none where the kind is not there; read in pages."""
 
-    def watch(self, query: Query, stop: threading.Event) -> Iterator[Object]:
-        """Each object as it is added or changed, until `stop` is set; ends early where the server ends it."""
+    def watch(self, query: Query, changed: Callable[[], None]) -> AbstractContextManager[None]:
+        """While open, call `changed` (from another thread) whenever an object of the query comes, changes or goes."""
 
     def dry_run(self, manifest: Object) -> Object:
         """What the server would store if the manifest were applied; raises ClusterError where it would refuse."""
+
+    def dry_create(self, manifest: Object) -> Object:
+        """What the server would store if the object were created; with `generateName` it is always a new one."""
 
     def allowed(self, verb: str, group: str, resource: str, namespace: str = "") -> bool:
         """Whether the user of this connection has a right (SelfSubjectAccessReview)."""

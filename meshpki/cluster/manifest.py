@@ -97,7 +97,7 @@ def covers(live: object, wanted: object) -> bool:
 
 
 def waves(manifests: Iterable[Object]) -> list[list[Object]]:
-    """The manifests in dependency waves: namespaces and CRDs, then accounts, rights and configuration, then the rest."""
+    """The manifests in dependency waves: namespaces and CRDs; accounts, rights and configuration; the rest."""
     ordered: list[list[Object]] = [[], [], []]
     for manifest in manifests:
         ordered[_wave(manifest)].append(manifest)

@@ -1,0 +1,97 @@
+"""When an object does what it is there for, judged from its status alone; one pure rule a kind."""
+
+from collections.abc import Iterable, Sequence
+
+from meshpki.cluster.manifest import Object, ref_of
+
+# The kubelet's waiting reasons that no amount of waiting ends.
+_HOPELESS = ("InvalidImageName", "ErrImageNeverPull", "ImagePullBackOff", "CreateContainerError")
+_CRASHES = 4
+
+
+def rolled_out(workload: Object) -> str:
+    """Why a Deployment, StatefulSet or DaemonSet is not fully rolled out; empty where it is.
+
+    Counts what kubectl rollout status counts (kubectl pkg/polymorphichelpers/rollout_status.go), and that a
+    StatefulSet's pods are ready, which istioctl leaves out.
+    """
+    spec, status = workload.get("spec", {}), workload.get("status", {})
+    if status.get("observedGeneration", 0) < workload["metadata"].get("generation", 1):
+        return "its controller has not seen the newest generation"
+    if workload["kind"] == "DaemonSet":
+        wanted = int(status.get("desiredNumberScheduled", 0))
+        counts = ("updatedNumberScheduled", "numberReady", "numberAvailable")
+        if wanted == 0:
+            return "no node takes its pods"
+    else:
+        wanted = int(spec.get("replicas", 1))
+        counts = ("updatedReplicas", "readyReplicas", "availableReplicas")
+    fewest = min(int(status.get(count, 0)) for count in counts)
+    surplus = status.get("replicas", 0) - wanted if "replicas" in status else 0
+    if fewest < wanted:
+        return f"{fewest}/{wanted} ready"
+    return f"{surplus} old pods are still there" if surplus > 0 else ""
+
+
+def condition(manifest: Object, kind: str) -> Object | None:
+    """One status condition by its type."""
+    conditions = manifest.get("status", {}).get("conditions", [])
+    return next((item for item in conditions if item.get("type") == kind), None)
+
+
+def holds(manifest: Object, kind: str) -> bool:
+    """Whether a condition is True, and was set for the newest generation where it says for which."""
+    found = condition(manifest, kind)
+    if found is None or found.get("status") != "True":
+        return False
+    return bool(
+        found.get("observedGeneration", found.get("generation", _generation(manifest))) >= _generation(manifest)
+    )
+
+
+def _generation(manifest: Object) -> int:
+    return int(manifest["metadata"].get("generation", 0))
+
+
+def refused_pods(workload: Object) -> str:
+    """Why the API server refuses to make a workload's pods (admission, quota), empty where it does not."""
+    found = condition(workload, "ReplicaFailure")
+    return str(found.get("message", "")) if found and found.get("status") == "True" else ""
+
+
+def trouble(pods: Sequence[Object]) -> tuple[str, bool]:
+    """The newest unready pod's own reason, and whether it is final; an evicted pod that was replaced does not count."""
+    living = [pod for pod in pods if pod.get("status", {}).get("phase") not in ("Failed", "Succeeded")]
+    unready = [pod for pod in living if not holds(pod, "Ready")]
+    if not unready:
+        return "", False
+    newest = max(unready, key=lambda pod: str(pod["metadata"].get("creationTimestamp", "")))
+    return _pod_reason(newest)
+
+
+def _pod_reason(pod: Object) -> tuple[str, bool]:
+    name, status = ref_of({**pod, "apiVersion": "v1", "kind": "Pod"}), pod.get("status", {})
+    for container in (*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])):
+        waiting = container.get("state", {}).get("waiting")
+        if waiting and waiting.get("reason") not in (None, "PodInitializing", "ContainerCreating"):
+            reason, message = waiting["reason"], waiting.get("message", "")
+            final = reason in _HOPELESS or (reason == "CrashLoopBackOff" and container["restartCount"] >= _CRASHES)
+            return f"{name}: container {container['name']}: {reason}: {message}".rstrip(": "), final
+    scheduled = condition(pod, "PodScheduled")
+    if scheduled and scheduled.get("status") == "False":
+        return f"{name}: {scheduled.get('reason')}: {scheduled.get('message', '')}".rstrip(": "), False
+    return f"{name}: {_not_ready(status)}", False
+
+
+def _not_ready(status: Object) -> str:
+    starting = [item["name"] for item in status.get("containerStatuses", []) if not item.get("ready")]
+    return f"waiting for container {', '.join(starting)}" if starting else f"phase {status.get('phase', 'unknown')}"
+
+
+def newest_warning(events: Iterable[Object]) -> str:
+    """The last warning among an object's events, as `reason: message`; empty where there is none."""
+    warnings = [event for event in events if event.get("type") == "Warning"]
+    if not warnings:
+        return ""
+    newest = max(warnings, key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""))
+    return f"{newest.get('reason')}: {newest.get('message', '')}"

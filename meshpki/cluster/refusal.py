@@ -1,0 +1,49 @@
+"""Answers of the API server that are no success, told as errors with a remedy. Bodies and headers are never shown."""
+
+import json
+from http import HTTPStatus
+
+from meshpki.cluster.client import ClusterError
+
+_RETRY = "the same command goes on from here once the API server answers again"
+
+
+def unreachable(host: str, why: str) -> ClusterError:
+    """No answer at all from the API server."""
+    return ClusterError("MPK-101", f"no answer from the API server: {why}", where=host, remedy=_RETRY)
+
+
+def refused(status: int, body: bytes, verb: str, where: str) -> ClusterError:
+    """The error for an HTTP answer of 400 and above: reason and message of the API's Status object, and what to do."""
+    details = _status(body)
+    reason, message = str(details.get("reason", "")), str(details.get("message", "")) or f"HTTP {status}"
+    code, what, remedy = "MPK-102", f"{verb} refused: {message}", ""
+    match status:
+        case HTTPStatus.CONFLICT if _fields(details):
+            code, what = "MPK-113", f"{message}: {_fields(details)}"
+            remedy = "let that manager give the fields up, or pass --force-conflicts to take them over"
+        case HTTPStatus.FORBIDDEN:
+            remedy = f"the user of this kubeconfig needs the right to {verb}, or an admission rule has to allow it"
+        case HTTPStatus.UNAUTHORIZED:
+            remedy = "log in to the cluster again: the credentials of this kubeconfig are not accepted"
+        case _:
+            pass
+    return ClusterError(code, what, where=where, remedy=remedy, status=status, reason=reason)
+
+
+def _fields(details: dict[str, object]) -> str:
+    inner = details.get("details")
+    causes = inner.get("causes", []) if isinstance(inner, dict) else []
+    return "; ".join(
+        f"{cause.get('field', '')} ({cause.get('message', '')})"
+        for cause in causes
+        if isinstance(cause, dict) and cause.get("reason") == "FieldManagerConflict"
+    )
+
+
+def _status(body: bytes) -> dict[str, object]:
+    try:
+        content = json.loads(body)
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) and content.get("kind") == "Status" else {}

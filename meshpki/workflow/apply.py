@@ -1,0 +1,36 @@
+"""Bring one object to what its manifest says, writing only where the cluster differs."""
+
+from meshpki.cluster.client import Cluster, Reader
+from meshpki.cluster.manifest import APPLIED_ANNOTATION, Object, covers, ref_of
+from meshpki.workflow.event import Outcome
+
+# What the server changes at each write, or only says about the write.
+_NOT_CONTENT = ("managedFields", "resourceVersion", "generation", "creationTimestamp", "uid")
+
+
+def apply(cluster: Cluster, manifest: Object) -> Outcome:
+    """Apply a manifest unless that would change nothing; a run over an unchanged cluster writes nothing at all."""
+    live = cluster.get(ref_of(manifest))
+    outcome = wanted(cluster, manifest, live)
+    if outcome is not Outcome.UNCHANGED:
+        cluster.apply(manifest)
+    return outcome
+
+
+def wanted(reader: Reader, manifest: Object, live: Object | None) -> Outcome:
+    """What applying would do. A value kept in another form than written (`1` for `1000m`) is settled by a dry run."""
+    if live is None:
+        return Outcome.CREATED
+    if _mark(live) == _mark(manifest) and covers(live, manifest):
+        return Outcome.UNCHANGED
+    return Outcome.UNCHANGED if content(reader.dry_run(manifest)) == content(live) else Outcome.CONFIGURED
+
+
+def content(manifest: Object) -> Object:
+    """An object without what the server notes about its writes."""
+    metadata = {key: value for key, value in manifest["metadata"].items() if key not in _NOT_CONTENT}
+    return {**manifest, "metadata": metadata}
+
+
+def _mark(manifest: Object) -> str:
+    return str(manifest["metadata"].get("annotations", {}).get(APPLIED_ANNOTATION, ""))

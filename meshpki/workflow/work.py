@@ -1,0 +1,200 @@
+"""One step at work: apply in waves, run its programs, wait for its gates."""
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from meshpki.cluster.client import Clock, Cluster, ClusterError
+from meshpki.cluster.manifest import Object, Ref, owned, ref_of, waves
+from meshpki.errors import GateTimeoutError, MeshpkiError, StepError
+from meshpki.workflow.apply import apply
+from meshpki.workflow.event import (
+    Applied,
+    Event,
+    GateOpened,
+    GateWaits,
+    ProgramEnded,
+    StepDone,
+    StepFailed,
+    StepStarted,
+    StepStopped,
+)
+from meshpki.workflow.step import Failed, Gate, Program, Readiness, Ready, Step, Waiting
+
+# A failure left over from before the apply (an old pod's crash loop) is gone by then; a real one stays.
+_FINAL_AFTER = timedelta(seconds=3)
+_RETRY = timedelta(seconds=0.5)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long one gate, and the whole run, may take; a gate's limit of zero means one look."""
+
+    gate: timedelta = timedelta(minutes=5)
+    total: timedelta | None = None
+
+
+class StoppedError(Exception):
+    """The run was stopped; the step leaves at this safe point."""
+
+
+class Work:
+    """Runs one step in a thread of its own and tells what happens; it never raises out of `run`."""
+
+    def __init__(
+        self,
+        step: Step,
+        *,
+        cluster: Cluster,
+        clock: Clock,
+        limits: Limits,
+        writes: Executor,
+        tell: Callable[[Event], None],
+        applied: Iterable[Ref] = (),
+    ) -> None:
+        """`writes` bounds the requests in flight; `applied` are the step's objects that are in place already."""
+        self._step, self._cluster, self._clock, self._limits = step, cluster, clock, limits
+        self._writes, self._tell, self._applied = writes, tell, frozenset(applied)
+        self._stop, self._wake = threading.Event(), threading.Event()
+        self._programs: dict[str, Future[bool]] = {}
+
+    def stop(self) -> None:
+        """Leave at the next safe point: between two requests, never inside one."""
+        self._stop.set()
+        self._wake.set()
+
+    def run(self) -> None:
+        """Do the step; its last event is StepDone, StepFailed or StepStopped."""
+        name, started = self._step.name, self._clock.now()
+        self._tell(StepStarted(name))
+        try:
+            with contextlib.ExitStack() as watches:
+                for query in {query: None for gate in self._step.gates for query in gate.watches}:
+                    watches.enter_context(self._cluster.watch(query, self._wake.set))
+                self._apply()
+                self._prove()
+        except StoppedError:
+            self._tell(StepStopped(name))
+        except MeshpkiError as error:
+            self._tell(StepFailed(name, error))
+        except Exception as error:  # noqa: BLE001 - a bug must end the run with a message, not hang it
+            what = f"meshpki itself failed: {type(error).__name__}: {error}"
+            self._tell(StepFailed(name, StepError("MPK-202", what, where=name, remedy="please report this")))
+        else:
+            self._tell(StepDone(name, self._clock.now() - started))
+
+    def _apply(self) -> None:
+        manifests = [owned(manifest, self._step.name) for manifest in self._step.manifests]
+        for wave in waves(manifest for manifest in manifests if ref_of(manifest) not in self._applied):
+            for _ in self._writes.map(self._apply_patiently, wave):
+                self._heed()
+
+    def _apply_patiently(self, manifest: Object) -> None:
+        """Apply one object, again and again while the server says that a later try may succeed."""
+        ref, deadline = ref_of(manifest), self._clock.now() + self._limits.gate
+        while True:
+            self._heed()
+            try:
+                outcome = apply(self._cluster, manifest)
+            except ClusterError as error:
+                if not error.transient:
+                    raise
+                self._tell(GateWaits(self._step.name, "apply", f"{ref}: {error.what}"))
+                if self._clock.now() >= deadline:
+                    raise GateTimeoutError(
+                        "MPK-201", f"{ref} could not be applied: {error.what}", remedy=self._resume()
+                    ) from error
+                self._clock.wait(self._stop, _RETRY)
+            else:
+                self._tell(Applied(self._step.name, ref, outcome))
+                return
+
+    def _prove(self) -> None:
+        """Open the gates in their order, while the programs run beside them."""
+        programs = ThreadPoolExecutor(max(1, len(self._step.programs)), thread_name_prefix=self._step.name)
+        try:
+            self._launch(programs, after="")
+            for gate in self._step.gates:
+                self._await(gate)
+                self._launch(programs, after=gate.name)
+            while not all(program.done() for program in self._programs.values()):
+                self._pause(_RETRY)
+            self._heed_programs()
+        finally:
+            self._stop.set()  # programs that are still running end with their step
+            programs.shutdown(wait=True)
+
+    def _launch(self, pool: Executor, after: str) -> None:
+        for program in self._step.programs:
+            if program.after == after:
+                self._programs[program.name] = pool.submit(self._run_program, program)
+
+    def _run_program(self, program: Program) -> bool:
+        changed = not program.settled(self._cluster)
+        if changed:
+            program.run(self._cluster, self._stop)
+        if not self._stop.is_set():
+            self._tell(ProgramEnded(self._step.name, program.name, changed))
+        self._wake.set()
+        return changed
+
+    def _await(self, gate: Gate) -> None:
+        opened_at_latest, failing_since, told, why = self._clock.now() + self._limits.gate, None, "", ""
+        while True:
+            self._wake.clear()
+            readiness = self._look(gate)
+            match readiness:
+                case Ready(detail):
+                    self._tell(GateOpened(self._step.name, gate.name, detail))
+                    return
+                case Failed(why):
+                    failing_since = failing_since or self._clock.now()
+                    if self._clock.now() - failing_since >= _FINAL_AFTER:
+                        raise StepError(gate.code, f"{gate.proves}: {why}", where=self._place(gate), remedy=gate.hint)
+                case Waiting(why):
+                    failing_since = None
+            if why != told:
+                told = why
+                self._tell(GateWaits(self._step.name, gate.name, why))
+            if self._clock.now() >= opened_at_latest:
+                raise self._too_late(gate, why)
+            self._pause(min(gate.every, _FINAL_AFTER if failing_since else gate.every), opened_at_latest)
+
+    def _look(self, gate: Gate) -> Readiness:
+        try:
+            return gate.check(self._cluster)
+        except ClusterError as error:
+            if error.transient:
+                return Waiting(error.what)
+            raise
+
+    def _too_late(self, gate: Gate, why: str) -> MeshpkiError:
+        waited = f"after {self._limits.gate.total_seconds():.0f} s"
+        what = f"expected: {gate.proves}; seen {waited}: {why}"
+        return GateTimeoutError(gate.code, what, where=self._place(gate), remedy=f"{gate.hint}; {self._resume()}")
+
+    def _pause(self, at_most: timedelta, until: datetime | None = None) -> None:
+        if until is not None:
+            at_most = max(timedelta(0), min(at_most, until - self._clock.now()))
+        self._heed()
+        self._heed_programs()
+        self._clock.wait(self._wake, at_most)
+        self._heed()
+
+    def _heed(self) -> None:
+        if self._stop.is_set():
+            raise StoppedError
+
+    def _heed_programs(self) -> None:
+        for program in self._programs.values():
+            if program.done():
+                program.result()
+
+    def _place(self, gate: Gate) -> str:
+        return f"step {self._step.name}, gate {gate.name}"
+
+    def _resume(self) -> str:
+        return f"go on with `meshpki up --from {self._step.name}`"
