@@ -1,0 +1,226 @@
+"""Certificates as values: read once, with limits before the parser sees a byte."""
+
+import hashlib
+import re
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.utils import CryptographyDeprecationWarning
+
+from meshpki.errors import MeshpkiError
+from meshpki.pki import extensions
+from meshpki.pki.extensions import Extensions
+
+# Sizes of PEM in bytes: cert-manager internal/pem/decode.go at v1.21, set after CVE-2024-12401
+LEAF_LIMIT = 36_500
+CA_LIMIT = 6_500
+CHAIN_LIMIT = 95_000
+
+_LABEL = re.compile(rb"-----(BEGIN|END) ([^\r\n]*?)-----")
+_CERTIFICATE = b"CERTIFICATE"
+# DER is three quarters of its PEM
+_DER_SHARE = 0.75
+# The library still reads a serial number of zero or less, with a warning that names no certificate (RFC 5280 4.1.2.2)
+warnings.filterwarnings("error", "Parsed a serial number", CryptographyDeprecationWarning)
+# all that the library is known to raise on damaged or foreign input
+_PARSE_ERRORS = (
+    ValueError,
+    TypeError,
+    OverflowError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+    CryptographyDeprecationWarning,
+)
+
+
+class UnparsableError(MeshpkiError):
+    """Bytes that are no certificate, or not whole, or too many of them; nothing of them was believed."""
+
+    def __init__(self, what: str) -> None:
+        """Say what is wrong with the bytes; the bytes themselves are never repeated."""
+        super().__init__("MPK-301", what, remedy="have the certificate issued again, and read the whole file")
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """One X.509 certificate (RFC 5280); names as RFC 4514 text, times in UTC, digests and key ids in lower-case hex.
+
+    `self_signed` means that its own key verifies its signature, not only that the two names are equal.
+    """
+
+    sha256: str
+    subject: str
+    issuer: str
+    serial: int
+    not_before: datetime
+    not_after: datetime
+    self_signed: bool
+    key: str
+    key_sha256: str
+    signature_hash: str
+    extensions: Extensions
+    parsed: x509.Certificate = field(repr=False, compare=False)
+
+    @property
+    def der(self) -> bytes:
+        """The bytes as they were read."""
+        return self.parsed.public_bytes(Encoding.DER)
+
+    @property
+    def pem(self) -> bytes:
+        """One PEM block."""
+        return self.parsed.public_bytes(Encoding.PEM)
+
+    @property
+    def is_ca(self) -> bool:
+        """Whether BasicConstraints says cA; absent reads as no."""
+        constraints = self.extensions.basic_constraints
+        return constraints is not None and constraints.is_ca
+
+    @property
+    def uris(self) -> tuple[str, ...]:
+        """The URI names of the subject alternative name."""
+        names = self.extensions.alternative_names
+        return names.uris if names else ()
+
+    @property
+    def dns_names(self) -> tuple[str, ...]:
+        """The DNS names of the subject alternative name."""
+        names = self.extensions.alternative_names
+        return names.dns if names else ()
+
+    @property
+    def ski(self) -> str | None:
+        """The subject key identifier."""
+        return self.extensions.ski
+
+    @property
+    def aki(self) -> str | None:
+        """The authority key identifier."""
+        return self.extensions.aki
+
+    def valid_at(self, at: datetime) -> bool:
+        """Whether the moment lies in the validity; both ends belong to it (RFC 5280 section 4.1.2.5)."""
+        return self.not_before <= at <= self.not_after
+
+    def names_issuer(self, other: "Certificate") -> bool:
+        """Whether the other's subject is this one's issuer, byte for byte."""
+        return self.parsed.issuer.public_bytes() == other.parsed.subject.public_bytes()
+
+    def signed_by(self, other: "Certificate") -> bool:
+        """Whether the other bears the issuer's name and its key verifies this signature."""
+        return _signed_by(self.parsed, other.parsed)
+
+
+def read_chain(pem: bytes) -> tuple[Certificate, ...]:
+    """The certificates of a chain in their order, leaf first; raises UnparsableError unless every block is whole.
+
+    Text between the blocks is passed over, as RFC 7468 allows; a block of another kind is refused.
+    """
+    return read_blocks(pem, CHAIN_LIMIT, LEAF_LIMIT)
+
+
+def read_blocks(pem: bytes, total_limit: int, first_limit: int) -> tuple[Certificate, ...]:
+    """The certificates of PEM text; sizes in bytes, `first_limit` for the first block and CA_LIMIT for the others."""
+    if len(pem) > total_limit:
+        raise UnparsableError(f"{len(pem)} bytes of PEM, at most {total_limit} are read")
+    expected = _count_blocks(pem)
+    try:
+        parsed = x509.load_pem_x509_certificates(pem)
+    except _PARSE_ERRORS as error:
+        raise UnparsableError(f"no certificate could be read: {type(error).__name__}") from error
+    if len(parsed) != expected:
+        raise UnparsableError(f"{expected} certificates begin, {len(parsed)} are whole")
+    return _read_all(parsed, first_limit)
+
+
+def read_der(ders: Sequence[bytes]) -> tuple[Certificate, ...]:
+    """The certificates of a chain in DER, leaf first; limits and errors as `read_chain`."""
+    if sum(map(len, ders)) > CHAIN_LIMIT * _DER_SHARE:
+        raise UnparsableError(f"{sum(map(len, ders))} bytes of DER are more than a chain may have")
+    try:
+        parsed = [x509.load_der_x509_certificate(der) for der in ders]
+    except _PARSE_ERRORS as error:
+        raise UnparsableError(f"no certificate could be read: {type(error).__name__}") from error
+    return _read_all(parsed, LEAF_LIMIT)
+
+
+def _count_blocks(pem: bytes) -> int:
+    labels = _LABEL.findall(pem)
+    kinds = {kind for _, kind in labels}
+    if any(b"PRIVATE KEY" in kind for kind in kinds):
+        raise UnparsableError("a private key lies among the certificates")
+    if kinds - {_CERTIFICATE}:
+        raise UnparsableError("a block that is no CERTIFICATE lies among them")
+    if [edge for edge, _ in labels] != [b"BEGIN", b"END"] * (len(labels) // 2):
+        raise UnparsableError("a certificate is cut off: its BEGIN and END lines do not pair")
+    if not labels:
+        raise UnparsableError("there is no certificate")
+    return len(labels) // 2
+
+
+def _read_all(parsed: Sequence[x509.Certificate], first_limit: int) -> tuple[Certificate, ...]:
+    limits = [first_limit, *[CA_LIMIT] * (len(parsed) - 1)]
+    return tuple(_read(one, limit) for one, limit in zip(parsed, limits, strict=True))
+
+
+def _read(parsed: x509.Certificate, limit: int) -> Certificate:
+    try:
+        if len(parsed.public_bytes(Encoding.DER)) > limit * _DER_SHARE:
+            raise UnparsableError(f"a certificate is larger than {limit} bytes of PEM")
+        return _certificate(parsed)
+    except _PARSE_ERRORS as error:
+        raise UnparsableError(f"a certificate cannot be read: {type(error).__name__}") from error
+
+
+def _certificate(parsed: x509.Certificate) -> Certificate:
+    if parsed.version is not x509.Version.v3:
+        raise UnparsableError("a certificate is not of X.509 version 3")
+    hashed = parsed.signature_hash_algorithm
+    return Certificate(
+        sha256=parsed.fingerprint(SHA256()).hex(),
+        subject=parsed.subject.rfc4514_string(),
+        issuer=parsed.issuer.rfc4514_string(),
+        serial=parsed.serial_number,
+        not_before=parsed.not_valid_before_utc,
+        not_after=parsed.not_valid_after_utc,
+        self_signed=_signed_by(parsed, parsed),
+        key=_key(parsed),
+        key_sha256=_key_digest(parsed),
+        signature_hash="" if hashed is None else hashed.name,
+        extensions=extensions.read(parsed.extensions),
+        parsed=parsed,
+    )
+
+
+def _key(parsed: x509.Certificate) -> str:
+    public = parsed.public_key()
+    match public:
+        case rsa.RSAPublicKey():
+            return f"RSA {public.key_size}"
+        case ec.EllipticCurvePublicKey():
+            return f"EC {public.curve.name}"
+        case _:
+            return type(public).__name__.lstrip("_").removesuffix("PublicKey")
+
+
+def _key_digest(parsed: x509.Certificate) -> str:
+
+    return hashlib.sha256(parsed.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
+
+
+def _signed_by(parsed: x509.Certificate, issuer: x509.Certificate) -> bool:
+    try:
+        parsed.verify_directly_issued_by(issuer)
+    except (InvalidSignature, *_PARSE_ERRORS):
+        return False
+    return True

@@ -1,0 +1,139 @@
+"""The extensions of one certificate as plain values, in the words of RFC 5280 section 4.2."""
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+from cryptography import x509
+
+_T = TypeVar("_T", bound=x509.ExtensionType)
+
+_KEY_USAGES = (
+    "digital_signature",
+    "content_commitment",
+    "key_encipherment",
+    "data_encipherment",
+    "key_agreement",
+    "key_cert_sign",
+    "crl_sign",
+)
+_KNOWN_CONSTRAINTS: dict[type[x509.GeneralName], str] = {
+    x509.DNSName: "DNS",
+    x509.IPAddress: "IP",
+    x509.RFC822Name: "e-mail",
+    x509.UniformResourceIdentifier: "URI",
+    x509.DirectoryName: "directoryName",
+}
+# what this package and the library's path validation read; anything else that is critical is unknown
+_UNDERSTOOD = (
+    x509.BasicConstraints,
+    x509.KeyUsage,
+    x509.ExtendedKeyUsage,
+    x509.SubjectAlternativeName,
+    x509.SubjectKeyIdentifier,
+    x509.AuthorityKeyIdentifier,
+    x509.NameConstraints,
+)
+
+
+@dataclass(frozen=True)
+class BasicConstraints:
+    """RFC 5280 section 4.2.1.9; `path_length` None means that it is not limited."""
+
+    is_ca: bool
+    path_length: int | None
+    critical: bool
+
+
+@dataclass(frozen=True)
+class KeyUsage:
+    """RFC 5280 section 4.2.1.3; names in snake case, as `key_cert_sign`."""
+
+    names: frozenset[str]
+    critical: bool
+
+
+@dataclass(frozen=True)
+class AlternativeNames:
+    """RFC 5280 section 4.2.1.6, the kinds that a mesh uses; `others` counts the rest."""
+
+    uris: tuple[str, ...] = ()
+    dns: tuple[str, ...] = ()
+    others: int = 0
+    critical: bool = False
+
+
+@dataclass(frozen=True)
+class Extensions:
+    """What one certificate says of itself; None where the extension is absent, key ids in lower-case hex."""
+
+    basic_constraints: BasicConstraints | None
+    key_usage: KeyUsage | None
+    extended_key_usages: frozenset[str] | None
+    alternative_names: AlternativeNames | None
+    ski: str | None
+    aki: str | None
+    constrained: frozenset[str]
+    unknown_critical: tuple[str, ...]
+
+
+def read(extensions: x509.Extensions) -> Extensions:
+    """Every extension that a rule needs; raises what the parser raises on damaged ones."""
+    usages = _find(extensions, x509.ExtendedKeyUsage)
+    ski = _find(extensions, x509.SubjectKeyIdentifier)
+    return Extensions(
+        basic_constraints=_basic_constraints(extensions),
+        key_usage=_key_usage(extensions),
+        extended_key_usages=None if usages is None else frozenset(oid.dotted_string for oid in usages.value),
+        alternative_names=_alternative_names(extensions),
+        ski=None if ski is None else ski.value.digest.hex(),
+        aki=_authority_key_id(extensions),
+        constrained=_constrained(extensions),
+        unknown_critical=tuple(
+            extension.oid.dotted_string
+            for extension in extensions
+            if extension.critical and not isinstance(extension.value, _UNDERSTOOD)
+        ),
+    )
+
+
+def _find(extensions: x509.Extensions, kind: type[_T]) -> x509.Extension[_T] | None:
+    try:
+        return extensions.get_extension_for_class(kind)
+    except x509.ExtensionNotFound:
+        return None
+
+
+def _basic_constraints(extensions: x509.Extensions) -> BasicConstraints | None:
+    found = _find(extensions, x509.BasicConstraints)
+    return None if found is None else BasicConstraints(found.value.ca, found.value.path_length, found.critical)
+
+
+def _key_usage(extensions: x509.Extensions) -> KeyUsage | None:
+    found = _find(extensions, x509.KeyUsage)
+    if found is None:
+        return None
+    return KeyUsage(frozenset(name for name in _KEY_USAGES if getattr(found.value, name)), found.critical)
+
+
+def _alternative_names(extensions: x509.Extensions) -> AlternativeNames | None:
+    found = _find(extensions, x509.SubjectAlternativeName)
+    if found is None:
+        return None
+    uris = tuple(found.value.get_values_for_type(x509.UniformResourceIdentifier))
+    dns = tuple(found.value.get_values_for_type(x509.DNSName))
+    return AlternativeNames(uris, dns, len(list(found.value)) - len(uris) - len(dns), found.critical)
+
+
+def _authority_key_id(extensions: x509.Extensions) -> str | None:
+    found = _find(extensions, x509.AuthorityKeyIdentifier)
+    if found is None or found.value.key_identifier is None:
+        return None
+    return found.value.key_identifier.hex()
+
+
+def _constrained(extensions: x509.Extensions) -> frozenset[str]:
+    found = _find(extensions, x509.NameConstraints)
+    if found is None:
+        return frozenset()
+    subtrees = [*(found.value.permitted_subtrees or ()), *(found.value.excluded_subtrees or ())]
+    return frozenset(_KNOWN_CONSTRAINTS.get(type(subtree), "other") for subtree in subtrees)

@@ -1,0 +1,142 @@
+"""Gate A: whether a path exists is decided by `cryptography`; where it stops is found by walking the names."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.x509.verification import (
+    Criticality,
+    ExtensionPolicy,
+    Policy,
+    PolicyBuilder,
+    Store,
+    VerificationError,
+)
+
+from meshpki.pki.certificate import Certificate
+from meshpki.pki.verdict import Finding, named
+
+# besides VerificationError, what the verifier is known to raise on damaged certificates
+_REFUSALS = (VerificationError, ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension)
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a chain is judged against: the pinned anchors alone, at one moment (UTC).
+
+    `max_depth` counts intermediates. `trust_domain` empty means the RFC 5280 rules only, for any kind of leaf;
+    otherwise the leaf is a workload's X509-SVID of that trust domain. `strict` turns missing key ids into failures.
+    """
+
+    anchors: tuple[Certificate, ...]
+    at: datetime
+    max_depth: int = 1
+    trust_domain: str = ""
+    strict: bool = False
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """The library's no, in its own words."""
+
+    words: str
+
+
+def validate(chain: Sequence[Certificate], expected: Expected) -> tuple[Certificate, ...] | Refusal:
+    """The path from the leaf to an anchor that RFC 5280 section 6 accepts, or the refusal."""
+    if not expected.anchors:
+        return Refusal("there is no anchor to trust")
+    known = {certificate.parsed: certificate for certificate in (*chain, *expected.anchors)}
+    try:
+        verified = _builder(expected).build_client_verifier().verify(chain[0].parsed, [c.parsed for c in chain[1:]])
+        return tuple(known[found] for found in verified.chain)
+    except _REFUSALS as error:
+        return Refusal(str(error) or type(error).__name__)
+
+
+def walk(chain: Sequence[Certificate], expected: Expected) -> tuple[tuple[Certificate, ...], Finding | None]:
+    """Follow issuer names and signatures from the leaf for as long as they lead on.
+
+    Answers with the certificates met and, where no pinned anchor was reached, the reason; it proves nothing.
+    """
+    pinned = {anchor.sha256 for anchor in expected.anchors}
+    path = [chain[0]]
+    while path[-1].sha256 not in pinned:
+        issuer = _issuer(path, chain, expected)
+        if not isinstance(issuer, Certificate):
+            return tuple(path), issuer
+        path.append(issuer)
+    return tuple(path), None
+
+
+def _builder(expected: Expected) -> PolicyBuilder:
+    return (
+        PolicyBuilder()
+        .store(Store([anchor.parsed for anchor in expected.anchors]))
+        .time(expected.at)
+        .max_chain_depth(expected.max_depth)
+        .extension_policies(
+            ca_policy=ExtensionPolicy.webpki_defaults_ca(),
+            ee_policy=_svid_policy() if expected.trust_domain else ExtensionPolicy.permit_all(),
+        )
+    )
+
+
+def _svid_policy() -> ExtensionPolicy:
+    """X509-SVID sections 2 and 4: a SAN, a critical key usage, no CA."""
+    return (
+        ExtensionPolicy.permit_all()
+        .require_present(x509.SubjectAlternativeName, Criticality.AGNOSTIC, None)
+        .require_present(x509.KeyUsage, Criticality.CRITICAL, None)
+        .may_be_present(x509.BasicConstraints, Criticality.AGNOSTIC, _no_ca)
+    )
+
+
+def _no_ca(_policy: Policy, _certificate: x509.Certificate, constraints: x509.BasicConstraints | None) -> None:
+    if constraints is not None and constraints.ca:
+        raise ValueError("a leaf must not be a CA")
+
+
+def _issuer(path: Sequence[Certificate], chain: Sequence[Certificate], expected: Expected) -> Certificate | Finding:
+    """The next certificate of the walk: a pinned anchor before any other, a valid one before an expired one."""
+    last = path[-1]
+    namesakes = [c for c in (*expected.anchors, *chain) if last.names_issuer(c)]
+    signers = [c for c in namesakes if c not in path and last.signed_by(c)]
+    if signers:
+        return max(signers, key=lambda c: (c in expected.anchors, c.valid_at(expected.at)))
+    return _why_it_ends(last, namesakes, expected)
+
+
+def _why_it_ends(last: Certificate, namesakes: Sequence[Certificate], expected: Expected) -> Finding:
+    pinned = ", ".join(f"{anchor.subject} {anchor.sha256[:16]}" for anchor in expected.anchors) or "no root"
+    if last.self_signed:
+        return Finding(
+            "MPK-303",
+            "fail",
+            22,
+            f"a path to {pinned}",
+            f"it ends at the root {last.subject} {last.sha256[:16]}",
+            "if a rotation runs, restart the pod; otherwise find who issues from that root",
+            named(last),
+        )
+    if namesakes:
+        return Finding(
+            "MPK-304",
+            "fail",
+            22,
+            f"a signature by the key of {last.issuer}",
+            f"the key of {namesakes[0].subject} {namesakes[0].sha256[:16]} does not verify it",
+            "treat it as forged until the CA of that name with another key is found",
+            named(last),
+        )
+    return Finding(
+        "MPK-302",
+        "fail",
+        22,
+        f"the certificate of its issuer {last.issuer}",
+        "it was not sent and is not pinned",
+        "have the chain sent whole: restart the pod, then look at its issuer",
+        named(last),
+    )
