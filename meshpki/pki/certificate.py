@@ -109,8 +109,13 @@ class Certificate:
         return self.extensions.aki
 
     def valid_at(self, at: datetime) -> bool:
-        """Whether the moment lies in the validity; both ends belong to it (RFC 5280 section 4.1.2.5)."""
-        return self.not_before <= at <= self.not_after
+        """Whether the moment, in whole seconds, lies in the validity, both ends included (RFC 5280 section 4.1.2.5)."""
+        return self.not_before <= at.replace(microsecond=0) <= self.not_after
+
+    @property
+    def self_issued(self) -> bool:
+        """Whether subject and issuer are the same name, whoever's key signed."""
+        return self.names_issuer(self)
 
     def names_issuer(self, other: "Certificate") -> bool:
         """Whether the other's subject is this one's issuer, byte for byte."""

@@ -20,12 +20,13 @@ def judge(chain: Sequence[Certificate], expected: Expected) -> Verdict:
 
     Of any chain (`rules.py`, RFC 5280):
       13 an empty subject makes the alternative name critical
-      14 signers are CAs, critically so · 15 with keyCertSign
+      12 the leaf's extended key usages allow what it is needed for
+      14 signers are CAs, critically so · 15 with keyCertSign, which is theirs alone
       22 every link: issuer name byte for byte, signature good (`path.walk`)
       23 all valid at the moment, bounds and anchor included
       24 pathLenConstraint · 25 number of intermediates
       26 no unknown critical extension
-      27 name constraints kept · 28 or of a kind that cannot be judged, as are Edwards keys of CAs
+      27 name constraints kept, in CAs only · 28 or of a kind that cannot be judged, as are Edwards keys of CAs
       29 extended key usages of CAs allow the leaf's
       30 key identifiers are there (warning, failure with `strict`) · 31 and agree
       32 serial number in range · 33 strong keys and hashes
@@ -47,7 +48,8 @@ def judge(chain: Sequence[Certificate], expected: Expected) -> Verdict:
         findings = _rules(path, expected)
         return Verdict(result_of(findings), path, findings)
     walked, gap = walk(chain, expected)
-    findings = (*((gap,) if gap else ()), *_rules(walked, expected))
+    gaps = (gap,) if gap else ()
+    findings = (*gaps, *_rules(walked, expected), *_apply(rules.EXPLANATIONS, walked, expected))
     if result_of(findings) == "proven":
         findings = (*findings, _unexplained(walked, path))
     return Verdict(result_of(findings), walked, findings)
@@ -68,12 +70,15 @@ _EMPTY = Finding("MPK-302", "fail", 22, "a certificate", "the chain is empty", "
 
 
 def _rules(path: Sequence[Certificate], expected: Expected) -> tuple[Finding, ...]:
-    judged = (*svid.RULES, *rules.RULES) if expected.trust_domain else rules.RULES
+    return _apply((*svid.RULES, *rules.RULES) if expected.trust_domain else rules.RULES, path, expected)
+
+
+def _apply(judged: Sequence[rules.Rule], path: Sequence[Certificate], expected: Expected) -> tuple[Finding, ...]:
     return tuple(finding for rule in judged for finding in rule(path, expected))
 
 
 def _unexplained(path: Sequence[Certificate], refusal: Refusal) -> Finding:
-    constrained = next((signer for signer in path[1:] if signer.extensions.constrained), None)
+    constrained = next((signer for signer in path[1:] if signer.extensions.name_constraints), None)
     code, rule = ("MPK-310", 27) if constrained else ("MPK-317", 22)
     remedy = "have the certificate issued again, or the CA without that constraint"
     return Finding(

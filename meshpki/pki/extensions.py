@@ -63,6 +63,14 @@ class AlternativeNames:
 
 
 @dataclass(frozen=True)
+class NameConstraints:
+    """RFC 5280 section 4.2.1.10; the kinds of name that are permitted or excluded."""
+
+    kinds: frozenset[str]
+    critical: bool
+
+
+@dataclass(frozen=True)
 class Extensions:
     """What one certificate says of itself; None where the extension is absent, key ids in lower-case hex."""
 
@@ -72,7 +80,7 @@ class Extensions:
     alternative_names: AlternativeNames | None
     ski: str | None
     aki: str | None
-    constrained: frozenset[str]
+    name_constraints: NameConstraints | None
     unknown_critical: tuple[str, ...]
 
 
@@ -87,7 +95,7 @@ def read(extensions: x509.Extensions) -> Extensions:
         alternative_names=_alternative_names(extensions),
         ski=None if ski is None else ski.value.digest.hex(),
         aki=_authority_key_id(extensions),
-        constrained=_constrained(extensions),
+        name_constraints=_name_constraints(extensions),
         unknown_critical=tuple(
             extension.oid.dotted_string
             for extension in extensions
@@ -131,9 +139,10 @@ def _authority_key_id(extensions: x509.Extensions) -> str | None:
     return found.value.key_identifier.hex()
 
 
-def _constrained(extensions: x509.Extensions) -> frozenset[str]:
+def _name_constraints(extensions: x509.Extensions) -> NameConstraints | None:
     found = _find(extensions, x509.NameConstraints)
     if found is None:
-        return frozenset()
+        return None
     subtrees = [*(found.value.permitted_subtrees or ()), *(found.value.excluded_subtrees or ())]
-    return frozenset(_KNOWN_CONSTRAINTS.get(type(subtree), "other") for subtree in subtrees)
+    kinds = frozenset(_KNOWN_CONSTRAINTS.get(type(subtree), "other") for subtree in subtrees)
+    return NameConstraints(kinds, found.critical)

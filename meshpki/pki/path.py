@@ -27,13 +27,15 @@ class Expected:
     """What a chain is judged against: the pinned anchors alone, at one moment (UTC).
 
     `max_depth` counts intermediates. `trust_domain` empty means the RFC 5280 rules only, for any kind of leaf;
-    otherwise the leaf is a workload's X509-SVID of that trust domain. `strict` turns missing key ids into failures.
+    otherwise the leaf is a workload's X509-SVID of that trust domain. `usages` are the extended key usages (OIDs)
+    that the leaf is needed for. `strict` turns missing key ids into failures.
     """
 
     anchors: tuple[Certificate, ...]
     at: datetime
     max_depth: int = 1
     trust_domain: str = ""
+    usages: frozenset[str] = frozenset()
     strict: bool = False
 
 
@@ -50,7 +52,9 @@ def validate(chain: Sequence[Certificate], expected: Expected) -> tuple[Certific
         return Refusal("there is no anchor to trust")
     known = {certificate.parsed: certificate for certificate in (*chain, *expected.anchors)}
     try:
-        verified = _builder(expected).build_client_verifier().verify(chain[0].parsed, [c.parsed for c in chain[1:]])
+        verified = (
+            _builder(chain, expected).build_client_verifier().verify(chain[0].parsed, [c.parsed for c in chain[1:]])
+        )
         return tuple(known[found] for found in verified.chain)
     except _REFUSALS as error:
         return Refusal(str(error) or type(error).__name__)
@@ -71,12 +75,14 @@ def walk(chain: Sequence[Certificate], expected: Expected) -> tuple[tuple[Certif
     return tuple(path), None
 
 
-def _builder(expected: Expected) -> PolicyBuilder:
+def _builder(chain: Sequence[Certificate], expected: Expected) -> PolicyBuilder:
+    # the library counts self-issued certificates, which RFC 5280 section 6.1.4 does not; rule 25 counts again
+    uncounted = sum(1 for certificate in chain[1:] if certificate.self_issued)
     return (
         PolicyBuilder()
         .store(Store([anchor.parsed for anchor in expected.anchors]))
         .time(expected.at)
-        .max_chain_depth(expected.max_depth)
+        .max_chain_depth(expected.max_depth + min(uncounted, expected.max_depth))
         .extension_policies(
             ca_policy=ExtensionPolicy.webpki_defaults_ca(),
             ee_policy=_svid_policy() if expected.trust_domain else ExtensionPolicy.permit_all(),

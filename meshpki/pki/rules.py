@@ -22,6 +22,7 @@ _UNJUDGED_KEYS = ("Ed25519", "Ed448")
 _UNJUDGED_CONSTRAINTS = frozenset({"URI", "directoryName", "other"})
 _ANY_USAGE = "2.5.29.37.0"
 
+_CLOCKS = "compare the clocks of this machine and the nodes: cert-manager does not date back"
 _REISSUE = "have it issued again by the mesh's own CA with meshpki's profile"
 
 
@@ -44,28 +45,24 @@ def signer_is_ca(path: Path, _expected: Expected) -> Iterator[Finding]:
 
 
 def signer_may_sign(path: Path, _expected: Expected) -> Iterator[Finding]:
-    """15: every signer has the key usage keyCertSign (4.2.1.3)."""
+    """15: every signer has the key usage keyCertSign, and nobody has it who is no CA (4.2.1.3)."""
+    if not path[0].is_ca and "key_cert_sign" in _key_usages(path[0]):
+        yield _finding("MPK-307", 15, path[0], "keyCertSign with CAs only", "it is no CA and may sign certificates")
     for signer in path[1:]:
-        usage = signer.extensions.key_usage
-        if usage is None or "key_cert_sign" not in usage.names:
+        if "key_cert_sign" not in _key_usages(signer):
             yield _finding("MPK-307", 15, signer, "the key usage keyCertSign", "it may not sign certificates")
 
 
 def within_validity(path: Path, expected: Expected) -> Iterator[Finding]:
     """23: the whole path, anchor included, is valid at one moment, both ends included (4.1.2.5)."""
-    for certificate in path:
+    wanted = f"valid at {expected.at:%Y-%m-%dT%H:%M:%SZ}"
+    for certificate in (one for one in path if not one.valid_at(expected.at)):
         if expected.at > certificate.not_after:
             found = f"it ended at {certificate.not_after:%Y-%m-%dT%H:%M:%SZ}"
-            yield _finding("MPK-305", 23, certificate, f"valid at {expected.at:%Y-%m-%dT%H:%M:%SZ}", found)
-        if expected.at < certificate.not_before:
-            yield _finding(
-                "MPK-306",
-                23,
-                certificate,
-                f"valid at {expected.at:%Y-%m-%dT%H:%M:%SZ}",
-                f"it begins at {certificate.not_before:%Y-%m-%dT%H:%M:%SZ}",
-                remedy="compare the clocks of this machine and the nodes: cert-manager does not date back",
-            )
+            yield _finding("MPK-305", 23, certificate, wanted, found)
+        else:
+            found = f"it begins at {certificate.not_before:%Y-%m-%dT%H:%M:%SZ}"
+            yield _finding("MPK-306", 23, certificate, wanted, found, remedy=_CLOCKS)
 
 
 def path_length(path: Path, _expected: Expected) -> Iterator[Finding]:
@@ -73,14 +70,14 @@ def path_length(path: Path, _expected: Expected) -> Iterator[Finding]:
     for above, signer in enumerate(path[1:]):
         constraints = signer.extensions.basic_constraints
         limit = constraints.path_length if constraints else None
-        below = sum(1 for one in path[1 : above + 1] if not one.names_issuer(one))
+        below = sum(1 for one in path[1 : above + 1] if not one.self_issued)
         if limit is not None and below > limit:
             yield _finding("MPK-308", 24, signer, f"at most {limit} intermediates below it", f"{below} are")
 
 
 def depth(path: Path, expected: Expected) -> Iterator[Finding]:
-    """25: at most `max_depth` intermediates; cert-manager cannot set pathLenConstraint, so the limit is ours."""
-    between = len(path) - 2
+    """25: at most `max_depth` intermediates, as cert-manager cannot set pathLenConstraint; self-issued do not count."""
+    between = sum(1 for one in path[1:-1] if not one.self_issued)
     if between > expected.max_depth:
         yield _finding("MPK-308", 25, path[0], f"at most {expected.max_depth} intermediates", f"{between} are sent")
 
@@ -92,10 +89,21 @@ def known_extensions(path: Path, _expected: Expected) -> Iterator[Finding]:
             yield _finding("MPK-309", 26, certificate, "critical extensions that are understood", f"{oid} is critical")
 
 
+def name_constraints(path: Path, _expected: Expected) -> Iterator[Finding]:
+    """27: name constraints stand in CAs only, critically so (4.2.1.10); whether they are kept the library judges."""
+    for certificate in path:
+        constraints = certificate.extensions.name_constraints
+        if constraints and not certificate.is_ca:
+            yield _finding("MPK-310", 27, certificate, "name constraints in CAs only", "it is no CA and has some")
+        elif constraints and not constraints.critical:
+            yield _finding("MPK-310", 27, certificate, "critical name constraints", "they are not", severity="warn")
+
+
 def judgeable(path: Path, _expected: Expected) -> Iterator[Finding]:
     """28: name constraints on URIs or directory names, and Edwards keys of CAs, are beyond the library."""
     for signer in path[1:]:
-        for kind in sorted(signer.extensions.constrained & _UNJUDGED_CONSTRAINTS):
+        constraints = signer.extensions.name_constraints
+        for kind in sorted(constraints.kinds & _UNJUDGED_CONSTRAINTS) if constraints else ():
             yield _finding(
                 "MPK-311",
                 28,
@@ -108,17 +116,25 @@ def judgeable(path: Path, _expected: Expected) -> Iterator[Finding]:
             yield _finding("MPK-311", 28, signer, "a CA with an EC or RSA key", signer.key, severity="unknown")
 
 
-def signer_usage(path: Path, _expected: Expected) -> Iterator[Finding]:
+def signer_usage(path: Path, expected: Expected) -> Iterator[Finding]:
     """29: extended key usages of a CA, if it has any, allow what the leaf is for (X509-SVID 4.4)."""
-    wanted = path[0].extensions.extended_key_usages or frozenset()
+    wanted = expected.usages or path[0].extensions.extended_key_usages or frozenset()
     for signer in path[1:]:
         allowed = signer.extensions.extended_key_usages
         if allowed is not None and _ANY_USAGE not in allowed and not wanted <= allowed:
             yield _finding("MPK-307", 29, signer, "the leaf's extended key usages, or none", "others only")
 
 
+def leaf_usage(path: Path, expected: Expected) -> Iterator[Finding]:
+    """12: the leaf's extended key usages, if it has any, allow what it is needed for (4.2.1.12)."""
+    allowed = path[0].extensions.extended_key_usages
+    if allowed is not None and _ANY_USAGE not in allowed and not expected.usages <= allowed:
+        found = ", ".join(sorted(allowed))
+        yield _finding("MPK-324", 12, path[0], f"extended key usages {', '.join(sorted(expected.usages))}", found)
+
+
 def key_ids(path: Path, expected: Expected) -> Iterator[Finding]:
-    """30: every CA has an SKI and all but a self-signed one an AKI (4.2.1.1, 4.2.1.2)."""
+    """30: every CA has an SKI, and all but a self-signed one an AKI (4.2.1.1, 4.2.1.2)."""
     severity: Severity = "fail" if expected.strict else "warn"
     for certificate in path:
         if certificate.aki is None and not certificate.self_signed:
@@ -166,7 +182,8 @@ RULES: tuple[Rule, ...] = (
     path_length,
     depth,
     known_extensions,
-    judgeable,
+    name_constraints,
+    leaf_usage,
     signer_usage,
     key_ids,
     key_ids_agree,
@@ -174,6 +191,13 @@ RULES: tuple[Rule, ...] = (
     strong_keys,
     anchors_are_cas,
 )
+# why a path may be refused without being wrong; asked only where the library refused it
+EXPLANATIONS: tuple[Rule, ...] = (judgeable,)
+
+
+def _key_usages(certificate: Certificate) -> frozenset[str]:
+    usage = certificate.extensions.key_usage
+    return usage.names if usage else frozenset()
 
 
 def _strong(key: str) -> bool:
