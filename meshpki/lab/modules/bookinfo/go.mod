@@ -1,0 +1,3 @@
+module meshpki.dev/lab/bookinfo
+
+go 1.26.0
