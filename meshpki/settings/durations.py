@@ -12,14 +12,22 @@ _TERM = re.compile(r"[0-9]+(?:\.[0-9]+)?([a-z]+)", re.ASCII)
 _DURATION = re.compile(rf"(?:{_TERM.pattern})+", re.ASCII)
 
 
+class NoUnitError(ValueError):
+    """A bare number: nobody can tell hours from seconds."""
+
+    def __init__(self) -> None:
+        """Say so."""
+        super().__init__("has no unit")
+
+
 def parse(text: str) -> timedelta:
     """The duration that `90d`, `720h` or `1h30m` stands for.
 
-    Raises ValueError, with the reason, for a number without unit, a unit that Go does not know (days are allowed
-    beside Go's), parts of a second and anything longer than 292 years.
+    Raises NoUnitError for a bare number, and ValueError with the reason for a unit that Go does not know (days are
+    allowed beside Go's), parts of a second and anything longer than 292 years.
     """
     if re.fullmatch(r"[0-9.]+", text, re.ASCII):
-        raise ValueError("has no unit")
+        raise NoUnitError
     if not _DURATION.fullmatch(text):
         raise ValueError("is no duration")
     if unknown := [unit for unit in _TERM.findall(text) if unit not in _UNITS]:

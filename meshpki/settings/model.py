@@ -127,3 +127,13 @@ class Settings:
     artifacts: Artifacts = field(default_factory=Artifacts)
     proxy: Proxy = Proxy()
     ignore: tuple[str, ...] = ()
+
+
+def preset(name: str) -> Settings:
+    """The defaults under a preset: `production` has a second istiod, and with it a PodDisruptionBudget.
+
+    spire-server stays one: its volume and its sqlite are not shared.
+    """
+    if name == "production":
+        return Settings(preset=name, istio=Istio(replicas=2))
+    return Settings()

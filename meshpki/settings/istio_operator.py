@@ -1,0 +1,100 @@
+"""The shapes of Istio that meshpki does not install, as far as the overlay on the IstioOperator asks for them."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from meshpki.settings.model import Settings
+from meshpki.settings.problem import Problem
+from meshpki.settings.tree import MappingNode, Node, ScalarNode
+
+# istio 1.29.1, operator/pkg/apis/types.go: IstioOperatorSpec
+SPEC_KEYS = (
+    "profile",
+    "installPackagePath",
+    "hub",
+    "tag",
+    "namespace",
+    "revision",
+    "compatibilityVersion",
+    "meshConfig",
+    "components",
+    "values",
+    "unvalidatedValues",
+)
+
+_AMBIENT = "remove it: meshpki installs sidecars; SPIRE has no identities for ztunnel yet"
+_REVISION = "remove it: meshpki installs one revision, the default"
+_CONTRADICTION = "remove it here, and set it once, as a setting of meshpki"
+
+
+@dataclass(frozen=True)
+class _Refusal:
+    code: str
+    path: tuple[str, ...]
+    refused: Callable[[str, Settings], bool]
+    remedy: str
+
+
+def _true(text: str, _: Settings) -> bool:
+    return text.lower() == "true"
+
+
+def _ambient(text: str, _: Settings) -> bool:
+    return "ambient" in text
+
+
+def _given(text: str, _: Settings) -> bool:
+    return bool(text)
+
+
+def _other_trust_domain(text: str, settings: Settings) -> bool:
+    return text != settings.trust_domain
+
+
+def _other_namespace(text: str, settings: Settings) -> bool:
+    return text != settings.namespaces.istio
+
+
+_REFUSALS = (
+    _Refusal("MPK-023", ("profile",), _ambient, _AMBIENT),
+    _Refusal("MPK-023", ("values", "profile"), _ambient, _AMBIENT),
+    _Refusal("MPK-023", ("components", "ztunnel", "enabled"), _true, _AMBIENT),
+    _Refusal("MPK-023", ("components", "cni", "enabled"), _true, _AMBIENT),
+    _Refusal("MPK-023", ("values", "pilot", "env", "PILOT_ENABLE_AMBIENT"), _true, _AMBIENT),
+    _Refusal("MPK-023", ("values", "cni", "ambient", "enabled"), _true, _AMBIENT),
+    _Refusal("MPK-023", ("values", "pilot", "cni", "enabled"), _true, _AMBIENT),
+    _Refusal("MPK-024", ("revision",), _given, _REVISION),
+    _Refusal("MPK-024", ("values", "revision"), _given, _REVISION),
+    _Refusal("MPK-024", ("values", "global", "revision"), _given, _REVISION),
+    _Refusal("MPK-025", ("meshConfig", "trustDomain"), _other_trust_domain, _CONTRADICTION),
+    _Refusal("MPK-025", ("values", "meshConfig", "trustDomain"), _other_trust_domain, _CONTRADICTION),
+    _Refusal("MPK-025", ("values", "global", "trustDomain"), _other_trust_domain, _CONTRADICTION),
+    _Refusal("MPK-025", ("namespace",), _other_namespace, _CONTRADICTION),
+    _Refusal("MPK-025", ("values", "global", "istioNamespace"), _other_namespace, _CONTRADICTION),
+)
+
+
+def refusals(operator: MappingNode, settings: Settings) -> Iterator[Problem]:
+    """What the overlay asks for and meshpki refuses: unknown keys (MPK-006), ambient (MPK-023), revisions
+    (MPK-024), values that contradict a setting (MPK-025).
+    """
+    for key, where in operator.keys.items():
+        if key not in SPEC_KEYS:
+            remedy = f"give fields of the spec: {', '.join(SPEC_KEYS)}"
+            yield Problem("MPK-006", where, f"istio.operator.{key[:60]} is no field of an IstioOperator's spec", remedy)
+    for rule in _REFUSALS:
+        node = _at(operator, rule.path)
+        if isinstance(node, ScalarNode) and node.tag != "null" and rule.refused(node.text, settings):
+            what = f"istio.operator.{'.'.join(rule.path)}: `{node.text[:60]}` is not supported"
+            yield Problem(rule.code, node.where, what, rule.remedy)
+    tags = _at(operator, ("values", "revisionTags"))
+    if tags is not None and not isinstance(tags, ScalarNode):
+        yield Problem("MPK-024", tags.where, "istio.operator.values.revisionTags is not supported", _REVISION)
+
+
+def _at(node: Node, path: tuple[str, ...]) -> Node | None:
+    for key in path:
+        if not isinstance(node, MappingNode) or key not in node.entries:
+            return None
+        node = node.entries[key]
+    return node

@@ -1,0 +1,75 @@
+"""The release lines that meshpki installs: one row each, with the Kubernetes it is for and who says so."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+Line = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Release:
+    """A minor line of a component; `oldest` is its first patch that will do, Kubernetes bounds are inclusive.
+
+    `tested` is the very version that runs in the lab; `component` is its key under `versions` in YAML.
+    """
+
+    component: str
+    line: Line
+    oldest: int
+    tested: str
+    kubernetes: tuple[Line, Line]
+    source: str
+    seen: str
+
+
+_NO_BOUND: Line = (1, 999)
+
+RELEASES = (
+    Release(
+        "certManager",
+        (1, 21),
+        1,  # 1.21.0 panics on `renewal.policy: Disabled`, which the root CA relies on
+        "v1.21.2",
+        ((1, 33), (1, 36)),
+        "cert-manager website, content/docs/releases/README.md",
+        "2026-10",
+    ),
+    Release(
+        "spire",
+        (1, 15),
+        0,
+        "1.15.3",
+        ((1, 31), _NO_BOUND),
+        "spire v1.15.3, test/integration/suites/k8s/integration_k8s_min_version.txt",
+        "2026-10",
+    ),
+    Release(
+        "istio",
+        (1, 29),
+        0,
+        "1.29.1",
+        ((1, 31), (1, 35)),
+        "istio.io, Supported Releases",
+        "2026-10",
+    ),
+)
+
+
+def components() -> tuple[str, ...]:
+    """The components whose versions are held to these rows."""
+    return tuple(dict.fromkeys(row.component for row in RELEASES))
+
+
+def release_of(component: str, version: str) -> Release | None:
+    """The row that a version such as `1.29.1` belongs to, None where no row speaks for it."""
+    major, minor, patch = version.removeprefix("v").partition("-")[0].split(".")
+    for row in RELEASES:
+        if row.component == component and row.line == (int(major), int(minor)) and int(patch) >= row.oldest:
+            return row
+    return None
+
+
+def kubernetes_range(releases: Iterable[Release]) -> tuple[Line, Line]:
+    """The oldest and the newest Kubernetes minor that all these releases support, both inclusive."""
+    rows = tuple(releases)
+    return max(row.kubernetes[0] for row in rows), min(row.kubernetes[1] for row in rows)
