@@ -164,7 +164,9 @@ def _rule_problems(settings: Settings, whole: Document) -> Iterator[Problem]:
 def _operator_problems(settings: Settings, whole: Document) -> Iterator[Problem]:
     operator = whole.found.get(_OPERATOR)
     if operator and isinstance(operator.node, MappingNode):
-        yield from refusals(operator.node, settings)
+        unknown = not whole.failed.isdisjoint(("trustDomain", "namespaces.istio"))
+        # what contradicts a setting cannot be told while that setting is not known
+        yield from (item for item in refusals(operator.node, settings) if not (unknown and item.code == "MPK-025"))
 
 
 def _merged(path: str, below: Found, above: Found) -> Found:
