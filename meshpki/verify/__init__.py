@@ -1,0 +1,65 @@
+"""Verify: whether every identity of the mesh chains to the pinned root, judged from what each Envoy really holds."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from meshpki.cluster.client import Reader
+from meshpki.cluster.envoy import Secrets
+from meshpki.cluster.manifest import Query
+from meshpki.errors import UsageError
+from meshpki.settings import Settings
+from meshpki.verify import gather
+from meshpki.verify.gather import Progress, Scope
+from meshpki.verify.judge import Pinned, Seen, judge
+from meshpki.verify.pods import MeshPod, mesh_pods
+from meshpki.verify.report import Report, grouped
+
+__all__ = ["Report", "Scope", "verify"]
+
+WIDTH = 32
+
+
+def verify(
+    reader: Reader,
+    settings: Settings,
+    at: datetime,
+    scope: Scope | None = None,
+    *,
+    root_fingerprint: str = "",
+    progress: Progress = lambda _done, _of: None,
+) -> Report:
+    """Judge every pod of the scope at one moment (UTC); reads pods, one ConfigMap and Envoys, never a Secret.
+
+    Raises PreconditionError where no root is pinned, UsageError for a workload that is not there, ClusterError.
+    """
+    scope = scope or Scope()
+    roots = gather.pinned_roots(reader, root_fingerprint)
+    mesh = _chosen(mesh_pods(gather.pods(reader, scope)), scope.names)
+    seen = _explained(reader, settings, mesh, gather.secrets(reader, mesh, WIDTH, progress))
+    pinned = Pinned(roots, settings.trust_domain, at)
+    verdicts = (judge(pod, answer, pinned) for pod, answer in zip(mesh, seen, strict=True))
+    return Report(at, settings.trust_domain, roots, grouped(verdicts))
+
+
+def _chosen(mesh: list[MeshPod], names: Sequence[str]) -> list[MeshPod]:
+    missing = [name for name in names if not any(_named(pod, name) for pod in mesh)]
+    if missing:
+        known = ", ".join(sorted({pod.workload.name for pod in mesh})) or "none"
+        raise UsageError("MPK-355", f"no workload {', '.join(missing)} here", remedy=f"there are: {known}")
+    return [pod for pod in mesh if not names or any(_named(pod, name) for name in names)]
+
+
+def _named(pod: MeshPod, name: str) -> bool:
+    """Whether a user's word means this pod: its workload's name, `kind/name`, or its own name."""
+    kind, slash, plain = name.rpartition("/")
+    if slash and kind.lower() != pod.workload.kind.lower():
+        return False
+    return plain in (pod.workload.name, pod.ref.name)
+
+
+def _explained(reader: Reader, settings: Settings, mesh: Sequence[MeshPod], seen: Sequence[Seen]) -> list[Seen]:
+    """Add the reasons that only a pod's surroundings know, where its Envoy told nothing or holds nothing."""
+    if all(isinstance(answer, Secrets) for answer in seen):
+        return list(seen)
+    agents = reader.list(Query("v1", "Pod", settings.namespaces.spire_system))
+    return [gather.explain(reader, pod, answer, agents) for pod, answer in zip(mesh, seen, strict=True)]

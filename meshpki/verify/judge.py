@@ -1,0 +1,136 @@
+"""The decision about one pod, from what was gathered: pure, and the same for every pod."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from meshpki.cluster.envoy import Secrets
+from meshpki.pki import chain
+from meshpki.pki.bundle import difference, read_bundle
+from meshpki.pki.certificate import Certificate, UnparsableError, read_chain
+from meshpki.pki.path import Expected
+from meshpki.pki.spiffe import of_service_account
+from meshpki.pki.verdict import Finding, Verdict, named, result_of
+from meshpki.verify.pods import MeshPod
+from meshpki.verify.report import PodVerdict
+
+
+@dataclass(frozen=True)
+class Pinned:
+    """The roots that may anchor a path, the trust domain they are of, and the moment of the judgement (UTC)."""
+
+    roots: tuple[Certificate, ...]
+    trust_domain: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Unread:
+    """Why nothing is known of a pod's Envoy."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Without:
+    """Why a pod's Envoy holds no certificate."""
+
+    reason: str
+
+
+Seen = Secrets | Unread | Without
+
+
+def judge(pod: MeshPod, seen: Seen, pinned: Pinned) -> PodVerdict:
+    """The verdict on one pod.
+
+    Rules besides those of `pki/chain.py`, with the numbers of the same list:
+      37 the leaf's direct issuer is a SPIRE CA of this trust domain, not istiod and not the root
+      38 the leaf's identity is that of the pod's ServiceAccount
+      39 the bundle that the pod's Envoy trusts is exactly the pinned set
+    A pod that was promised an identity and has none is broken; any other that tells nothing is unknown.
+    """
+    match seen:
+        case Without(reason) if pod.promised:
+            return PodVerdict(pod, "broken", findings=(_no_identity(pod, pinned, reason),), reason=reason)
+        case Without(reason) | Unread(reason):
+            return PodVerdict(pod, "unknown", reason=reason)
+        case Secrets():
+            return _judge_secrets(pod, seen, pinned)
+
+
+def _judge_secrets(pod: MeshPod, seen: Secrets, pinned: Pinned) -> PodVerdict:
+    try:
+        sent = read_chain(seen.chain_pem)
+    except UnparsableError as error:
+        return PodVerdict(pod, "broken", findings=(_unparsable(error, "the chain"),), reason=error.what)
+    verdict = chain.judge(sent, Expected(pinned.roots, pinned.at, trust_domain=pinned.trust_domain))
+    return _with_topology(pod, seen, pinned, verdict)
+
+
+def _with_topology(pod: MeshPod, seen: Secrets, pinned: Pinned, verdict: Verdict) -> PodVerdict:
+    findings = (
+        *verdict.findings,
+        *_issuer(verdict.path, pinned),
+        *_identity(pod, verdict.path[0], pinned),
+        *_bundle(seen, pinned),
+    )
+    return PodVerdict(
+        pod,
+        result_of(findings),
+        spiffe_id=", ".join(verdict.path[0].uris),
+        path=verdict.path,
+        expires=verdict.expires,
+        findings=findings,
+    )
+
+
+def _issuer(path: tuple[Certificate, ...], pinned: Pinned) -> Iterator[Finding]:
+    """37: SPIRE's CA bears the trust domain's own ID (X509-SVID 3.2); istiod's `cacerts` bears DNS names."""
+    issuer = path[1] if len(path) > 1 else None
+    if issuer is None:
+        return
+    if issuer in pinned.roots or f"spiffe://{pinned.trust_domain}" not in issuer.uris:
+        found = f"it was issued by {issuer.subject}"
+        remedy = "the pod fell back to istiod's CA: add the spire injection template and restart it"
+        yield Finding("MPK-342", "fail", 37, "a leaf issued by SPIRE's CA", found, remedy, named(path[0]))
+
+
+def _identity(pod: MeshPod, leaf: Certificate, pinned: Pinned) -> Iterator[Finding]:
+    expected = str(of_service_account(pinned.trust_domain, pod.ref.namespace, pod.service_account))
+    if leaf.uris and leaf.uris != (expected,):
+        remedy = "find the ClusterSPIFFEID or registration entry that gives the pod another identity"
+        yield Finding("MPK-340", "fail", 38, expected, ", ".join(leaf.uris), remedy, named(leaf))
+
+
+def _bundle(seen: Secrets, pinned: Pinned) -> Iterator[Finding]:
+    """39: a root too few refuses peers, one too many lets strangers in."""
+    pem = seen.bundle_pem.get(pinned.trust_domain) or seen.bundle_pem.get("")
+    if not pem:
+        yield _wrong_bundle(pinned, "Envoy holds no bundle for it")
+        return
+    try:
+        differs = difference(read_bundle(pem), (root.sha256 for root in pinned.roots))
+    except UnparsableError as error:
+        yield _unparsable(error, "the bundle")
+        return
+    for fingerprint in differs.missing:
+        yield _wrong_bundle(pinned, f"{fingerprint[:16]} is missing")
+    for stranger in differs.strangers:
+        yield _wrong_bundle(pinned, f"{stranger.subject} {stranger.sha256[:16]} is there too", stranger)
+
+
+def _wrong_bundle(pinned: Pinned, found: str, stranger: Certificate | None = None) -> Finding:
+    expected = f"a bundle of trust domain {pinned.trust_domain} with exactly the {len(pinned.roots)} pinned roots"
+    remedy = "restart the pod; if it stays, compare SPIRE's bundle: meshpki explain MPK-216"
+    return Finding("MPK-341", "fail", 39, expected, found, remedy, named(stranger) if stranger else None)
+
+
+def _no_identity(pod: MeshPod, pinned: Pinned, reason: str) -> Finding:
+    expected = f"the identity {of_service_account(pinned.trust_domain, pod.ref.namespace, pod.service_account)}"
+    remedy = "mend what the pod waits for; it gets its identity as soon as the SPIRE agent of its node serves it"
+    return Finding("MPK-343", "fail", 38, expected, reason, remedy)
+
+
+def _unparsable(error: UnparsableError, what: str) -> Finding:
+    return Finding(error.code, "fail", 35, f"{what} in whole certificates", error.what, error.remedy)

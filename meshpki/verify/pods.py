@@ -1,0 +1,110 @@
+"""Which pods the mesh consists of, what each should be, and why one is not well: read from pod objects alone."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from meshpki.cluster.manifest import Object, Ref
+from meshpki.cluster.readiness import holds, trouble
+
+PROXY = "istio-proxy"
+IDENTITY_LABEL = "spiffe.io/spire-managed-identity"
+HASH_LABEL = "pod-template-hash"
+AGENT_CONTAINER = "spire-agent"
+
+
+@dataclass(frozen=True, order=True)
+class Workload:
+    """The owner that a user knows a pod by; a ReplicaSet's Deployment stands for it."""
+
+    namespace: str
+    kind: str
+    name: str
+
+
+@dataclass(frozen=True)
+class MeshPod:
+    """One pod of the mesh: whose it is, where it runs, and whether its proxy can be asked.
+
+    `trouble` is why the pod is not ready, empty where it is; `promised` means SPIRE should give it an identity.
+    """
+
+    ref: Ref
+    uid: str
+    workload: Workload
+    service_account: str
+    node: str
+    has_proxy: bool
+    running: bool
+    promised: bool
+    trouble: str
+
+
+def mesh_pods(pods: Iterable[Object]) -> list[MeshPod]:
+    """Every living pod with a proxy, or with the label that promises it an identity; finished pods do not count."""
+    return sorted((_mesh_pod(pod) for pod in pods if _living(pod) and _of_the_mesh(pod)), key=lambda pod: pod.ref)
+
+
+def agent_trouble(pods: Iterable[Object], node: str) -> str:
+    """Why a node's SPIRE agent serves no identities; empty where one is ready there."""
+    agents = [pod for pod in pods if _living(pod) and any(c["name"] == AGENT_CONTAINER for c in _containers(pod))]
+    here = [pod for pod in agents if pod.get("spec", {}).get("nodeName") == node]
+    if not here:
+        return f"no SPIRE agent runs on node {node}" if node else ""
+    if any(holds(pod, "Ready") for pod in here):
+        return ""
+    return f"SPIRE agent not ready on node {node}: {trouble(here)[0]}"
+
+
+def _mesh_pod(pod: Object) -> MeshPod:
+    metadata, spec = pod["metadata"], pod.get("spec", {})
+    return MeshPod(
+        ref=Ref("v1", "Pod", metadata.get("namespace", ""), metadata["name"]),
+        uid=str(metadata.get("uid", "")),
+        workload=_workload(metadata),
+        service_account=spec.get("serviceAccountName", "default"),
+        node=spec.get("nodeName", ""),
+        has_proxy=_has_proxy(pod),
+        running=_proxy_runs(pod),
+        promised=_promised(pod),
+        trouble=trouble([pod])[0],
+    )
+
+
+def _living(pod: Object) -> bool:
+    finished = pod.get("status", {}).get("phase") in ("Succeeded", "Failed")
+    return not finished and "deletionTimestamp" not in pod["metadata"]
+
+
+def _of_the_mesh(pod: Object) -> bool:
+    return _has_proxy(pod) or _promised(pod)
+
+
+def _promised(pod: Object) -> bool:
+    return bool(pod["metadata"].get("labels", {}).get(IDENTITY_LABEL) == "true")
+
+
+def _has_proxy(pod: Object) -> bool:
+    return any(container["name"] == PROXY for container in _containers(pod))
+
+
+def _containers(pod: Object) -> Iterator[Object]:
+    spec = pod.get("spec", {})
+    yield from spec.get("initContainers", [])
+    yield from spec.get("containers", [])
+
+
+def _proxy_runs(pod: Object) -> bool:
+    status = pod.get("status", {})
+    statuses = (*status.get("initContainerStatuses", []), *status.get("containerStatuses", []))
+    return any(item["name"] == PROXY and "running" in item.get("state", {}) for item in statuses)
+
+
+def _workload(metadata: Object) -> Workload:
+    namespace = metadata.get("namespace", "")
+    owner = next((one for one in metadata.get("ownerReferences", []) if one.get("controller")), None)
+    if owner is None:
+        return Workload(namespace, "Pod", metadata["name"])
+    suffix = "-" + metadata.get("labels", {}).get(HASH_LABEL, "")
+    if owner["kind"] == "ReplicaSet" and len(suffix) > 1 and owner["name"].endswith(suffix):
+        return Workload(namespace, "Deployment", owner["name"].removesuffix(suffix))
+    return Workload(namespace, owner["kind"], owner["name"])

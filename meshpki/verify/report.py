@@ -1,0 +1,96 @@
+"""What verify found: a verdict for each pod, grouped by workload, and the exit code that the whole deserves."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+
+from meshpki import errors
+from meshpki.pki.certificate import Certificate
+from meshpki.pki.verdict import Finding, Result
+from meshpki.verify.pods import MeshPod, Workload
+
+
+@dataclass(frozen=True)
+class PodVerdict:
+    """The judgement of one pod.
+
+    `spiffe_id` is what the leaf says, empty without one; `path` runs from the leaf as far as it was followed;
+    `expires` is the earliest end on it (UTC). `reason` tells why there was nothing, or not all, to judge.
+    """
+
+    pod: MeshPod
+    result: Result
+    spiffe_id: str = ""
+    path: tuple[Certificate, ...] = ()
+    expires: datetime | None = None
+    findings: tuple[Finding, ...] = ()
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class WorkloadVerdict:
+    """The pods of one owner."""
+
+    workload: Workload
+    pods: tuple[PodVerdict, ...]
+
+    @property
+    def result(self) -> Result:
+        """Broken where one pod is; proven only where all are."""
+        return _worst(pod.result for pod in self.pods)
+
+    @property
+    def proven(self) -> int:
+        """How many of its pods are proven."""
+        return sum(1 for pod in self.pods if pod.result == "proven")
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that was looked at, against which roots, at which moment (UTC)."""
+
+    at: datetime
+    trust_domain: str
+    roots: tuple[Certificate, ...]
+    workloads: tuple[WorkloadVerdict, ...]
+
+    @property
+    def pods(self) -> tuple[PodVerdict, ...]:
+        """Every pod's verdict."""
+        return tuple(pod for workload in self.workloads for pod in workload.pods)
+
+    @property
+    def counts(self) -> Counter[Result]:
+        """Pods by result."""
+        return Counter(pod.result for pod in self.pods)
+
+    @property
+    def judged(self) -> int:
+        """How many pods could be judged at all."""
+        return len(self.pods) - self.counts["unknown"]
+
+    def exit_code(self, *, strict: bool) -> int:
+        """5 where a pod is broken, with `strict` also where one is unknown; 4 where none could be judged."""
+        if self.counts["broken"]:
+            return errors.BROKEN
+        if not self.judged:
+            return errors.PRECONDITION
+        return errors.BROKEN if strict and self.counts["unknown"] else errors.OK
+
+
+def grouped(verdicts: Iterable[PodVerdict]) -> tuple[WorkloadVerdict, ...]:
+    """The verdicts by workload, in order of namespace, kind and name."""
+    ordered = sorted(verdicts, key=lambda verdict: (verdict.pod.workload, verdict.pod.ref))
+    return tuple(
+        WorkloadVerdict(workload, tuple(pods))
+        for workload, pods in groupby(ordered, lambda verdict: verdict.pod.workload)
+    )
+
+
+def _worst(results: Iterable[Result]) -> Result:
+    found = set(results)
+    if "broken" in found:
+        return "broken"
+    return "unknown" if "unknown" in found else "proven"
