@@ -44,13 +44,8 @@ def holds(manifest: Object, kind: str) -> bool:
     found = condition(manifest, kind)
     if found is None or found.get("status") != "True":
         return False
-    return bool(
-        found.get("observedGeneration", found.get("generation", _generation(manifest))) >= _generation(manifest)
-    )
-
-
-def _generation(manifest: Object) -> int:
-    return int(manifest["metadata"].get("generation", 0))
+    generation = int(manifest["metadata"].get("generation", 0))
+    return int(found.get("observedGeneration", generation)) >= generation
 
 
 def refused_pods(workload: Object) -> str:

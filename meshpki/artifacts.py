@@ -1,0 +1,131 @@
+"""Release files of upstream, pinned by version, URL and SHA-256: from a directory, the cache or a download.
+
+They are checked before the first write to any cluster; a file that differs from its pin is never used.
+"""
+
+import hashlib
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+
+import platformdirs
+import urllib3
+
+from meshpki.errors import PreconditionError
+from meshpki.settings import Settings
+
+_LIMIT = 256 * 1024 * 1024
+_TIMEOUT = urllib3.Timeout(connect=10, read=60)
+
+# SHA-256 of the files as the lab's Go modules hold them, byte for byte the files of the release's tag.
+_PINS: Mapping[str, str] = {
+    "spire-crd-clusterfederatedtrustdomains-v0.6.4.yaml": "27c8192cf0c23e138eb1105653fdcd59c85c2cc36e14bc7c9b51bc0b3763f9c6",
+    "spire-crd-clusterspiffeids-v0.6.4.yaml": "f35a66a3b1dedb2793c465f03502df05035d4fb243a7d1313c5cf7dfbe3af2fd",
+    "spire-crd-clusterstaticentries-v0.6.4.yaml": "d563d9e9442cdccf3cda23ff970e56431a32fe152a0f0783cd550b76fe05d2c2",
+}
+_CRDS = ("clusterfederatedtrustdomains", "clusterspiffeids", "clusterstaticentries")
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """One release file: the name it is kept under, where upstream publishes it, and its pin (hex, empty where none)."""
+
+    name: str
+    url: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Releases:
+    """The files of every component, each checked against its pin."""
+
+    cert_manager: Path
+    istioctl: Path
+    spire_crds: tuple[Path, ...]
+
+
+def wanted(settings: Settings) -> tuple[Artifact, ...]:
+    """Every file that an installation with these settings needs; the user's pins go before ours."""
+    versions, pins = settings.versions, {**_PINS, **settings.artifacts.pins}
+    github = "https://github.com"
+    crds = f"{github}/spiffe/spire-controller-manager/raw/v{versions.spire_controller_manager}/config/crd/bases"
+    urls = {
+        f"cert-manager-{versions.cert_manager}.yaml": (
+            f"{github}/cert-manager/cert-manager/releases/download/{versions.cert_manager}/cert-manager.yaml"
+        ),
+        f"istioctl-{versions.istio}-linux-amd64.tar.gz": (
+            f"{github}/istio/istio/releases/download/{versions.istio}/istioctl-{versions.istio}-linux-amd64.tar.gz"
+        ),
+        **{
+            f"spire-crd-{kind}-v{versions.spire_controller_manager}.yaml": f"{crds}/spire.spiffe.io_{kind}.yaml"
+            for kind in _CRDS
+        },
+    }
+    return tuple(Artifact(name, url, pins.get(name, "")) for name, url in urls.items())
+
+
+def obtain(settings: Settings, directory: Path | None = None) -> Releases:
+    """The files, each checked; `directory` goes before the settings' own, and with either nothing is downloaded.
+
+    Raises PreconditionError: MPK-050 missing, 051 digest differs, 052 no pin, 053 download failed.
+    """
+    chosen = directory or (Path(settings.artifacts.directory) if settings.artifacts.directory else None)
+    found = [_checked(artifact, _place(artifact, chosen, settings)) for artifact in wanted(settings)]
+    return Releases(found[0], found[1], tuple(found[2:]))
+
+
+def _place(artifact: Artifact, directory: Path | None, settings: Settings) -> Path:
+    if not artifact.sha256:
+        remedy = f"write the SHA-256 you trust under artifacts.pins as `{artifact.name}: <hex>`"
+        raise PreconditionError("MPK-052", f"{artifact.name} has no pin", where=artifact.url, remedy=remedy)
+    if directory is not None:
+        path = directory / artifact.name
+        if not path.is_file():
+            remedy = f"put it there; upstream publishes it at {artifact.url}"
+            raise PreconditionError(
+                "MPK-050", f"{artifact.name} is not in the directory", where=str(path), remedy=remedy
+            )
+        return path
+    cached = Path(platformdirs.user_cache_dir("meshpki")) / "artifacts" / artifact.sha256 / artifact.name
+    if not cached.is_file():
+        _download(artifact, cached, settings)
+    return cached
+
+
+def _checked(artifact: Artifact, path: Path) -> Path:
+    with path.open("rb") as content:
+        digest = hashlib.file_digest(content, "sha256").hexdigest()
+    if digest != artifact.sha256:
+        what = f"{artifact.name} has SHA-256 {digest}, but {artifact.sha256} is pinned"
+        raise PreconditionError(
+            "MPK-051", what, where=str(path), remedy="take the file from upstream again, or correct the pin"
+        )
+    return path
+
+
+def _download(artifact: Artifact, target: Path, settings: Settings) -> None:
+    """Into the cache, whole or not at all; the caller checks the digest before the file is used."""
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        response = _pool(settings).request("GET", artifact.url, timeout=_TIMEOUT, preload_content=False)
+        with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as part:
+            size = sum(part.write(block) for block in response.stream(1 << 20))
+        if response.status != HTTPStatus.OK or size > _LIMIT:
+            raise _failed(artifact, f"HTTP {response.status}, {size} bytes")
+        Path(part.name).replace(target)
+    except (urllib3.exceptions.HTTPError, OSError) as error:
+        raise _failed(artifact, type(error).__name__) from error
+
+
+def _failed(artifact: Artifact, why: str) -> PreconditionError:
+    remedy = "set proxy.https in the settings, or bring the file yourself with --artifact-dir"
+    return PreconditionError(
+        "MPK-053", f"{artifact.name} could not be downloaded: {why}", where=artifact.url, remedy=remedy
+    )
+
+
+def _pool(settings: Settings) -> urllib3.PoolManager:
+    proxy = settings.proxy.https or settings.proxy.http
+    return urllib3.ProxyManager(proxy) if proxy else urllib3.PoolManager()

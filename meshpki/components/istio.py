@@ -1,0 +1,173 @@
+"""Istio by `istioctl install`, and the proof that istiod serves our chain and the gateway holds a SPIRE identity."""
+
+import base64
+import threading
+from collections.abc import Mapping
+from datetime import timedelta
+
+from meshpki.cluster.client import Cluster, ClusterError, Reader
+from meshpki.cluster.manifest import Object, Query, only
+from meshpki.cluster.overlay import overlaid
+from meshpki.cluster.render import load, text
+from meshpki.components.identity import unproven_pods
+from meshpki.components.istioctl import Istioctl, record, recorded
+from meshpki.components.rollout import deployment, judge_rollout, pods_of
+from meshpki.components.serving import Listener, pod_ref, unproven
+from meshpki.components.trust import issued, istiod_certificate, pinned
+from meshpki.errors import MeshpkiError
+from meshpki.pki.bundle import read_bundle
+from meshpki.settings import Settings
+from meshpki.workflow.step import Failed, Gate, Program, Readiness, Ready, Step, Waiting
+
+ISTIOD_PORTS = (15012, 15017)
+GATEWAY = "istio-ingressgateway"
+# What istiod serves changes without any object changing.
+_LOOK = timedelta(seconds=1)
+_WEBHOOKS = (
+    Query("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration"),
+    Query("admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration"),
+)
+
+
+def istio(settings: Settings, istioctl: Istioctl) -> Step:
+    """The step of istiod and the ingress gateway. It runs beside SPIRE: only the gateway's gate waits for it."""
+    wish = operator(settings)
+    namespace = settings.namespaces.istio
+
+    def install(cluster: Cluster, stop: threading.Event) -> None:
+        istioctl.install(wish, readiness_seconds=1800, stop=stop)
+        if not stop.is_set():
+            record(cluster, wish)
+
+    return Step(
+        name="istio",
+        summary=f"Istio {settings.versions.istio}",
+        needs=("istiod-ca",),
+        programs=(Program("istioctl install", lambda reader: recorded(reader, wish), install),),
+        gates=(
+            Gate(
+                name="istiod",
+                proves="every istiod serves on 15012 and 15017 a chain through cacerts to the pinned root",
+                check=lambda reader: judge_istiod(reader, settings),
+                hint=f"look at `kubectl -n {namespace} logs deploy/istiod`",
+                code="MPK-217",
+                watches=(only(deployment(namespace, "istiod")),),
+                every=_LOOK,
+            ),
+            Gate(
+                name="injection",
+                proves="the webhooks' caBundle is the pinned root, and a pod is injected with the spire template",
+                check=judge_injection,
+                hint=f"look at `kubectl -n {namespace} logs deploy/istiod` and the webhook configurations",
+                code="MPK-217",
+                watches=_WEBHOOKS,
+                every=_LOOK,
+            ),
+            Gate(
+                name="gateway",
+                proves="the ingress gateway's Envoy holds its SVID, under the pinned root",
+                check=lambda reader: _gateway(reader, settings),
+                hint=f"look at `kubectl -n {namespace} logs deploy/{GATEWAY}` and at step spire",
+                code="MPK-218",
+                watches=(only(deployment(namespace, GATEWAY)),),
+                every=_LOOK,
+            ),
+        ),
+    )
+
+
+def operator(settings: Settings) -> Object:
+    """The IstioOperator: our template, then the user's overlay of its spec, merged last."""
+    production = settings.preset == "production"
+    names = settings.namespaces
+    content = text(
+        "istio/part-operator.yaml",
+        namespace=names.istio,
+        hub=settings.istio.hub,
+        version=settings.versions.istio,
+        trust_domain=settings.trust_domain,
+        cpu=settings.resources.cpu,
+        memory=settings.resources.memory,
+        replicas=max(settings.istio.replicas, 2) if production else settings.istio.replicas,
+        gateway_replicas=2 if production else 1,
+        injection_template=text("istio/part-injection.yaml"),
+    )
+    wish = load(content)[0]
+    return {**wish, "spec": overlaid(wish["spec"], settings.istio.operator)}
+
+
+def judge_istiod(reader: Reader, settings: Settings) -> Readiness:
+    """Whether every replica is up and serves, on both ports, a certificate that cacerts signed."""
+    ref = deployment(settings.namespaces.istio, "istiod")
+    match judge_rollout(reader, ref):
+        case (Waiting() | Failed()) as shut:
+            return shut
+        case _:
+            pass
+    pin, (_, cacerts) = pinned(reader), issued(reader, istiod_certificate(settings))
+    if pin is None or not cacerts:
+        return Waiting("there is no pinned root, or no cacerts")
+    name = f"istiod.{ref.namespace}.svc"
+    pods = pods_of(reader, reader.get(ref) or {})
+    for pod in pods:
+        for port in ISTIOD_PORTS:
+            why = unproven(reader, Listener(pod_ref(pod), port, name), pin.root, through=cacerts[0].sha256)
+            if why:
+                return Waiting(why)
+    return Ready(f"{len(pods)} istiod, 15012 and 15017 through cacerts to the pinned root")
+
+
+def judge_injection(reader: Reader) -> Readiness:
+    """Whether Istio's webhooks trust the pinned root alone, and a dry-run pod comes back with the spire volume."""
+    pin = pinned(reader)
+    root = pin.root.sha256 if pin else ""
+    hooks = [hook for query in _WEBHOOKS for item in reader.list(query) for hook in _istio_hooks(item)]
+    if not hooks:
+        return Waiting("there is no webhook of istiod yet")
+    for hook in hooks:
+        if _trusts(hook) != {root}:
+            return Waiting(f"webhook {hook['name']}: its caBundle is not the pinned root")
+    try:
+        pod = reader.dry_create(_probe())
+    except ClusterError as error:
+        return Waiting(f"a pod is not injected: {error.what}")
+    if any(volume.get("csi", {}).get("driver") == "csi.spiffe.io" for volume in pod["spec"].get("volumes", [])):
+        return Ready(f"{len(hooks)} webhooks trust the pinned root, a pod is injected")
+    return Waiting("a pod comes back without the spire template")
+
+
+def _istio_hooks(configuration: Object) -> list[Object]:
+    labels = configuration["metadata"].get("labels", {})
+    return list(configuration.get("webhooks", [])) if "istio.io/rev" in labels or labels.get("app") == "istiod" else []
+
+
+def _trusts(hook: Mapping[str, object]) -> frozenset[str]:
+    config = hook.get("clientConfig")
+    encoded = config.get("caBundle", "") if isinstance(config, dict) else ""
+    try:
+        return read_bundle(base64.b64decode(encoded)).fingerprints
+    except (MeshpkiError, ValueError):
+        return frozenset()
+
+
+def _probe() -> Object:
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "generateName": "meshpki-probe-",
+            "namespace": "default",
+            "labels": {"sidecar.istio.io/inject": "true"},
+            "annotations": {"inject.istio.io/templates": "sidecar,spire"},
+        },
+        "spec": {"containers": [{"name": "probe", "image": "meshpki.invalid/probe:none"}]},
+    }
+
+
+def _gateway(reader: Reader, settings: Settings) -> Readiness:
+    ref = deployment(settings.namespaces.istio, GATEWAY)
+    match judge_rollout(reader, ref):
+        case (Waiting() | Failed()) as shut:
+            return shut
+        case _:
+            return unproven_pods(reader, settings, pods_of(reader, reader.get(ref) or {}))

@@ -1,0 +1,126 @@
+"""The upstream installer as a child process that dies with us, and the record by which a later run needs none."""
+
+import shutil
+import subprocess
+import tarfile
+import tempfile
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from meshpki.cluster.client import Cluster, Reader
+from meshpki.cluster.manifest import Object, Query, Ref, digest, owned
+from meshpki.components.trust import STATE_NAMESPACE
+from meshpki.errors import PreconditionError, StepError
+from meshpki.workflow.apply import apply
+
+RECORD = Ref("v1", "ConfigMap", STATE_NAMESPACE, "meshpki-istio")
+_MANAGED = "operator.istio.io/managed=Reconcile"
+_INSTALLED = (("apps/v1", "Deployment"), ("v1", "Service"), ("v1", "ConfigMap"), ("v1", "ServiceAccount"))
+_SHOWN_LINES = 15
+_MEMBER_LIMIT = 512 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Istioctl:
+    """Where istioctl lies (a release archive), how it reaches the cluster, and the proxies it runs with."""
+
+    archive: Path
+    kubeconfig: Path | None = None
+    context: str = ""
+    environment: Mapping[str, str] | None = None
+
+    def install(self, operator: Object, readiness_seconds: int, stop: threading.Event) -> None:
+        """Run `istioctl install`; it is killed when `stop` is set. Raises StepError (MPK-206) with its last lines."""
+        with tempfile.TemporaryDirectory(prefix="meshpki-") as folder, tempfile.TemporaryFile() as output:
+            binary, wish = _extract(self.archive, Path(folder)), Path(folder, "operator.yaml")
+            wish.write_text(yaml.dump(operator, Dumper=yaml.CSafeDumper), encoding="utf-8")
+            argv = [*_leash(), str(binary), "install", "--skip-confirmation", "--filename", str(wish)]
+            argv += ["--readiness-timeout", f"{readiness_seconds}s", *self._target()]
+            child = subprocess.Popen(
+                argv, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=self.environment
+            )
+            code = _wait(child, stop)
+            if code and not stop.is_set():
+                output.seek(0)
+                said = "\n".join(output.read().decode(errors="replace").strip().splitlines()[-_SHOWN_LINES:])
+                raise StepError("MPK-206", f"istioctl install ended with exit code {code}:\n{said}", where="step istio")
+
+    def _target(self) -> list[str]:
+        kubeconfig = ["--kubeconfig", str(self.kubeconfig)] if self.kubeconfig else []
+        return [*kubeconfig, *(["--context", self.context] if self.context else [])]
+
+
+def _leash() -> list[str]:
+    """Where the kernel offers it, a child is killed with its parent (prctl PR_SET_PDEATHSIG)."""
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []
+
+
+def _wait(child: subprocess.Popen[bytes], stop: threading.Event) -> int:
+    try:
+        while child.poll() is None and not stop.wait(0.1):
+            pass
+    finally:
+        if child.poll() is None:
+            child.kill()
+    return child.wait()
+
+
+def _extract(archive: Path, folder: Path) -> Path:
+    """The one member `istioctl`, by name; anything else in the archive is not touched."""
+    target = folder / "istioctl"
+    try:
+        with tarfile.open(archive) as packed:
+            member = packed.getmember("istioctl")
+            content = packed.extractfile(member)
+            if not member.isfile() or content is None or member.size > _MEMBER_LIMIT:
+                raise PreconditionError("MPK-054", "its member `istioctl` is no plain file", where=str(archive))
+            with target.open("wb") as out:
+                shutil.copyfileobj(content, out)
+    except (tarfile.TarError, KeyError) as error:
+        raise PreconditionError("MPK-054", f"no release archive of istioctl: {error}", where=str(archive)) from error
+    target.chmod(0o700)
+    return target
+
+
+def recorded(reader: Reader, operator: Object) -> bool:
+    """Whether this very IstioOperator was installed, and what it made still is as it was."""
+    record = reader.get(RECORD)
+    if record is None or record.get("data", {}).get("operator") != digest(operator):
+        return False
+    return bool(record["data"].get("objects") == fingerprint(reader))
+
+
+def record(cluster: Cluster, operator: Object) -> None:
+    """Keep what was installed, so that an unchanged mesh is known without running istioctl."""
+    manifest = {
+        "apiVersion": RECORD.api_version,
+        "kind": RECORD.kind,
+        "metadata": {"name": RECORD.name, "namespace": RECORD.namespace},
+        "data": {"operator": digest(operator), "objects": fingerprint(cluster)},
+    }
+    apply(cluster, owned(manifest, "istio"))
+
+
+def fingerprint(reader: Reader) -> str:
+    """A digest of what istioctl keeps in the cluster: identity and content, without what controllers fill in."""
+    found = [
+        (item["kind"], item["metadata"]["name"], item["metadata"]["uid"], _content(item))
+        for api_version, kind in _INSTALLED
+        for item in reader.list(Query(api_version, kind, labels=_MANAGED))
+    ]
+    return digest(sorted(found, key=lambda row: row[:3]))
+
+
+def _content(item: Object) -> object:
+    if item["kind"] == "Deployment":
+        # Its replicas may belong to an autoscaler, and its restart annotation to a rotation.
+        template = item["spec"]["template"]
+        return {"containers": template["spec"].get("containers"), "volumes": template["spec"].get("volumes")}
+    if item["kind"] == "Service":
+        return {key: item["spec"].get(key) for key in ("selector", "type")}
+    return item.get("data", {})

@@ -1,0 +1,73 @@
+"""Gates on workloads: really rolled out, or the newest pod's own reason why not."""
+
+from collections.abc import Callable, Iterable
+
+from meshpki.cluster.client import Reader
+from meshpki.cluster.manifest import Object, Query, Ref, only
+from meshpki.cluster.readiness import newest_warning, refused_pods, rolled_out, trouble
+from meshpki.workflow.step import Failed, Gate, Readiness, Ready, Waiting
+
+
+def deployment(namespace: str, name: str) -> Ref:
+    """A Deployment by name."""
+    return Ref("apps/v1", "Deployment", namespace, name)
+
+
+def rollout(name: str, workloads: Iterable[Ref], code: str, hint: str) -> Gate:
+    """The gate that opens when every workload is rolled out."""
+    refs = tuple(workloads)
+    return Gate(
+        name=name,
+        proves=f"{', '.join(map(str, refs))} rolled out",
+        check=_all_rolled_out(refs),
+        hint=hint,
+        code=code,
+        watches=tuple(only(ref) for ref in refs),
+    )
+
+
+def _all_rolled_out(refs: tuple[Ref, ...]) -> Callable[[Reader], Readiness]:
+    def check(reader: Reader) -> Readiness:
+        waits = []
+        for ref in refs:
+            match judge_rollout(reader, ref):
+                case Failed() as failed:
+                    return failed
+                case Waiting(why):
+                    waits.append(why)
+                case Ready():
+                    pass
+        return Waiting("; ".join(waits)) if waits else Ready(f"{len(refs)} rolled out")
+
+    return check
+
+
+def judge_rollout(reader: Reader, ref: Ref) -> Readiness:
+    """Whether one workload is rolled out; if not, what its newest pod or the API server says about it."""
+    live = reader.get(ref)
+    if live is None:
+        return Waiting(f"{ref} is not there yet")
+    why = rolled_out(live)
+    if not why:
+        return Ready()
+    refused = refused_pods(live)
+    if refused:
+        return Failed(f"{ref}: {why}: its pods are refused: {refused}")
+    pods = pods_of(reader, live)
+    reason, final = trouble(pods)
+    if not pods:
+        reason = newest_warning(_events(reader, ref))
+    told = f"{ref}: {why}" + (f": {reason}" if reason else "")
+    return Failed(told) if final else Waiting(told)
+
+
+def pods_of(reader: Reader, workload: Object) -> list[Object]:
+    """The pods that a workload's selector finds."""
+    labels = workload["spec"]["selector"].get("matchLabels", {})
+    selector = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
+    return reader.list(Query("v1", "Pod", workload["metadata"]["namespace"], labels=selector))
+
+
+def _events(reader: Reader, ref: Ref) -> list[Object]:
+    fields = f"involvedObject.kind={ref.kind},involvedObject.name={ref.name}"
+    return reader.list(Query("v1", "Event", ref.namespace, fields=fields))

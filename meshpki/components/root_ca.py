@@ -1,0 +1,129 @@
+"""The trust anchor: one generation of a self-signed root, pinned by its fingerprint."""
+
+from datetime import UTC, datetime
+
+from meshpki.cluster.client import Cluster, Reader
+from meshpki.cluster.manifest import Object, Ref, only, owned
+from meshpki.cluster.readiness import condition, holds
+from meshpki.cluster.render import render
+from meshpki.components.trust import ALIAS, CERT_MANAGER, PIN, issued, pinned, requests_of, root_certificate, root_name
+from meshpki.errors import StepError
+from meshpki.pki.certificate import Certificate
+from meshpki.settings import Settings, go_duration
+from meshpki.workflow.apply import apply
+from meshpki.workflow.step import Failed, Gate, Program, Readiness, Ready, Step, Waiting
+
+STEP = "root-ca"
+
+
+def root_ca(settings: Settings, generation: int) -> Step:
+    """The step of the root's newest generation and of the alias that everything below names as its issuer."""
+    certificate = root_certificate(settings, generation)
+    alias = Ref(CERT_MANAGER, "ClusterIssuer", "", ALIAS)
+    return Step(
+        name=STEP,
+        summary=f"trust anchor {root_name(generation)}",
+        needs=("cert-manager",),
+        manifests=render(
+            STEP,
+            name=root_name(generation),
+            namespace=settings.namespaces.cert_manager,
+            common_name=f"{settings.root.common_name}-g{generation}",
+            trust_domain=settings.trust_domain,
+            duration=go_duration(settings.root.duration),
+        ),
+        gates=(
+            Gate(
+                name="issued",
+                proves="the root certificate is self-signed, a CA, valid, and the one that is pinned",
+                check=lambda reader: judge_root(reader, settings, generation),
+                hint=f"look at `kubectl -n {certificate.namespace} describe certificate {certificate.name}`",
+                code="MPK-212",
+                watches=(only(certificate), requests_of(certificate)),
+            ),
+            Gate(
+                name="alias",
+                proves=f"ClusterIssuer {ALIAS} can sign",
+                check=lambda reader: _issuer_ready(reader, alias),
+                hint=f"look at `kubectl describe clusterissuer {ALIAS}`",
+                code="MPK-212",
+                watches=(only(alias),),
+            ),
+            Gate(
+                name="pinned",
+                proves=f"the root's fingerprint is pinned in {PIN}",
+                check=_is_pinned,
+                hint="run the same command again",
+                code="MPK-212",
+                watches=(only(PIN),),
+            ),
+        ),
+        programs=(
+            Program(
+                name="pin",
+                settled=lambda reader: pinned(reader) is not None,
+                run=lambda cluster, _stop: _pin(cluster, settings, generation),
+                after="issued",
+            ),
+        ),
+    )
+
+
+def judge_root(reader: Reader, settings: Settings, generation: int) -> Readiness:
+    """Whether the root is issued and fit; an unfit one is final, since waiting never changes a certificate."""
+    readiness, chain = issued(reader, root_certificate(settings, generation))
+    if not chain:
+        return readiness
+    root, now = chain[0], datetime.now(UTC)
+    unfit = _unfit(root, settings, now)
+    if unfit:
+        return Failed(unfit)
+    pin = pinned(reader)
+    if pin is not None and pin.root.sha256 != root.sha256:
+        return Failed(f"the root's certificate is {root.sha256}, but {pin.root.sha256} is pinned in {PIN}")
+    return Ready(
+        f"CN={settings.root.common_name}-g{generation} sha256 {root.sha256}, {(root.not_after - now).days}d left"
+    )
+
+
+def _unfit(root: Certificate, settings: Settings, at: datetime) -> str:
+    if not (root.self_signed and root.is_ca):
+        return f"{root.subject} is no self-signed CA"
+    if not root.valid_at(at):
+        return f"{root.subject} is valid from {root.not_before} to {root.not_after}, and now it is {at:%FT%TZ}"
+    if root.uris != (f"spiffe://{settings.trust_domain}",):
+        return f"{root.subject} names {root.uris}, expected spiffe://{settings.trust_domain}"
+    wanted = settings.root.fingerprint
+    if wanted and root.sha256 != wanted:
+        return f"{root.subject} has SHA-256 {root.sha256}, but root.fingerprint is {wanted}"
+    return ""
+
+
+def _issuer_ready(reader: Reader, alias: Ref) -> Readiness:
+    live = reader.get(alias)
+    if live is not None and holds(live, "Ready"):
+        return Ready("Signing CA verified")
+    return Waiting(str((condition(live or {}, "Ready") or {}).get("message") or f"{alias} has no status yet"))
+
+
+def _is_pinned(reader: Reader) -> Readiness:
+    pin = pinned(reader)
+    return Ready(f"sha256 {pin.root.sha256}") if pin else Waiting(f"{PIN} is not written yet")
+
+
+def _pin(cluster: Cluster, settings: Settings, generation: int) -> None:
+    """Write the pin. It is made only after issuance, so it is no manifest of the step."""
+    _, chain = issued(cluster, root_certificate(settings, generation))
+    if not chain:
+        raise StepError("MPK-212", "the root certificate went away before it was pinned", where=str(PIN))
+    apply(cluster, owned(pin_manifest(chain[0], generation), STEP))
+
+
+def pin_manifest(root: Certificate, generation: int) -> Object:
+    """The ConfigMap that holds the pin: generation, SHA-256 in hex, and the certificate in PEM."""
+    return {
+        "apiVersion": PIN.api_version,
+        "kind": PIN.kind,
+        "metadata": {"name": PIN.name, "namespace": PIN.namespace},
+        "data": {"generation": str(generation), "root.sha256": root.sha256, "root.pem": root.pem.decode()},
+    }

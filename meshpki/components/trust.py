@@ -1,0 +1,105 @@
+"""What the cluster itself says of the pinned root and of the CAs below it; read from public sources only.
+
+The root and istiod's CA are read from the status of their CertificateRequests, never from a Secret: nobody can be
+given a Secret's certificate without its key.
+"""
+
+import base64
+from dataclasses import dataclass
+
+from meshpki.cluster.client import Reader
+from meshpki.cluster.manifest import Object, Query, Ref
+from meshpki.cluster.readiness import condition, holds
+from meshpki.pki.certificate import Certificate, read_chain
+from meshpki.settings import Settings
+from meshpki.workflow.step import Failed, Readiness, Ready, Waiting
+
+STATE_NAMESPACE = "kube-system"
+PIN = Ref("v1", "ConfigMap", STATE_NAMESPACE, "meshpki-trust")
+ALIAS = "meshpki-root"
+CERT_MANAGER = "cert-manager.io/v1"
+
+
+@dataclass(frozen=True)
+class Pin:
+    """The root this mesh is pinned to: which generation, and its certificate."""
+
+    generation: int
+    root: Certificate
+
+
+def pinned(reader: Reader) -> Pin | None:
+    """The pin, None before the first root was issued."""
+    stored = reader.get(PIN)
+    if stored is None:
+        return None
+    data = stored["data"]
+    return Pin(int(data["generation"]), read_chain(data["root.pem"].encode())[0])
+
+
+def root_name(generation: int) -> str:
+    """The Certificate and the Secret of one generation of the root."""
+    return f"{ALIAS}-g{generation}"
+
+
+def root_certificate(settings: Settings, generation: int) -> Ref:
+    """The Certificate object of the root."""
+    return Ref(CERT_MANAGER, "Certificate", settings.namespaces.cert_manager, root_name(generation))
+
+
+def istiod_certificate(settings: Settings) -> Ref:
+    """The Certificate object of istiod's CA."""
+    return Ref(CERT_MANAGER, "Certificate", settings.namespaces.istio, "cacerts")
+
+
+def requests_of(certificate: Ref) -> Query:
+    """The CertificateRequests among which a Certificate's own are."""
+    return Query(CERT_MANAGER, "CertificateRequest", certificate.namespace)
+
+
+def issued(reader: Reader, ref: Ref) -> tuple[Readiness, tuple[Certificate, ...]]:
+    """Whether a Certificate is issued for its newest generation, and then the chain that was issued, leaf first."""
+    live = reader.get(ref)
+    if live is None:
+        return Waiting(f"{ref} is not there yet"), ()
+    if condition(live, "Issuing") and holds(live, "Issuing"):
+        return _issuing(reader, live, ref), ()
+    if not holds(live, "Ready"):
+        found = condition(live, "Ready") or {}
+        return Waiting(f"{ref}: {found.get('message') or 'no Ready condition yet'}"), ()
+    request = _current_request(reader, live, ref)
+    if request is None or "certificate" not in request.get("status", {}):
+        return Waiting(f"{ref}: no CertificateRequest of revision {live['status'].get('revision')} holds it"), ()
+    return Ready(), read_chain(_decoded(request["status"]["certificate"]))
+
+
+def _issuing(reader: Reader, live: Object, ref: Ref) -> Readiness:
+    """Still being issued; a request that was denied or that failed ends the wait."""
+    revision = int(live.get("status", {}).get("revision", 0)) + 1
+    request = _request(reader, ref, revision)
+    if request is None:
+        return Waiting(f"{ref} is being issued")
+    for kind in ("Denied", "InvalidRequest"):
+        if holds(request, kind):
+            return Failed(f"{ref}: its request is {kind}: {(condition(request, kind) or {}).get('message', '')}")
+    found = condition(request, "Ready") or {}
+    if found.get("reason") in ("Failed", "Denied"):
+        return Failed(f"{ref}: its request {found['reason']}: {found.get('message', '')}")
+    return Waiting(f"{ref} is being issued: {found.get('message') or 'its request is new'}")
+
+
+def _current_request(reader: Reader, live: Object, ref: Ref) -> Object | None:
+    return _request(reader, ref, int(live.get("status", {}).get("revision", 0)))
+
+
+def _request(reader: Reader, ref: Ref, revision: int) -> Object | None:
+    for request in reader.list(requests_of(ref)):
+        notes = request["metadata"].get("annotations", {})
+        named = notes.get("cert-manager.io/certificate-name") == ref.name
+        if named and notes.get("cert-manager.io/certificate-revision") == str(revision):
+            return request
+    return None
+
+
+def _decoded(encoded: str) -> bytes:
+    return base64.b64decode(encoded, validate=True)
