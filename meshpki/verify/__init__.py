@@ -6,7 +6,7 @@ from datetime import datetime
 from meshpki.cluster.client import Reader
 from meshpki.cluster.envoy import Secrets
 from meshpki.cluster.manifest import Query
-from meshpki.errors import UsageError
+from meshpki.errors import PreconditionError, UsageError
 from meshpki.settings import Settings
 from meshpki.verify import gather
 from meshpki.verify.gather import Progress, Scope
@@ -14,7 +14,7 @@ from meshpki.verify.judge import Pinned, Seen, judge
 from meshpki.verify.pods import MeshPod, mesh_pods
 from meshpki.verify.report import Report, grouped
 
-__all__ = ["Report", "Scope", "verify"]
+__all__ = ["Report", "Scope", "unjudged", "verify"]
 
 WIDTH = 32
 
@@ -39,6 +39,20 @@ def verify(
     pinned = Pinned(roots, settings.trust_domain, at)
     verdicts = (judge(pod, answer, pinned) for pod, answer in zip(mesh, seen, strict=True))
     return Report(at, settings.trust_domain, roots, grouped(verdicts))
+
+
+def unjudged(reader: Reader, report: Report) -> PreconditionError:
+    """The error for a report in which nothing could be judged: the right that is missing, or the first reason."""
+    if not report.pods:
+        return PreconditionError("MPK-351", "there is no pod of the mesh here", remedy="install the mesh: meshpki up")
+    if not reader.allowed("create", "", "pods/portforward", report.pods[0].pod.ref.namespace):
+        return PreconditionError(
+            "MPK-351",
+            "no proxy could be asked: the right to `create` pods/portforward is missing",
+            remedy="have an administrator grant `get` and `create` on pods/portforward",
+        )
+    what = f"none of {len(report.pods)} pods could be judged: {report.pods[0].reason}"
+    return PreconditionError("MPK-351", what, remedy="mend that, then run verify again")
 
 
 def _chosen(mesh: list[MeshPod], names: Sequence[str]) -> list[MeshPod]:

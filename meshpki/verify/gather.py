@@ -8,13 +8,13 @@ from meshpki.cluster import envoy
 from meshpki.cluster.client import Reader
 from meshpki.cluster.manifest import Object, Query, Ref
 from meshpki.cluster.readiness import newest_warning
+from meshpki.components.trust import PIN
 from meshpki.errors import MeshpkiError, PreconditionError
 from meshpki.pki.bundle import read_bundle
 from meshpki.pki.certificate import Certificate
 from meshpki.verify.judge import Seen, Unread, Without
 from meshpki.verify.pods import MeshPod, agent_trouble
 
-TRUST = Ref("v1", "ConfigMap", "kube-system", "meshpki-trust")
 
 Progress = Callable[[int, int], None]
 
@@ -38,9 +38,9 @@ def pinned_roots(reader: Reader, fingerprint: str = "") -> tuple[Certificate, ..
 
     Raises PreconditionError where nothing is pinned, or not that; UnparsableError for a damaged pin.
     """
-    pin = reader.get(TRUST)
+    pin = reader.get(PIN)
     if pin is None:
-        raise PreconditionError("MPK-353", "no root is pinned", where=str(TRUST), remedy="install the mesh: meshpki up")
+        raise PreconditionError("MPK-353", "no root is pinned", where=str(PIN), remedy="install the mesh: meshpki up")
     roots = read_bundle(str(pin.get("data", {}).get("root.pem", "")).encode()).anchors
     if not fingerprint:
         return roots
@@ -51,7 +51,7 @@ def pinned_roots(reader: Reader, fingerprint: str = "") -> tuple[Certificate, ..
         raise PreconditionError(
             "MPK-354",
             f"the pinned root is {seen}, not {wanted}",
-            where=str(TRUST),
+            where=str(PIN),
             remedy="compare the fingerprint with the one that `meshpki up` printed; if it is right, trust nothing here",
         )
     return chosen
