@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from meshpki.cluster import envoy
 from meshpki.cluster.client import Reader
-from meshpki.cluster.manifest import Object, Query, Ref
+from meshpki.cluster.manifest import Object, Query
 from meshpki.cluster.readiness import newest_warning
 from meshpki.components.trust import PIN
 from meshpki.errors import MeshpkiError, PreconditionError
@@ -14,7 +14,6 @@ from meshpki.pki.bundle import read_bundle
 from meshpki.pki.certificate import Certificate
 from meshpki.verify.judge import Seen, Unread, Without
 from meshpki.verify.pods import MeshPod, agent_trouble
-
 
 Progress = Callable[[int, int], None]
 

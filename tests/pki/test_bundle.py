@@ -1,0 +1,38 @@
+import pytest
+
+from meshpki.pki.bundle import BUNDLE_LIMIT, Difference, difference, read_bundle
+from meshpki.pki.certificate import UnparsableError
+from tests.support import certificates as made
+
+ONE, TWO = made.mesh_root(), made.root()
+
+
+def test_two_bundles_trust_the_same_if_their_fingerprints_are_equal_in_whatever_order() -> None:
+    assert read_bundle(made.pem(ONE, TWO)).fingerprints == read_bundle(made.pem(TWO, ONE, TWO)).fingerprints
+
+
+@pytest.mark.parametrize(
+    ("held", "pinned", "missing", "strangers"),
+    [
+        ((ONE,), (ONE,), 0, 0),
+        ((ONE, ONE), (ONE,), 0, 0),
+        ((ONE,), (ONE, TWO), 1, 0),
+        ((ONE, TWO), (ONE,), 0, 1),
+        ((TWO,), (ONE,), 1, 1),
+    ],
+)
+def test_a_difference_names_what_is_missing_and_what_does_not_belong(
+    held: tuple[made.Issued, ...], pinned: tuple[made.Issued, ...], missing: int, strangers: int
+) -> None:
+    found = difference(read_bundle(made.pem(*held)), [root.certificate.sha256 for root in pinned])
+    assert (len(found.missing), len(found.strangers)) == (missing, strangers)
+    assert bool(found) is bool(missing or strangers)
+
+
+def test_no_difference_is_false() -> None:
+    assert not Difference((), ())
+
+
+def test_a_bundle_beyond_its_limit_is_not_parsed() -> None:
+    with pytest.raises(UnparsableError, match=str(BUNDLE_LIMIT)):
+        read_bundle(ONE.pem * 600)
