@@ -1,0 +1,243 @@
+from dataclasses import dataclass
+from datetime import timedelta
+
+import pytest
+
+from meshpki import errors
+from meshpki.cluster.client import ClusterError
+from meshpki.cluster.manifest import Object
+from meshpki.errors import PreconditionError, UsageError
+from meshpki.settings import defaults
+from meshpki.verify import Report, Scope, unjudged, verify
+from tests.support import certificates as made
+from tests.support import mesh as support
+from tests.support.certificates import AT, SVID, TRUST_DOMAIN
+from tests.support.mesh import Mesh, agent, held, pin, pod, unready
+
+ROOT = made.mesh_root()
+POD = "reviews-v1-5d9-x"
+REVIEWS = f"spiffe://{TRUST_DOMAIN}/ns/bookinfo/sa/bookinfo-reviews"
+CRASHING = {"name": "istio-proxy", "restartCount": 9, "state": {"waiting": {"reason": "CrashLoopBackOff"}}}
+
+
+def judged(*pods: Object, root: made.Issued = ROOT, **envoys: bytes | ClusterError) -> Report:
+    return verify(mesh(*pods, root=root, **envoys), defaults(), AT)
+
+
+def mesh(*pods: Object, root: made.Issued = ROOT, **envoys: bytes | ClusterError) -> Mesh:
+    answers = {name.replace("_", "-"): answer for name, answer in envoys.items()}
+    return Mesh([pin(root), agent(), *pods], answers)
+
+
+def codes(report: Report) -> tuple[str, ...]:
+    return tuple(
+        sorted({finding.code for one in report.pods for finding in one.findings if finding.severity == "fail"})
+    )
+
+
+def leaf(*, account: str = "bookinfo-reviews", **bundles: bytes) -> bytes:
+    ca = made.mesh_spire_ca()
+    issued = ca.issue(SVID.but(uris=(f"spiffe://{TRUST_DOMAIN}/ns/bookinfo/sa/{account}",)))
+    return support.dump(made.pem(issued, ca), {name.replace("_", "."): pem for name, pem in bundles.items()})
+
+
+def fallback() -> bytes:
+    """A pod that got its certificate from istiod."""
+    ca = ROOT.issue(made.CACERTS)
+    return support.dump(made.pem(ca.issue(made.ISTIOD_LEAF.but(uris=(REVIEWS,))), ca), {TRUST_DOMAIN: ROOT.pem})
+
+
+def from_the_root() -> bytes:
+    return support.dump(made.pem(ROOT.issue(SVID.but(uris=(REVIEWS,)))), {TRUST_DOMAIN: ROOT.pem})
+
+
+@dataclass(frozen=True)
+class Case:
+    name: str
+    envoy: bytes | ClusterError
+    result: str
+    codes: tuple[str, ...] = ()
+
+
+CASES = (
+    Case("SPIRE's identity under the pinned root", held(), "proven"),
+    Case("another ServiceAccount's identity", leaf(account="admin", example_org=ROOT.pem), "broken", ("MPK-340",)),
+    Case("no bundle", leaf(), "broken", ("MPK-341",)),
+    Case("a bundle of another trust domain only", leaf(other_org=ROOT.pem), "broken", ("MPK-341",)),
+    Case("a stranger in the bundle", leaf(example_org=made.pem(ROOT, made.root())), "broken", ("MPK-341",)),
+    Case("a bundle without the pinned root", leaf(example_org=made.root().pem), "broken", ("MPK-341",)),
+    Case("a bundle that is cut off", leaf(example_org=ROOT.pem[:-40]), "broken", ("MPK-301",)),
+    Case("a certificate of istiod's", fallback(), "broken", ("MPK-342",)),
+    Case("a certificate of the root's own", from_the_root(), "broken", ("MPK-342",)),
+    Case("a chain that is cut off", support.dump(ROOT.pem[:-40], {TRUST_DOMAIN: ROOT.pem}), "broken", ("MPK-301",)),
+    Case("a chain to another root", held(root=made.root()), "broken", ("MPK-304", "MPK-341")),
+    Case("no certificate", support.dump(b"", {TRUST_DOMAIN: ROOT.pem}), "broken", ("MPK-343",)),
+    Case("an Envoy that hangs up", b"", "unknown"),
+    Case("an answer that is no dump", b"<html>", "unknown"),
+    Case("a port-forward that is refused", ClusterError("MPK-102", "port-forward refused", status=403), "unknown"),
+)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_a_ready_pod_is_judged_by_what_its_envoy_holds(case: Case) -> None:
+    report = judged(pod(), reviews_v1_5d9_x=case.envoy)
+    assert (report.pods[0].result, codes(report)) == (case.result, case.codes)
+    assert case.result == "proven" or report.pods[0].reason or report.pods[0].findings
+
+
+def test_a_proven_pod_shows_its_identity_its_path_and_how_long_it_lasts() -> None:
+    found = judged(pod(), reviews_v1_5d9_x=held()).pods[0]
+    assert found.spiffe_id == REVIEWS
+    assert found.path[-1].sha256 == ROOT.certificate.sha256
+    assert found.expires == AT + timedelta(minutes=41)
+
+
+def test_pods_are_grouped_by_the_deployment_that_owns_them() -> None:
+    report = judged(
+        pod(), pod("reviews-v1-5d9-y"), pod("ratings-v1-77f-z", account="bookinfo-ratings"),
+        reviews_v1_5d9_x=held(), reviews_v1_5d9_y=b"", ratings_v1_77f_z=held(),
+    )  # fmt: skip
+    assert [(one.workload.kind, one.workload.name, one.proven, one.result) for one in report.workloads] == [
+        ("Deployment", "ratings-v1", 0, "broken"),
+        ("Deployment", "reviews-v1", 1, "unknown"),
+    ]
+    assert report.counts == {"broken": 1, "unknown": 1, "proven": 1}
+
+
+def test_a_pod_that_waits_for_the_spire_agent_is_broken_and_says_so() -> None:
+    event = {
+        "apiVersion": "v1", "kind": "Event", "metadata": {"name": "e", "namespace": "bookinfo"}, "type": "Warning",
+        "involvedObject": {"uid": f"uid-{POD}"}, "reason": "FailedMount", "message": "driver csi.spiffe.io not found",
+        "lastTimestamp": "2026-11-24T11:59:00Z",
+    }  # fmt: skip
+    cluster = Mesh([pin(ROOT), agent(ready=False), event, pod(**unready())])
+    report = verify(cluster, defaults(), AT)
+    assert (codes(report), report.exit_code(strict=False)) == (("MPK-343",), errors.BROKEN)
+    reason = report.pods[0].reason
+    assert "SPIRE agent not ready on node node-1" in reason
+    assert "FailedMount: driver csi.spiffe.io not found" in reason
+
+
+def test_a_node_without_a_spire_agent_is_named() -> None:
+    report = verify(Mesh([pin(ROOT), agent(node="node-2"), pod(**unready())]), defaults(), AT)
+    assert "no SPIRE agent runs on node node-1" in report.pods[0].reason
+
+
+def test_a_proxy_that_crashes_over_and_over_has_no_identity() -> None:
+    between_crashes = {**unready({"name": "istio-proxy", "state": {"running": {}}})}
+    for state in (unready(CRASHING), between_crashes):
+        report = judged(pod(**state), reviews_v1_5d9_x=b"")
+        assert codes(report) == ("MPK-343",)
+
+
+def test_a_pod_that_was_not_promised_an_identity_and_has_none_is_unknown() -> None:
+    plain = pod(**unready())
+    plain["metadata"]["labels"] = {}
+    assert judged(plain).pods[0].result == "unknown"
+
+
+def test_a_promised_pod_without_a_sidecar_is_unknown_and_listed() -> None:
+    bare = pod()
+    bare["spec"]["initContainers"] = []
+    found = judged(bare).pods[0]
+    assert (found.result, "no sidecar" in found.reason) == ("unknown", True)
+
+
+def test_finished_and_leaving_pods_and_pods_outside_the_mesh_do_not_count() -> None:
+    leaving = pod("reviews-v1-5d9-y")
+    leaving["metadata"]["deletionTimestamp"] = "2026-11-24T12:00:00Z"
+    assert judged(pod(phase="Succeeded"), leaving).pods == ()
+
+
+def test_events_that_may_not_be_read_do_not_hide_the_rest() -> None:
+    cluster = mesh(pod(**unready()))
+    cluster.denied = frozenset({"Event"})
+    assert "events cannot be read (MPK-102)" in verify(cluster, defaults(), AT).pods[0].reason
+
+
+@pytest.mark.parametrize(
+    ("envoys", "strict", "code"),
+    [
+        ((held(), held()), True, errors.OK),
+        ((held(), b""), False, errors.OK),
+        ((held(), b""), True, errors.BROKEN),
+        ((held(), fallback()), False, errors.BROKEN),
+        ((b"", fallback()), False, errors.BROKEN),
+        ((b"", b""), False, errors.PRECONDITION),
+        ((b"", b""), True, errors.PRECONDITION),
+    ],
+)
+def test_the_exit_code_follows_from_the_results(envoys: tuple[bytes, bytes], strict: bool, code: int) -> None:
+    first, second = envoys
+    report = judged(pod(), pod("reviews-v1-5d9-y"), reviews_v1_5d9_x=first, reviews_v1_5d9_y=second)
+    assert report.exit_code(strict=strict) == code
+
+
+def test_where_nothing_could_be_judged_the_missing_right_is_named() -> None:
+    cluster = mesh(pod(), reviews_v1_5d9_x=ClusterError("MPK-102", "port-forward refused", status=403))
+    report = verify(cluster, defaults(), AT)
+    assert "none of 1 pods" in str(unjudged(cluster, report))
+    cluster.denied = frozenset({"pods/portforward"})
+    assert "`create` pods/portforward" in str(unjudged(cluster, report))
+
+
+def test_a_mesh_without_pods_judges_nothing() -> None:
+    report = judged()
+    assert report.exit_code(strict=False) == errors.PRECONDITION
+    assert "no pod of the mesh" in str(unjudged(Mesh(), report))
+
+
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [((), 2), (("reviews-v1",), 1), (("deployment/reviews-v1", "ratings-v1"), 2), (("reviews-v1-5d9-x",), 1)],
+)
+def test_workloads_are_chosen_by_name(names: tuple[str, ...], found: int) -> None:
+    cluster = mesh(pod(), pod("ratings-v1-77f-z"), reviews_v1_5d9_x=held(), ratings_v1_77f_z=held())
+    assert len(verify(cluster, defaults(), AT, Scope(names=names)).pods) == found
+
+
+@pytest.mark.parametrize("name", ["details-v1", "statefulset/reviews-v1"])
+def test_a_workload_that_is_not_there_is_a_usage_error_that_names_those_that_are(name: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        verify(mesh(pod()), defaults(), AT, Scope(names=(name,)))
+    assert "reviews-v1" in caught.value.remedy
+
+
+def test_namespace_and_selector_narrow_what_is_asked() -> None:
+    cluster = mesh(pod(), pod("ratings-v1-77f-z", namespace="other"), reviews_v1_5d9_x=held())
+    report = verify(cluster, defaults(), AT, Scope("bookinfo", "app=reviews-v1"))
+    assert [one.pod.ref.name for one in report.pods] == [POD]
+
+
+def test_without_a_pinned_root_there_is_nothing_to_judge_against() -> None:
+    with pytest.raises(PreconditionError, match="no root is pinned"):
+        verify(Mesh([pod()]), defaults(), AT)
+
+
+def test_a_fingerprint_from_outside_must_be_the_pinned_one() -> None:
+    cluster = mesh(pod(), reviews_v1_5d9_x=held())
+    good = ROOT.certificate.sha256
+    colons = ":".join(good[place : place + 2] for place in range(0, 64, 2)).upper()
+    assert verify(cluster, defaults(), AT, root_fingerprint=colons).counts["proven"] == 1
+    with pytest.raises(PreconditionError, match=f"the pinned root is {good}"):
+        verify(cluster, defaults(), AT, root_fingerprint="0" * 64)
+
+
+def test_while_a_rotation_pins_two_roots_a_bundle_must_hold_both() -> None:
+    new = made.root()
+    both = leaf(example_org=made.pem(new, ROOT))
+    cluster = Mesh([pin(ROOT, new), pod(), pod("reviews-v1-5d9-y")], {POD: held(), "reviews-v1-5d9-y": both})
+    assert [one.result for one in verify(cluster, defaults(), AT).pods] == ["broken", "proven"]
+
+
+def test_no_secret_is_ever_asked_for_and_healthy_pods_cost_one_forward_each() -> None:
+    cluster = mesh(pod(), reviews_v1_5d9_x=held())
+    verify(cluster, defaults(), AT)
+    assert cluster.asked == ["get ConfigMap", "list Pod", "forward 15000"]
+
+
+def test_progress_counts_every_pod() -> None:
+    seen: list[tuple[int, int]] = []
+    cluster = mesh(pod(), pod("ratings-v1-77f-z"), reviews_v1_5d9_x=held(), ratings_v1_77f_z=b"")
+    verify(cluster, defaults(), AT, progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(1, 2), (2, 2)]
