@@ -5,9 +5,10 @@ They are checked before the first write to any cluster; a file that differs from
 
 import hashlib
 import tempfile
-from collections.abc import Mapping
+import tomllib
 from dataclasses import dataclass
 from http import HTTPStatus
+from importlib import resources
 from pathlib import Path
 
 import platformdirs
@@ -19,12 +20,6 @@ from meshpki.settings import Settings
 _LIMIT = 256 * 1024 * 1024
 _TIMEOUT = urllib3.Timeout(connect=10, read=60)
 
-# SHA-256 of the files as the lab's Go modules hold them, byte for byte the files of the release's tag.
-_PINS: Mapping[str, str] = {
-    "spire-crd-clusterfederatedtrustdomains-v0.6.4.yaml": "27c8192cf0c23e138eb1105653fdcd59c85c2cc36e14bc7c9b51bc0b3763f9c6",
-    "spire-crd-clusterspiffeids-v0.6.4.yaml": "f35a66a3b1dedb2793c465f03502df05035d4fb243a7d1313c5cf7dfbe3af2fd",
-    "spire-crd-clusterstaticentries-v0.6.4.yaml": "d563d9e9442cdccf3cda23ff970e56431a32fe152a0f0783cd550b76fe05d2c2",
-}
 _CRDS = ("clusterfederatedtrustdomains", "clusterspiffeids", "clusterstaticentries")
 
 
@@ -48,7 +43,7 @@ class Releases:
 
 def wanted(settings: Settings) -> tuple[Artifact, ...]:
     """Every file that an installation with these settings needs; the user's pins go before ours."""
-    versions, pins = settings.versions, {**_PINS, **settings.artifacts.pins}
+    versions, pins = settings.versions, {**_published_pins(), **settings.artifacts.pins}
     github = "https://github.com"
     crds = f"{github}/spiffe/spire-controller-manager/raw/v{versions.spire_controller_manager}/config/crd/bases"
     urls = {
@@ -64,6 +59,11 @@ def wanted(settings: Settings) -> tuple[Artifact, ...]:
         },
     }
     return tuple(Artifact(name, url, pins.get(name, "")) for name, url in urls.items())
+
+
+def _published_pins() -> dict[str, str]:
+    text = resources.files("meshpki").joinpath("pins.toml").read_text(encoding="utf-8")
+    return dict(tomllib.loads(text)["sha256"])
 
 
 def obtain(settings: Settings, directory: Path | None = None) -> Releases:

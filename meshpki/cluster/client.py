@@ -33,6 +33,9 @@ class Reader(Protocol):
     def get(self, ref: Ref) -> Object | None:
         """The live object, None where it (or its kind) is not there."""
 
+    def metadata(self, ref: Ref) -> Object | None:
+        """An object's metadata alone (PartialObjectMetadata): of a Secret, nothing else ever crosses the wire."""
+
     def list(self, query: Query) -> list[Object]:
         """Every object of the query, none where the kind is not there; read in pages."""
 

@@ -33,6 +33,7 @@ USER_AGENT = f"meshpki/{__version__}"
 _TIMEOUT = urllib3.Timeout(connect=5, read=30)
 _PAGE = 500
 _JSON = "application/json"
+_METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 _POD = "/api/v1/namespaces/{0.namespace}/pods/{0.name}/{1}"
 
 
@@ -83,6 +84,11 @@ class KubernetesCluster:
         """See Reader.get."""
         path = self._discovery.path(ref)
         return self._found(path) if path else None
+
+    def metadata(self, ref: Ref) -> Object | None:
+        """See Reader.metadata."""
+        path = self._discovery.path(ref)
+        return self._found(path, accept=_METADATA) if path else None
 
     def list(self, query: Query) -> list[Object]:
         """See Reader.list; pages of 500."""
@@ -196,16 +202,18 @@ class KubernetesCluster:
             raise ClusterError("MPK-102", what, where=str(manifest["metadata"].get("name", "")), status=503)
         return resource.path(manifest["metadata"].get("namespace", ""))
 
-    def _found(self, path: str) -> Object | None:
+    def _found(self, path: str, accept: str = _JSON) -> Object | None:
         try:
-            return self._json("GET", path)
+            return self._object(self._request("GET", path, {}, accept=accept))
         except ClusterError as error:
             if error.status == HTTPStatus.NOT_FOUND:
                 return None
             raise
 
     def _json(self, verb: str, path: str, query: Mapping[str, str] | None = None, body: Object | None = None) -> Object:
-        answer = self._request(verb, path, query or {}, body)
+        return self._object(self._request(verb, path, query or {}, body))
+
+    def _object(self, answer: bytes) -> Object:
         try:
             content = json.loads(answer)
         except ValueError as error:

@@ -10,7 +10,7 @@ from meshpki.cluster.manifest import Object, Query, only
 from meshpki.cluster.overlay import overlaid
 from meshpki.cluster.render import load, text
 from meshpki.components.identity import unproven_pods
-from meshpki.components.istioctl import Istioctl, record, recorded
+from meshpki.components.istioctl import Istioctl, claim, record, recorded
 from meshpki.components.rollout import deployment, judge_rollout, pods_of
 from meshpki.components.serving import Listener, pod_ref, unproven
 from meshpki.components.trust import issued, istiod_certificate, pinned
@@ -35,6 +35,7 @@ def istio(settings: Settings, istioctl: Istioctl) -> Step:
     namespace = settings.namespaces.istio
 
     def install(cluster: Cluster, stop: threading.Event) -> None:
+        claim(cluster)
         istioctl.install(wish, readiness_seconds=1800, stop=stop)
         if not stop.is_set():
             record(cluster, wish)

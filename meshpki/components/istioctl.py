@@ -95,15 +95,24 @@ def recorded(reader: Reader, operator: Object) -> bool:
     return bool(record["data"].get("objects") == fingerprint(reader))
 
 
+def claim(cluster: Cluster) -> None:
+    """Say, before istioctl's first write, that this Istio is ours: a run killed inside istioctl can then go on."""
+    if cluster.get(RECORD) is None:
+        apply(cluster, owned(_record("", ""), "istio"))
+
+
 def record(cluster: Cluster, operator: Object) -> None:
     """Keep what was installed, so that an unchanged mesh is known without running istioctl."""
-    manifest = {
+    apply(cluster, owned(_record(digest(operator), fingerprint(cluster)), "istio"))
+
+
+def _record(operator: str, objects: str) -> Object:
+    return {
         "apiVersion": RECORD.api_version,
         "kind": RECORD.kind,
         "metadata": {"name": RECORD.name, "namespace": RECORD.namespace},
-        "data": {"operator": digest(operator), "objects": fingerprint(cluster)},
+        "data": {"operator": operator, "objects": objects},
     }
-    apply(cluster, owned(manifest, "istio"))
 
 
 def fingerprint(reader: Reader) -> str:

@@ -51,14 +51,16 @@ def defaults() -> Settings:
     return Settings()
 
 
-def read(paths: Sequence[Path]) -> Settings:
+def read(paths: Sequence[Path], kept: str = "", origin: str = "") -> Settings:
     """The settings in these files, later ones laid over earlier ones; `-` is standard input, no path the defaults.
+
+    `kept` is a YAML text from elsewhere that the files are laid over, `origin` where it was kept.
 
     Raises SettingsError with every problem of every file (MPK-001 to MPK-028).
     """
     from meshpki.settings import reader  # noqa: PLC0415 - YAML only where a file is read
 
-    return reader.read(paths)
+    return reader.read(paths, kept, origin)
 
 
 def read_text(text: str, origin: str) -> Settings:

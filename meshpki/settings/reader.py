@@ -40,9 +40,9 @@ class Document:
     problems: tuple[Problem, ...]
 
 
-def read(paths: Sequence[Path]) -> Settings:
+def read(paths: Sequence[Path], kept: str = "", origin: str = "") -> Settings:
     """The settings in these files; see `meshpki.settings.read`."""
-    whole = Document({}, frozenset(), ())
+    whole = document(kept, origin) if kept else Document({}, frozenset(), ())
     for path in paths:
         whole = overlay(whole, _load(path))
     return settle(whole)

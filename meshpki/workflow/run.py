@@ -2,7 +2,7 @@
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
@@ -20,7 +20,7 @@ _BEAT = 0.2
 _LEAVE_WITHIN = 1.5
 
 
-def run(plan: Plan, cluster: Cluster, clock: Clock, limits: Limits) -> Iterator[Event]:
+def run(plan: Plan, cluster: Cluster, clock: Clock, limits: Limits) -> Generator[Event]:
     """Run a plan, yielding its events; the first error of a step is raised when all running steps have stopped.
 
     Raises PreconditionError (MPK-205) where a step that was left out is not in place, GateTimeoutError (MPK-203) when
@@ -52,7 +52,7 @@ class _Engine:
         self._open |= {f"{step.name}/{gate.name}" for step in plan.assumed for gate in step.gates}
         self._error: MeshpkiError | None = None
 
-    def events(self) -> Iterator[Event]:
+    def events(self) -> Generator[Event]:
         deadline = self._clock.now() + self._limits.total if self._limits.total else None
         with ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="apply") as writes:
             try:
@@ -68,7 +68,7 @@ class _Engine:
         if self._error is not None:
             raise self._error
 
-    def _apply_early(self, writes: ThreadPoolExecutor) -> Iterator[Event]:
+    def _apply_early(self, writes: ThreadPoolExecutor) -> Generator[Event]:
         """Namespaces, CRDs, accounts and rights of every step, before the first gate is waited for."""
         steps = {ref_of(manifest): step.name for step in self._plan.steps for manifest in step.manifests}
         wanted = [

@@ -1,0 +1,62 @@
+"""The root of the command line: which commands there are, and what becomes of an error."""
+
+import signal
+import sys
+from collections.abc import Callable
+from types import FrameType
+
+import typer
+
+from meshpki.cli import config, explain, lab, output, step, up, verify, version
+from meshpki.errors import INTERRUPTED, MeshpkiError
+
+_HELP = """Certificates of a service mesh, from nothing to provably right.
+
+cert-manager holds the root; SPIRE and istiod live below it; every workload's identity is proven against it.
+"""
+
+app = typer.Typer(
+    name="meshpki",
+    help=_HELP,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
+)
+app.command(epilog=up.EXAMPLES)(up.up)
+app.command(epilog=verify.EXAMPLES)(verify.verify)
+app.add_typer(step.app, name="step")
+app.add_typer(lab.app, name="lab")
+app.add_typer(config.app, name="config")
+app.command()(explain.explain)
+app.command()(version.version)
+
+
+def run() -> int:
+    """Run the command line and give its exit code; an error of ours is told whole, an interrupt says how to go on."""
+    signal.signal(signal.SIGTERM, _terminate)
+    return _told(lambda: app(standalone_mode=False))
+
+
+def _told(command: Callable[[], object]) -> int:
+    try:
+        code = command()
+    except MeshpkiError as error:
+        output.failure(error)
+        return error.exit_code
+    except KeyboardInterrupt:
+        output.progress("stopped at a safe point; nothing is half-written. The same command goes on from here.")
+        return INTERRUPTED
+    except typer.Abort:
+        return INTERRUPTED
+    except Exception as error:
+        shown = getattr(error, "show", None)
+        if shown is None:
+            raise
+        shown()  # a usage error of the command line itself
+        return int(getattr(error, "exit_code", 2))
+    return code if isinstance(code, int) else 0
+
+
+def _terminate(_number: int, _frame: FrameType | None) -> None:
+    sys.exit(128 + signal.SIGTERM)

@@ -1,0 +1,98 @@
+"""Where a run stands, folded from its events; the live list, the lines and the JSON are drawn from it."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from meshpki.errors import MeshpkiError
+from meshpki.workflow.event import (
+    Applied,
+    Event,
+    GateOpened,
+    GateWaits,
+    Outcome,
+    ProgramEnded,
+    StepDone,
+    StepFailed,
+    StepStarted,
+    StepStopped,
+    Tick,
+)
+
+
+class State(StrEnum):
+    """Where one step stands."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+
+@dataclass
+class Line:
+    """One step as it is shown; `said` are the gates' details, `waits` what the shut gate waits for."""
+
+    name: str
+    summary: str
+    state: State = State.PENDING
+    started: datetime | None = None
+    seconds: float = 0.0
+    counts: Counter[Outcome] = field(default_factory=Counter)
+    gate: str = ""
+    waits: str = ""
+    since: datetime | None = None
+    said: dict[str, str] = field(default_factory=dict)
+    error: MeshpkiError | None = None
+
+    def elapsed(self, now: datetime) -> timedelta:
+        """How long the step has run, or ran."""
+        if self.state is State.RUNNING and self.started is not None:
+            return now - self.started
+        return timedelta(seconds=self.seconds)
+
+
+class Board:
+    """All steps of a run, in their order."""
+
+    def __init__(self, steps: list[tuple[str, str]]) -> None:
+        """`steps` are names with their summaries."""
+        self.lines = {name: Line(name, summary) for name, summary in steps}
+        self.counts: Counter[Outcome] = Counter()
+
+    def note(self, event: Event, now: datetime) -> Line | None:
+        """Take one event in; the line it was about, None where it was about none that is shown."""
+        if isinstance(event, Tick):
+            return None
+        if isinstance(event, Applied):
+            self.counts[event.outcome] += 1
+        line = self.lines.get(event.step)
+        if line is not None:
+            _fold(line, event, now)
+        return line
+
+
+def _fold(line: Line, event: Event, now: datetime) -> None:
+    match event:
+        case StepStarted():
+            line.state, line.started = State.RUNNING, now
+        case Applied(_, _, outcome):
+            line.counts[outcome] += 1
+        case GateWaits(_, gate, why):
+            line.since = line.since if line.gate == gate else now
+            line.gate, line.waits = gate, why
+        case GateOpened(_, gate, detail):
+            line.gate, line.waits, line.since = "", "", None
+            line.said[gate] = detail
+        case ProgramEnded(_, program, changed):
+            line.said[program] = "done" if changed else "nothing to do"
+        case StepDone(_, elapsed):
+            line.state, line.seconds = State.DONE, elapsed.total_seconds()
+        case StepFailed(_, error):
+            line.state, line.error, line.seconds = State.FAILED, error, line.elapsed(now).total_seconds()
+        case StepStopped():
+            line.state, line.seconds = State.STOPPED, line.elapsed(now).total_seconds()
+        case Tick():
+            pass

@@ -1,0 +1,126 @@
+"""A run as a person or a log follows it: a live list on a terminal, append-only lines elsewhere."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Protocol
+
+from meshpki.cli import output
+from meshpki.cli.board import Board, Line, State
+from meshpki.workflow.event import Event, GateOpened, GateWaits, StepDone, StepFailed, StepStarted, StepStopped
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+_HEARTBEAT = timedelta(seconds=10)
+_MARKS = {
+    State.PENDING: " ",
+    State.RUNNING: "◐",
+    State.DONE: "✔",
+    State.FAILED: "✘",
+    State.STOPPED: "■",
+}
+_ASCII = {State.PENDING: " ", State.RUNNING: "~", State.DONE: "+", State.FAILED: "x", State.STOPPED: "#"}
+
+
+class Follower(Protocol):
+    """Shows each event after the board has taken it in."""
+
+    def show(self, event: Event, line: Line | None) -> None:
+        """One event, and the step it was about."""
+
+
+@contextmanager
+def following(board: Board) -> Iterator[Follower]:
+    """The follower that fits standard error."""
+    if not output.terminal().interactive:
+        yield Lines(board)
+        return
+    from rich.live import Live
+
+    screen = LiveList(board)
+    with Live(get_renderable=screen.render, console=output.console(), refresh_per_second=5, transient=False):
+        yield screen
+
+
+class Lines:
+    """One line an event that tells something new, and a heartbeat for a gate that stays shut."""
+
+    def __init__(self, board: Board) -> None:
+        """Start with no line said."""
+        self._board, self._said = board, dict[str, datetime]()
+
+    def show(self, event: Event, line: Line | None) -> None:
+        """See Follower.show."""
+        now = datetime.now(UTC)
+        match event:
+            case StepStarted(step):
+                self._say(now, step, "state=start")
+            case GateWaits(step, gate, why):
+                if step not in self._said or now - self._said[step] >= timedelta(seconds=1):
+                    self._say(now, step, f"state=waiting gate={gate} {output.plain(why)}")
+            case GateOpened(step, gate, detail):
+                self._say(now, step, f"state=open gate={gate} {output.plain(detail)}".rstrip())
+            case StepDone(step, elapsed):
+                self._say(now, step, f"state=done elapsed={elapsed.total_seconds():.1f}s")
+            case StepFailed(step, error):
+                self._say(now, step, f"state=failed code={error.code}")
+            case StepStopped(step):
+                self._say(now, step, "state=stopped")
+            case _:
+                self._beat(now)
+        del line
+
+    def _beat(self, now: datetime) -> None:
+        for line in self._board.lines.values():
+            if line.state is State.RUNNING and line.gate and now - self._said.get(line.name, now) >= _HEARTBEAT:
+                elapsed = (now - (line.since or now)).total_seconds()
+                told = f"state=waiting gate={line.gate} elapsed={elapsed:.0f}s {output.plain(line.waits)}"
+                self._say(now, line.name, told)
+
+    def _say(self, now: datetime, step: str, text: str) -> None:
+        self._said[step] = now
+        output.progress(f"{now:%H:%M:%S} step={step} {text}")
+
+
+class LiveList:
+    """The list of steps, redrawn in place: what each waits for, and what its gates saw."""
+
+    def __init__(self, board: Board) -> None:
+        """Draw this board."""
+        self._board = board
+        self._marks = _MARKS if output.terminal().unicode else _ASCII
+
+    def show(self, event: Event, line: Line | None) -> None:
+        """Nothing to do: the list is drawn from the board."""
+
+    def render(self) -> "RenderableType":
+        """The list as it stands."""
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table.grid(padding=(0, 1))
+        for column in ("left", "left", "left", "left"):
+            table.add_column(justify=column)
+        table.add_column(justify="right")
+        now, many = datetime.now(UTC), len(self._board.lines)
+        for number, line in enumerate(self._board.lines.values(), 1):
+            seconds = line.elapsed(now).total_seconds()
+            told = f"{seconds:.0f}s" if line.state is not State.PENDING else ""
+            style = {State.DONE: "green", State.FAILED: "red", State.RUNNING: "cyan"}.get(line.state, "dim")
+            mark = Text(self._marks[line.state], style=style)
+            table.add_row(mark, f"{number}/{many}", line.name, Text(output.plain(_told(line))), Text(told, style="dim"))
+        return table
+
+
+def _told(line: Line) -> str:
+    """What is worth saying of a step now: what it waits for, or what its last gate saw."""
+    match line.state:
+        case State.RUNNING if line.gate:
+            return f"{line.gate}: {line.waits}"
+        case State.FAILED if line.error is not None:
+            return f"{line.error.code} {line.error.what.splitlines()[0]}"
+        case State.DONE if line.said:
+            return next(iter(line.said.values())) if line.name == "root-ca" else list(line.said.values())[-1]
+        case _:
+            return line.summary

@@ -1,0 +1,174 @@
+"""`up` from the open cluster to its last word: check, plan, ask, run, verify."""
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from meshpki import artifacts, preflight
+from meshpki.cli import output, verdicts
+from meshpki.cli.board import Board
+from meshpki.cli.follow import following
+from meshpki.cli.session import SystemClock, open_cluster, settings_of
+from meshpki.cluster.client import Cluster, Reader
+from meshpki.cluster.kubernetes import KubernetesCluster
+from meshpki.cluster.manifest import Object, Ref, owned, ref_of
+from meshpki.errors import OK, UsageError
+from meshpki.install import Target, generation, install, steps, wish_manifest
+from meshpki.settings import Settings
+from meshpki.verify import Report, verify
+from meshpki.workflow.apply import wanted as outcome_of
+from meshpki.workflow.event import Outcome
+from meshpki.workflow.plan import Plan, Selection, narrowed
+from meshpki.workflow.work import Limits
+
+_LOOKS_IN_FLIGHT = 32
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What one `up` was asked for: which cluster, which settings, which steps, and how."""
+
+    context: str
+    kubeconfig: Path | None
+    overlay: tuple[Path, ...] = ()
+    lab: bool = False
+    files: tuple[Path, ...] = ()
+    selection: Selection = field(default_factory=Selection)
+    limits: Limits = field(default_factory=Limits)
+    artifact_dir: Path | None = None
+    ignore: tuple[str, ...] = ()
+    force_conflicts: bool = False
+    ask: bool = True
+    dry_run: bool = False
+
+    def with_options(self, **options: Any) -> "Wanted":
+        """The same cluster with the command line's options."""
+        return replace(self, **options)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What `up` did, step by step, and what verify says of it; `preview` instead where it was a dry run."""
+
+    board: Board
+    report: Report | None
+    preview: tuple[tuple[Outcome, Ref], ...] = ()
+    lab: bool = False
+    context: str = ""
+
+    @property
+    def exit_code(self) -> int:
+        """0, or what verify says; a dry run is always 0."""
+        return self.report.exit_code(strict=False) if self.report else OK
+
+    def as_text(self) -> str:
+        """The table of identities and the next commands; of a dry run, an object a line."""
+        if self.report is None:
+            return "\n".join(f"{outcome:<10} {output.plain(str(ref))}" for outcome, ref in self.preview) or "no change"
+        return f"{verdicts.table(self.report)}\n\n{_next_commands(self)}"
+
+    def as_json(self) -> str:
+        """The whole result as one document."""
+        rows = [
+            {
+                "name": line.name,
+                "state": line.state,
+                "seconds": round(line.seconds, 1),
+                "objects": {str(outcome): count for outcome, count in line.counts.items()},
+                "gates": line.said,
+            }
+            for line in self.board.lines.values()
+        ]
+        changes = [{"change": str(outcome), "object": str(ref)} for outcome, ref in self.preview]
+        verified = json.loads(verdicts.as_json(self.report)) if self.report else None
+        kind = {"apiVersion": "meshpki.dev/v1alpha1", "kind": "UpReport"}
+        return json.dumps({**kind, "steps": rows, "changes": changes, "verify": verified}, indent=2)
+
+
+def bring_up(wanted: Wanted) -> Result:
+    """Do it; raises the error of the first step that failed, PreconditionError before any write."""
+    cluster = open_cluster(wanted.context, wanted.kubeconfig, force_conflicts=wanted.force_conflicts)
+    settings = settings_of(cluster, wanted.files, wanted.overlay)
+    releases = artifacts.obtain(settings, wanted.artifact_dir)
+    _check(cluster, settings, wanted)
+    planned = steps(settings, releases, Target(wanted.kubeconfig, wanted.context), generation(cluster))
+    plan = narrowed(planned, wanted.selection)
+    board = Board([(step.name, step.summary) for step in plan.steps])
+    changes = preview(plan, settings, cluster) if wanted.dry_run or wanted.ask else ()
+    _announce(cluster, changes, wanted)
+    if wanted.dry_run:
+        return Result(board, None, tuple(change for change in changes if change[0] is not Outcome.UNCHANGED))
+    if wanted.ask and any(outcome is not Outcome.UNCHANGED for outcome, _ in changes):
+        _ask(cluster, wanted)
+    _follow(plan, settings, cluster, wanted.limits, board)
+    report = verify(cluster, settings, datetime.now(UTC)) if _meshed(plan) else None
+    return Result(board, report, lab=wanted.lab, context=wanted.context)
+
+
+def preview(plan: Plan, settings: Settings, reader: Reader) -> tuple[tuple[Outcome, Ref], ...]:
+    """What applying would do to each object; one whose kind or namespace is still to come reads as created."""
+    manifests = [owned(wish_manifest(settings), "settings")]
+    manifests += [owned(manifest, step.name) for step in plan.steps for manifest in step.manifests]
+
+    def judged(manifest: Object) -> tuple[Outcome, Ref]:
+        ref = ref_of(manifest)
+        return outcome_of(reader, manifest, reader.get(ref)), ref
+
+    with ThreadPoolExecutor(_LOOKS_IN_FLIGHT) as pool:
+        return tuple(pool.map(judged, manifests))
+
+
+def _check(cluster: Reader, settings: Settings, wanted: Wanted) -> None:
+    outcome = preflight.examine(preflight.look(cluster, settings), settings, (*settings.ignore, *wanted.ignore))
+    for found in outcome.ignored:
+        output.progress(f"warning {found.error.code} {found.check.name}: {output.plain(found.error.what)}")
+    if outcome.refused:
+        for found in outcome.refused[1:]:
+            output.failure(found.error)
+        raise preflight.PreflightError(outcome.refused)
+
+
+def _announce(cluster: KubernetesCluster, changes: Iterable[tuple[Outcome, Ref]], wanted: Wanted) -> None:
+    counts = Counter(outcome for outcome, _ in changes)
+    plan = ", ".join(f"{counts[outcome]} {outcome}" for outcome in Outcome if counts[outcome])
+    context = wanted.context or "the kubeconfig's current one"
+    said = f"context {context}   server {cluster.version()} at {cluster.host}"
+    output.progress(output.plain(f"{said}   plan: {plan}" if plan else said))
+
+
+def _ask(cluster: KubernetesCluster, wanted: Wanted) -> None:
+    if not sys.stdin.isatty():
+        what = "there is nobody to ask: standard input is no terminal"
+        raise UsageError("MPK-112", what, remedy="say --yes to go on without a question")
+    output.progress(f"Go on, on {wanted.context or cluster.host}? [y/N] ".rstrip("\n"))
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise UsageError("MPK-112", "not confirmed; nothing was changed", remedy="answer y, or say --yes")
+
+
+def _follow(plan: Plan, settings: Settings, cluster: Cluster, limits: Limits, board: Board) -> None:
+    clock = SystemClock()
+    with following(board) as follower, closing(install(plan, settings, cluster, clock, limits)) as events:
+        for event in events:
+            follower.show(event, board.note(event, clock.now()))
+    seconds = "  ".join(f"{line.name} {line.seconds:.1f}s" for line in board.lines.values())
+    counts = ", ".join(f"{board.counts[outcome]} {outcome}" for outcome in Outcome)
+    output.progress(f"objects: {counts}\nseconds: {seconds}")
+
+
+def _meshed(plan: Plan) -> bool:
+    return any(step.name in ("istio", "workloads") for step in plan.steps)
+
+
+def _next_commands(result: Result) -> str:
+    where = f" --context {result.context}" if result.context and not result.lab else ""
+    lines = [f"  meshpki verify{where} -o wide", f"  meshpki up{where or ' --lab'}      (changes nothing now)"]
+    if result.lab:
+        lines += ["  export KUBECONFIG=$(meshpki lab kubeconfig)", "  meshpki lab status", "  meshpki lab down"]
+    return "\n".join(["next:", *lines])

@@ -1,0 +1,109 @@
+"""Install: from the user's wish to a plan of steps, and the plan's run."""
+
+import os
+from collections.abc import Generator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from meshpki.artifacts import Releases
+from meshpki.cluster.client import Clock, Cluster, Reader
+from meshpki.cluster.manifest import Object, Ref, owned
+from meshpki.cluster.render import load
+from meshpki.components.cert_manager import cert_manager
+from meshpki.components.istio import istio
+from meshpki.components.istioctl import Istioctl
+from meshpki.components.istiod_ca import istiod_ca
+from meshpki.components.root_ca import root_ca
+from meshpki.components.spire import spire
+from meshpki.components.trust import STATE_NAMESPACE, pinned
+from meshpki.components.workloads import workloads
+from meshpki.settings import Artifacts, Settings, to_yaml
+from meshpki.workflow.apply import apply
+from meshpki.workflow.event import Applied, Event
+from meshpki.workflow.plan import Plan
+from meshpki.workflow.run import run
+from meshpki.workflow.step import Step
+from meshpki.workflow.work import Limits
+
+WISH = Ref("v1", "ConfigMap", STATE_NAMESPACE, "meshpki")
+
+
+@dataclass(frozen=True)
+class Target:
+    """How a child process reaches the same cluster: the kubeconfig (None for the user's own) and the context."""
+
+    kubeconfig: Path | None = None
+    context: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One step as it is listed before anything is read."""
+
+    name: str
+    needs: tuple[str, ...]
+    proves: str
+
+
+OUTLINE = (
+    Row("cert-manager", (), "cert-manager runs, and its webhook lets valid Certificates through and refuses others"),
+    Row("root-ca", ("cert-manager",), "the trust anchor is issued, fit, and pinned by its SHA-256"),
+    Row("istiod-ca", ("root-ca",), "istiod's intermediate CA is issued below the pinned root"),
+    Row("spire", ("root-ca",), "SPIRE's CA lies under the pinned root, an agent is attested on every node"),
+    Row("istio", ("istiod-ca",), "istiod serves our chain, the webhooks trust it, the gateway holds its SVID"),
+    Row("workloads", ("spire", "istio/injection"), "Bookinfo answers through mTLS, every Envoy has its identity"),
+)
+
+
+def steps(settings: Settings, releases: Releases, target: Target, generation: int = 1) -> tuple[Step, ...]:
+    """The steps of an installation in their order; `generation` is that of the root the mesh lives under."""
+    istioctl = Istioctl(releases.istioctl, target.kubeconfig, target.context, _environment(settings))
+    crds = tuple(crd for path in releases.spire_crds for crd in load(path.read_bytes()))
+    planned = (
+        cert_manager(settings, load(releases.cert_manager.read_bytes())),
+        root_ca(settings, generation),
+        istiod_ca(settings),
+        spire(settings, crds),
+        istio(settings, istioctl),
+    )
+    return (*planned, workloads(settings)) if settings.workloads.enabled else planned
+
+
+def generation(reader: Reader) -> int:
+    """The root's generation that the cluster is pinned to; 1 on a new one, and after a rotation it stays the newest."""
+    pin = pinned(reader)
+    return pin.generation if pin else 1
+
+
+def install(plan: Plan, settings: Settings, cluster: Cluster, clock: Clock, limits: Limits) -> Generator[Event]:
+    """Keep the wish in the cluster, then run the plan; events and errors as `workflow.run.run`."""
+    wish = owned(wish_manifest(settings), "settings")
+    yield Applied("settings", WISH, apply(cluster, wish))
+    yield from run(plan, cluster, clock, limits)
+
+
+def kept_wish(reader: Reader) -> str:
+    """The settings that the last `up` kept in the cluster, as YAML; empty where there are none."""
+    stored = reader.get(WISH)
+    return str(stored["data"]["meshpki.yaml"]) if stored else ""
+
+
+def wish_manifest(settings: Settings) -> Object:
+    """The ConfigMap of the effective settings, without the folder of artefacts, which is this machine's alone."""
+    shared = replace(settings, artifacts=Artifacts(pins=settings.artifacts.pins))
+    return {
+        "apiVersion": WISH.api_version,
+        "kind": WISH.kind,
+        "metadata": {"name": WISH.name, "namespace": WISH.namespace},
+        "data": {"meshpki.yaml": to_yaml(shared)},
+    }
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    """Istioctl's environment: ours, and the proxies of the settings."""
+    proxies = {
+        "HTTP_PROXY": settings.proxy.http,
+        "HTTPS_PROXY": settings.proxy.https,
+        "NO_PROXY": settings.proxy.no_proxy,
+    }
+    return {**os.environ, **{name: value for name, value in proxies.items() if value}}

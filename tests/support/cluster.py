@@ -1,0 +1,226 @@
+"""The two fakes: a cluster in memory and a clock whose hours take no time.
+
+The contract suite (tests/contract) runs the same tests on this cluster and on the real one.
+"""
+
+import contextlib
+import copy
+import socket
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from meshpki.cluster.client import ClusterError
+from meshpki.cluster.manifest import FIELD_MANAGER, Object, Query, Ref, ref_of
+
+_START = datetime(2026, 11, 24, 12, tzinfo=UTC)
+_CLUSTER_SCOPED = {"Namespace", "Node", "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "StorageClass"}
+
+
+@dataclass
+class FakeClock:
+    """Time that passes only when somebody waits."""
+
+    at: datetime = _START
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def now(self) -> datetime:
+        with self.lock:
+            return self.at
+
+    def wait(self, event: threading.Event, at_most: timedelta) -> bool:
+        # A real instant lets the other threads of a run come to their turn.
+        if event.wait(0.002):
+            return True
+        with self.lock:
+            self.at += at_most
+        return False
+
+
+Reaction = Callable[["InMemoryCluster", Object], None]
+
+
+@dataclass
+class InMemoryCluster:
+    """Objects by name, server-side apply by one field manager, watches, and a log of every request.
+
+    `reactions` stand for controllers: each is called after a write with the stored object. `faults` are raised, one
+    a request, before the request is carried out.
+    """
+
+    objects: dict[Ref, Object] = field(default_factory=dict)
+    reactions: list[Reaction] = field(default_factory=list)
+    faults: list[ClusterError] = field(default_factory=list)
+    listeners: dict[tuple[str, int], Callable[[socket.socket], None]] = field(default_factory=dict)
+    answers: dict[str, str] = field(default_factory=dict)
+    requests: list[tuple[str, str]] = field(default_factory=list)
+    watchers: list[tuple[Query, Callable[[], None]]] = field(default_factory=list)
+    host: str = "https://memory.invalid"
+    revision: int = 0
+    lock: threading.RLock = field(default_factory=threading.RLock)
+
+    @property
+    def writes(self) -> list[tuple[str, str]]:
+        return [request for request in self.requests if request[0] in ("apply", "delete")]
+
+    def put(self, *objects: Object) -> None:
+        """Place objects as somebody else did, with no request of ours."""
+        with self.lock:
+            for one in objects:
+                self._store(copy.deepcopy(one))
+
+    def get(self, ref: Ref) -> Object | None:
+        self._request("get", ref)
+        with self.lock:
+            return copy.deepcopy(self.objects.get(ref))
+
+    def metadata(self, ref: Ref) -> Object | None:
+        live = self.get(ref)
+        return {"metadata": live["metadata"]} if live else None
+
+    def list(self, query: Query) -> list[Object]:
+        self._request("list", query)
+        with self.lock:
+            return [copy.deepcopy(one) for ref, one in sorted(self.objects.items()) if _matches(ref, one, query)]
+
+    @contextlib.contextmanager
+    def watch(self, query: Query, changed: Callable[[], None]) -> Iterator[None]:
+        entry = (query, changed)
+        self._request("watch", query)
+        self.watchers.append(entry)
+        yield
+        self.watchers.remove(entry)
+
+    def dry_run(self, manifest: Object) -> Object:
+        ref = ref_of(manifest)
+        self._request("dry-run", ref)
+        with self.lock:
+            return _applied(self.objects.get(ref), manifest)
+
+    def dry_create(self, manifest: Object) -> Object:
+        self._request("dry-create", ref_of({**manifest, "metadata": {"name": "", **manifest["metadata"]}}))
+        return copy.deepcopy(manifest)
+
+    def allowed(self, verb: str, group: str, resource: str, namespace: str = "") -> bool:
+        self._request("review", f"{verb} {group}/{resource} {namespace}")
+        return True
+
+    def logs(self, pod: Ref, container: str, lines: int) -> str:
+        self._request("logs", pod)
+        return "\n".join(self.answers.get(f"logs {container}", "").splitlines()[-lines:])
+
+    @contextlib.contextmanager
+    def forward(self, pod: Ref, port: int) -> Iterator[socket.socket]:
+        self._request("forward", pod)
+        serve = self.listeners.get((pod.name, port))
+        if serve is None:
+            raise ClusterError("MPK-102", "port-forward refused (HTTP 404)", where=str(pod), status=404)
+        near, far = socket.socketpair()
+        thread = threading.Thread(target=serve, args=(far,), daemon=True)
+        thread.start()
+        with near, far:
+            yield near
+
+    def execute(self, pod: Ref, container: str, argv: Sequence[str]) -> str:
+        self._request("exec", f"{pod} {container} {argv[0]}")
+        return self.answers["exec"]
+
+    def version(self) -> str:
+        return "v1.35.4"
+
+    def apply(self, manifest: Object) -> Object:
+        ref = ref_of(manifest)
+        self._request("apply", ref)
+        with self.lock:
+            if ref.namespace and Ref("v1", "Namespace", "", ref.namespace) not in self.objects:
+                what = f'namespaces "{ref.namespace}" not found'
+                raise ClusterError("MPK-102", what, where=str(ref), status=404, reason="NotFound")
+            return copy.deepcopy(self._store(_applied(self.objects.get(ref), manifest)))
+
+    def delete(self, ref: Ref) -> bool:
+        self._request("delete", ref)
+        with self.lock:
+            return self.objects.pop(ref, None) is not None
+
+    def _store(self, one: Object) -> Object:
+        ref = ref_of(one)
+        before = self.objects.get(ref)
+        if before is not None and _content(before) == _content(one):
+            return before
+        self.revision += 1
+        metadata = {"uid": f"uid-{self.revision}", **one["metadata"], "resourceVersion": str(self.revision)}
+        stored = {**one, "metadata": metadata}
+        self.objects[ref] = stored
+        for react in self.reactions:
+            react(self, stored)
+        for query, changed in list(self.watchers):
+            if _matches(ref, stored, query):
+                changed()
+        return self.objects[ref]
+
+    def _request(self, verb: str, what: object) -> None:
+        with self.lock:
+            self.requests.append((verb, str(what)))
+            if self.faults:
+                raise self.faults.pop(0)
+
+
+def namespace(name: str) -> Object:
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+
+
+def config_map(name: str, namespace: str = "default", **data: str) -> Object:
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": name, "namespace": namespace},
+        "data": data,
+    }
+
+
+def _applied(live: Object | None, manifest: Object) -> Object:
+    merged = _merged(live or {}, manifest)
+    managers = [one for one in merged["metadata"].get("managedFields", []) if one["manager"] != FIELD_MANAGER]
+    mine = {"manager": FIELD_MANAGER, "operation": "Apply"}
+    return {**merged, "metadata": {**merged["metadata"], "managedFields": [*managers, mine]}}
+
+
+def _merged(below: Object, above: Object) -> Object:
+    merged = copy.deepcopy(below)
+    for key, value in above.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _merged(merged[key], value) if both else copy.deepcopy(value)
+    return merged
+
+
+def _content(one: Object) -> Object:
+    dropped = ("resourceVersion", "uid")
+    return {**one, "metadata": {key: value for key, value in one["metadata"].items() if key not in dropped}}
+
+
+def _matches(ref: Ref, one: Object, query: Query) -> bool:
+    if (ref.api_version, ref.kind) != (query.api_version, query.kind):
+        return False
+    if query.namespace and ref.namespace != query.namespace:
+        return False
+    labels = one["metadata"].get("labels", {})
+    return all(_selected(term, labels) for term in query.labels.split(",") if term) and all(
+        _field(one, term) for term in query.fields.split(",") if term
+    )
+
+
+def _selected(term: str, labels: dict[str, str]) -> bool:
+    if "!=" in term:
+        key, _, value = term.partition("!=")
+        return labels.get(key) != value
+    key, _, value = term.partition("=")
+    return labels.get(key) == value
+
+
+def _field(one: Object, term: str) -> bool:
+    path, _, value = term.partition("=")
+    found: object = one
+    for part in path.split("."):
+        found = found.get(part) if isinstance(found, dict) else None
+    return found == value
