@@ -10,6 +10,7 @@ from meshpki.cli import output
 from meshpki.errors import OK, PRECONDITION, UsageError
 
 if TYPE_CHECKING:
+    from meshpki.cluster.client import Reader
     from meshpki.verify import Report
 
 EXAMPLES = """\b
@@ -59,23 +60,22 @@ def verify(
     from datetime import UTC, datetime
 
     from meshpki.cli.session import open_cluster, settings_of
-    from meshpki.verify import Scope, unjudged, verify
+    from meshpki.verify import Scope, verify
 
     cluster = open_cluster(context, kubeconfig)
     scope = Scope(namespace, selector, tuple(workloads or ()))
     report = verify(
         cluster, settings_of(cluster, files or []), datetime.now(UTC), scope, root_fingerprint=root_fingerprint
     )
-    output.data(_written(form, report))
-    code = report.exit_code(strict=strict)
-    if code == PRECONDITION:
-        raise unjudged(cluster, report)
+    code = tell(cluster, report, form, strict=strict)
     if code != OK:
         raise typer.Exit(code)
 
 
-def _written(form: Form, report: "Report") -> str:
+def tell(reader: "Reader", report: "Report", form: Form, *, strict: bool) -> int:
+    """Write the report and answer with its exit code; raises PreconditionError where nothing could be judged."""
     from meshpki.cli import verdicts
+    from meshpki.verify import unjudged
 
     writers = {
         Form.TABLE: verdicts.table,
@@ -83,4 +83,8 @@ def _written(form: Form, report: "Report") -> str:
         Form.SHORT: verdicts.summary,
         Form.JSON: verdicts.as_json,
     }
-    return writers[form](report)
+    output.data(writers[form](report))
+    code = report.exit_code(strict=strict)
+    if code == PRECONDITION:
+        raise unjudged(reader, report)
+    return code

@@ -59,10 +59,13 @@ def pinned_roots(reader: Reader, fingerprint: str = "") -> tuple[Certificate, ..
 def secrets(reader: Reader, mesh: Sequence[MeshPod], width: int, progress: Progress) -> list[Seen]:
     """What each pod's Envoy holds, or why it did not tell; `width` requests in flight."""
     seen: list[Seen] = []
-    with ThreadPoolExecutor(width, thread_name_prefix="verify") as threads:
+    threads = ThreadPoolExecutor(width, thread_name_prefix="verify")
+    try:
         for answer in threads.map(lambda pod: _ask(reader, pod), mesh):
             seen.append(answer)
             progress(len(seen), len(mesh))
+    finally:
+        threads.shutdown(wait=False, cancel_futures=True)
     return seen
 
 
