@@ -15,7 +15,6 @@ from meshpki.cluster.client import ClusterError
 from meshpki.cluster.manifest import FIELD_MANAGER, Object, Query, Ref, ref_of
 
 _START = datetime(2026, 11, 24, 12, tzinfo=UTC)
-_CLUSTER_SCOPED = {"Namespace", "Node", "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "StorageClass"}
 
 
 @dataclass
@@ -96,6 +95,7 @@ class InMemoryCluster:
         ref = ref_of(manifest)
         self._request("dry-run", ref)
         with self.lock:
+            self._admit(ref)
             return _applied(self.objects.get(ref), manifest)
 
     def dry_create(self, manifest: Object) -> Object:
@@ -133,15 +133,21 @@ class InMemoryCluster:
         ref = ref_of(manifest)
         self._request("apply", ref)
         with self.lock:
-            if ref.namespace and Ref("v1", "Namespace", "", ref.namespace) not in self.objects:
-                what = f'namespaces "{ref.namespace}" not found'
-                raise ClusterError("MPK-102", what, where=str(ref), status=404, reason="NotFound")
+            self._admit(ref)
             return copy.deepcopy(self._store(_applied(self.objects.get(ref), manifest)))
 
     def delete(self, ref: Ref) -> bool:
         self._request("delete", ref)
         with self.lock:
             return self.objects.pop(ref, None) is not None
+
+    def _admit(self, ref: Ref) -> None:
+        if ref.api_version.partition("/")[0].endswith(".invalid"):
+            what = f"the API server knows no kind {ref.kind} in {ref.api_version} yet"
+            raise ClusterError("MPK-102", what, where=ref.name, status=503)
+        if ref.namespace and Ref("v1", "Namespace", "", ref.namespace) not in self.objects:
+            what = f'namespaces "{ref.namespace}" not found'
+            raise ClusterError("MPK-102", what, where=str(ref), status=404, reason="NotFound")
 
     def _store(self, one: Object) -> Object:
         ref = ref_of(one)

@@ -1,0 +1,123 @@
+"""Tables of what an object's status says -> whether it does its work."""
+
+import pytest
+
+from meshpki.cluster.manifest import Object
+from meshpki.cluster.readiness import holds, newest_warning, refused_pods, rolled_out, trouble
+
+
+def workload(kind: str = "Deployment", *, wanted: int = 1, generation: int = 2, **status: object) -> Object:
+    full = {"observedGeneration": 2, **status}
+    return {"kind": kind, "metadata": {"generation": generation}, "spec": {"replicas": wanted}, "status": full}
+
+
+def up(count: int, **more: int) -> dict[str, int]:
+    return {"replicas": count, "updatedReplicas": count, "readyReplicas": count, "availableReplicas": count, **more}
+
+
+@pytest.mark.parametrize(
+    ("live", "why"),
+    [
+        (workload(**up(1)), ""),
+        (workload(wanted=2, **up(1)), "1/2 ready"),
+        (workload(generation=3, **up(1)), "its controller has not seen the newest generation"),
+        (workload(), "0/1 ready"),
+        (workload(**up(1, updatedReplicas=0)), "0/1 ready"),
+        (workload(**up(1, replicas=2)), "1 old pods are still there"),
+        (workload("StatefulSet", **up(1, readyReplicas=0)), "0/1 ready"),
+        (workload("DaemonSet", desiredNumberScheduled=0), "no node takes its pods"),
+        (
+            workload("DaemonSet", desiredNumberScheduled=2, updatedNumberScheduled=2, numberReady=1, numberAvailable=1),
+            "1/2 ready",
+        ),
+        (
+            workload("DaemonSet", desiredNumberScheduled=2, updatedNumberScheduled=2, numberReady=2, numberAvailable=2),
+            "",
+        ),
+    ],
+)
+def test_a_workload_is_rolled_out_when_its_newest_pods_are_all_there_and_ready(live: Object, why: str) -> None:
+    assert rolled_out(live) == why
+
+
+def pod(name: str = "p", made: str = "2026-11-24T10:00:00Z", phase: str = "Pending", **status: object) -> Object:
+    metadata = {"name": name, "namespace": "ns", "creationTimestamp": made}
+    return {"metadata": metadata, "spec": {}, "status": {"phase": phase, **status}}
+
+
+def container(reason: str, restarts: int = 0, message: str = "") -> Object:
+    return {"name": "c", "restartCount": restarts, "state": {"waiting": {"reason": reason, "message": message}}}
+
+
+READY = {"conditions": [{"type": "Ready", "status": "True"}]}
+
+
+@pytest.mark.parametrize(
+    ("pods", "told", "final"),
+    [
+        ([], "", False),
+        ([pod(**READY)], "", False),
+        ([pod(containerStatuses=[container("ContainerCreating")])], "Pod ns/p: waiting for container c", False),
+        ([pod(containerStatuses=[container("ErrImagePull", message="x")])], "container c: ErrImagePull: x", False),
+        ([pod(containerStatuses=[container("ImagePullBackOff", message="x")])], "ImagePullBackOff: x", True),
+        ([pod(containerStatuses=[container("InvalidImageName")])], "InvalidImageName", True),
+        ([pod(containerStatuses=[container("CrashLoopBackOff", 1)])], "CrashLoopBackOff", False),
+        ([pod(containerStatuses=[container("CrashLoopBackOff", 4)])], "CrashLoopBackOff", True),
+        ([pod(initContainerStatuses=[container("CrashLoopBackOff", 9)])], "CrashLoopBackOff", True),
+        (
+            [pod(conditions=[{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "cpu"}])],
+            "Unschedulable: cpu",
+            False,
+        ),
+        ([pod("old", phase="Failed"), pod("new", **READY)], "", False),
+        (
+            [
+                pod("old", "2026-11-24T09:00:00Z", containerStatuses=[container("ImagePullBackOff")]),
+                pod("new", "2026-11-24T10:00:00Z"),
+            ],
+            "Pod ns/new: phase Pending",
+            False,
+        ),
+    ],
+)
+def test_the_newest_unready_pod_says_why_and_whether_waiting_can_help(
+    pods: list[Object], told: str, *, final: bool
+) -> None:
+    reason, is_final = trouble(pods)
+    assert told in reason
+    assert (not told) == (not reason)
+    assert is_final is final
+
+
+@pytest.mark.parametrize(
+    ("condition", "held"),
+    [
+        ({"type": "Ready", "status": "True"}, True),
+        ({"type": "Ready", "status": "True", "observedGeneration": 2}, True),
+        ({"type": "Ready", "status": "True", "observedGeneration": 1}, False),
+        ({"type": "Ready", "status": "False"}, False),
+        ({"type": "Other", "status": "True"}, False),
+    ],
+)
+def test_a_condition_counts_only_for_the_newest_generation(condition: Object, *, held: bool) -> None:
+    assert holds({"metadata": {"generation": 2}, "status": {"conditions": [condition]}}, "Ready") is held
+
+
+def test_an_object_without_a_status_holds_nothing() -> None:
+    assert not holds({"metadata": {}}, "Ready")
+
+
+def test_a_refusal_to_make_pods_is_told_in_the_words_of_the_api_server() -> None:
+    failure = {"type": "ReplicaFailure", "status": "True", "message": "violates PodSecurity"}
+    assert refused_pods({"metadata": {}, "status": {"conditions": [failure]}}) == "violates PodSecurity"
+    assert not refused_pods({"metadata": {}, "status": {}})
+
+
+def test_the_newest_warning_is_told() -> None:
+    warnings = [
+        {"type": "Normal", "reason": "Pulled", "lastTimestamp": "2026-11-24T12:00:00Z"},
+        {"type": "Warning", "reason": "Old", "message": "a", "lastTimestamp": "2026-11-24T10:00:00Z"},
+        {"type": "Warning", "reason": "New", "message": "b", "lastTimestamp": "2026-11-24T11:00:00Z"},
+    ]
+    assert newest_warning(warnings) == "New: b"
+    assert newest_warning([]) == ""

@@ -1,0 +1,124 @@
+"""One suite for every Cluster: the fake in memory is worth what it shares with the real API server."""
+
+import threading
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from meshpki.cluster.client import Cluster, ClusterError
+from meshpki.cluster.manifest import Object, Query, Ref, ref_of
+from meshpki.workflow.apply import apply
+from meshpki.workflow.event import Outcome
+from tests.support.cluster import InMemoryCluster, config_map, namespace
+
+
+@pytest.fixture(params=["memory", pytest.param("lab", marks=pytest.mark.lab)])
+def cluster(request: pytest.FixtureRequest) -> Cluster:
+    if request.param == "memory":
+        return InMemoryCluster()
+    return request.getfixturevalue("lab_cluster")
+
+
+@pytest.fixture
+def home(cluster: Cluster) -> Iterator[str]:
+    name = f"contract-{uuid.uuid4().hex[:8]}"
+    cluster.apply(namespace(name))
+    yield name
+    cluster.delete(Ref("v1", "Namespace", "", name))
+
+
+def labelled(name: str, home: str, **labels: str) -> Object:
+    made = config_map(name, home, key="value")
+    made["metadata"]["labels"] = labels
+    return made
+
+
+def test_what_is_not_there_reads_as_none(cluster: Cluster, home: str) -> None:
+    assert cluster.get(Ref("v1", "ConfigMap", home, "nobody")) is None
+    assert cluster.metadata(Ref("v1", "ConfigMap", home, "nobody")) is None
+
+
+def test_a_kind_that_is_not_served_reads_as_none_and_lists_nothing(cluster: Cluster, home: str) -> None:
+    assert cluster.get(Ref("meshpki.invalid/v1", "Unheard", home, "nobody")) is None
+    assert cluster.list(Query("meshpki.invalid/v1", "Unheard")) == []
+
+
+def test_applying_a_kind_that_is_not_served_may_succeed_later(cluster: Cluster, home: str) -> None:
+    manifest = {"apiVersion": "meshpki.invalid/v1", "kind": "Unheard", "metadata": {"name": "a", "namespace": home}}
+    with pytest.raises(ClusterError) as caught:
+        cluster.apply(manifest)
+    assert caught.value.transient
+
+
+def test_applying_into_a_namespace_that_is_missing_is_final(cluster: Cluster) -> None:
+    with pytest.raises(ClusterError) as caught:
+        cluster.apply(config_map("a", "contract-nowhere"))
+    assert caught.value.status == 404
+    assert not caught.value.transient
+
+
+def test_an_applied_object_is_read_back_with_our_manager(cluster: Cluster, home: str) -> None:
+    cluster.apply(config_map("a", home, key="value"))
+    live = cluster.get(Ref("v1", "ConfigMap", home, "a"))
+    assert live is not None
+    assert live["data"] == {"key": "value"}
+    assert "meshpki" in [manager["manager"] for manager in live["metadata"]["managedFields"]]
+
+
+def test_applying_the_same_twice_leaves_the_resource_version(cluster: Cluster, home: str) -> None:
+    first = cluster.apply(config_map("a", home, key="value"))
+    second = cluster.apply(config_map("a", home, key="value"))
+    assert first["metadata"]["resourceVersion"] == second["metadata"]["resourceVersion"]
+
+
+def test_a_dry_run_answers_and_changes_nothing(cluster: Cluster, home: str) -> None:
+    cluster.apply(config_map("a", home, key="value"))
+    answered = cluster.dry_run(config_map("a", home, key="other"))
+    assert answered["data"] == {"key": "other"}
+    live = cluster.get(Ref("v1", "ConfigMap", home, "a"))
+    assert live is not None
+    assert live["data"] == {"key": "value"}
+
+
+def test_lists_are_narrowed_by_namespace_label_and_field(cluster: Cluster, home: str) -> None:
+    for name, colour in (("a", "red"), ("b", "blue")):
+        cluster.apply(labelled(name, home, colour=colour))
+    by_label = cluster.list(Query("v1", "ConfigMap", home, labels="colour=red"))
+    by_field = cluster.list(Query("v1", "ConfigMap", home, fields="metadata.name=b"))
+    assert [ref_of(one).name for one in by_label] == ["a"]
+    assert [ref_of(one).name for one in by_field] == ["b"]
+
+
+def test_a_watch_tells_of_a_change_that_came_after_it_was_opened(cluster: Cluster, home: str) -> None:
+    changed = threading.Event()
+    with cluster.watch(Query("v1", "ConfigMap", home, fields="metadata.name=a"), changed.set):
+        changed.wait(1)  # a real watch first tells what is there; nothing is
+        changed.clear()
+        cluster.apply(config_map("a", home, key="value"))
+        assert changed.wait(10)
+
+
+def test_metadata_carries_no_data(cluster: Cluster, home: str) -> None:
+    cluster.apply(config_map("a", home, key="canary"))
+    seen = cluster.metadata(Ref("v1", "ConfigMap", home, "a"))
+    assert seen is not None
+    assert "canary" not in repr({key: value for key, value in seen["metadata"].items() if key != "managedFields"})
+    assert "data" not in seen
+
+
+def test_deleting_says_whether_there_was_anything(cluster: Cluster, home: str) -> None:
+    cluster.apply(config_map("a", home))
+    assert cluster.delete(Ref("v1", "ConfigMap", home, "a"))
+    assert not cluster.delete(Ref("v1", "ConfigMap", home, "a"))
+
+
+def test_apply_writes_only_where_the_cluster_differs(cluster: Cluster, home: str) -> None:
+    wanted = config_map("a", home, key="value")
+    assert [apply(cluster, wanted) for _ in range(2)] == [Outcome.CREATED, Outcome.UNCHANGED]
+    assert apply(cluster, config_map("a", home, key="other")) is Outcome.CONFIGURED
+
+
+def test_the_server_says_its_version_and_our_rights(cluster: Cluster) -> None:
+    assert cluster.version().startswith("v1.")
+    assert cluster.allowed("list", "", "pods")
