@@ -29,6 +29,8 @@ _CERTIFICATE = b"CERTIFICATE"
 _DER_SHARE = 0.75
 # The library still reads a serial number of zero or less, with a warning that names no certificate (RFC 5280 4.1.2.2)
 warnings.filterwarnings("error", "Parsed a serial number", CryptographyDeprecationWarning)
+# names longer than X.520 allows are odd, but no reason to write to somebody's terminal
+warnings.filterwarnings("ignore", "Attribute's length must be", UserWarning)
 # all that the library is known to raise on damaged or foreign input
 _PARSE_ERRORS = (
     ValueError,

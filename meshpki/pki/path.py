@@ -21,6 +21,9 @@ from meshpki.pki.verdict import Finding, named
 # besides VerificationError, what the verifier is known to raise on damaged certificates
 _REFUSALS = (VerificationError, ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension)
 
+# leaf and anchor, and one more to tell a path that is too long
+_ENDS = 3
+
 
 @dataclass(frozen=True)
 class Expected:
@@ -67,7 +70,8 @@ def walk(chain: Sequence[Certificate], expected: Expected) -> tuple[tuple[Certif
     """
     pinned = {anchor.sha256 for anchor in expected.anchors}
     path = [chain[0]]
-    while path[-1].sha256 not in pinned:
+    # far enough to see that there are too many, not so far that a hostile chain takes long
+    while path[-1].sha256 not in pinned and len(path) < 2 * expected.max_depth + _ENDS:
         issuer = _issuer(path, chain, expected)
         if not isinstance(issuer, Certificate):
             return tuple(path), issuer
@@ -109,9 +113,10 @@ def _issuer(path: Sequence[Certificate], chain: Sequence[Certificate], expected:
     """The next certificate of the walk: a pinned anchor before any other, a valid one before an expired one."""
     last = path[-1]
     namesakes = [c for c in (*expected.anchors, *chain) if last.names_issuer(c)]
-    signers = [c for c in namesakes if c not in path and last.signed_by(c)]
-    if signers:
-        return max(signers, key=lambda c: (c in expected.anchors, c.valid_at(expected.at)))
+    namesakes.sort(key=lambda c: (c in expected.anchors, c.valid_at(expected.at)), reverse=True)
+    for candidate in namesakes:
+        if candidate not in path and last.signed_by(candidate):
+            return candidate
     return _why_it_ends(last, namesakes, expected)
 
 
