@@ -1,0 +1,42 @@
+"""`nox` runs everything; the expensive suites are sampled from a printed seed, `nox -s acceptance` runs them in full."""
+
+import nox
+
+nox.options.sessions = ["lint", "tests"]
+nox.options.error_on_missing_interpreters = False
+PYPROJECT = nox.project.load_toml("pyproject.toml")
+
+
+def _install(session: nox.Session, *groups: str) -> None:
+    session.install("-e", ".", *(package for group in groups for package in PYPROJECT["dependency-groups"][group]))
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style, types and the layers."""
+    _install(session, "lint", "test")
+    session.run("ruff", "format", "--check", ".")
+    session.run("ruff", "check", ".")
+    session.run("mypy")
+    session.run("lint-imports")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Every test, the lab's included; the lab is built at the first run."""
+    _install(session, "test")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def acceptance(session: nox.Session) -> None:
+    """Every kill and drill in full, on the lab."""
+    _install(session, "test")
+    session.run("pytest", "tests/e2e", "--full", *session.posargs, env={"MESHPKI_LAB": "required"})
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Ratios against kubectl, istioctl and openssl, both sides in one run on the lab."""
+    _install(session, "test")
+    session.run("python", "tests/bench/bench.py", *session.posargs)

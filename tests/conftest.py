@@ -1,0 +1,73 @@
+"""Where tests get a cluster from: pytest-kind where a Docker engine answers, the native lab otherwise."""
+
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from meshpki.cluster.kubernetes import KubernetesCluster, connect
+from meshpki.errors import MeshpkiError
+from meshpki.lab.driver import choose, pick
+from meshpki.lab.lab import Lab, Wish
+
+REQUIRED = os.environ.get("MESHPKI_LAB") == "required"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--full", action="store_true", help="run the expensive suites whole instead of a sample")
+    parser.addoption("--seed", type=int, default=random.SystemRandom().randrange(10_000), help="what the sample is drawn from")
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    how = "in full" if config.getoption("--full") else f"sampled, --seed {config.getoption('--seed')}"
+    return f"expensive suites: {how}; lab: {'required' if REQUIRED else 'used where it can run'}"
+
+
+@pytest.fixture(scope="session")
+def sample(request: pytest.FixtureRequest) -> random.Random:
+    return random.Random(request.config.getoption("--seed"))  # noqa: S311 - a sample, no secret
+
+
+@pytest.fixture(scope="session")
+def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
+    """A running lab, at the default place; it is left running, as a developer would find it."""
+    if pick("auto") == "kind":
+        kind = request.getfixturevalue("kind_cluster")
+        yield Lab(Path(kind.kubeconfig_path), f"kind-{kind.name}", None, None, None)
+        return
+    try:
+        yield choose("native").up(Wish(consent=lambda _command: REQUIRED), lambda progress: print(progress))
+    except MeshpkiError as error:
+        if REQUIRED:
+            raise
+        pytest.skip(f"no lab here: {error}")
+
+
+@pytest.fixture(scope="session")
+def lab_cluster(lab: Lab) -> KubernetesCluster:
+    return connect(lab.context, lab.kubeconfig)
+
+
+@pytest.fixture(scope="session")
+def meshpki() -> "Command":
+    return Command()
+
+
+class Command:
+    """The command line as a user runs it: a process of its own."""
+
+    def start(self, *argv: str, **options: object) -> subprocess.Popen[str]:
+        environment = {**os.environ, "NO_COLOR": "1", **dict(options.pop("env", {}))}  # type: ignore[call-overload]
+        command = [sys.executable, "-m", "meshpki", *argv]
+        return subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+        )
+
+    def __call__(self, *argv: str, seconds: float = 1200, **options: object) -> subprocess.CompletedProcess[str]:
+        child = self.start(*argv, **options)
+        out, err = child.communicate(timeout=seconds)
+        return subprocess.CompletedProcess(child.args, child.returncode, out, err)

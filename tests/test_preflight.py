@@ -1,0 +1,128 @@
+"""Tables of what a cluster holds -> the check that refuses it."""
+
+from dataclasses import replace
+
+import pytest
+
+from meshpki.cluster.manifest import Object
+from meshpki.components.trust import Pin
+from meshpki.preflight import CHECKS, Seen, examine
+from meshpki.settings import Settings, defaults, read_text
+from tests.support import certificates
+
+OURS = {"app.kubernetes.io/managed-by": "meshpki", "app.kubernetes.io/part-of": "meshpki"}
+
+
+def node(system: str = "linux") -> Object:
+    return {"metadata": {"name": "n"}, "status": {"nodeInfo": {"operatingSystem": system, "architecture": "amd64"}}}
+
+
+def workload(kind: str, namespace: str, name: str, **labels: str) -> Object:
+    return {"kind": kind, "metadata": {"namespace": namespace, "name": name, "labels": labels}}
+
+
+def storage_class(name: str = "standard", *, default: bool = True) -> Object:
+    notes = {"storageclass.kubernetes.io/is-default-class": "true"} if default else {}
+    return {"metadata": {"name": name, "annotations": notes}}
+
+
+def secret(**annotations: str) -> Object:
+    return {"metadata": {"name": "cacerts", "annotations": annotations}}
+
+
+GOOD = Seen(version="v1.35.4", nodes=(node(),), storage_classes=(storage_class(),))
+PINNED = replace(GOOD, pin=Pin(1, certificates.mesh_root().certificate))
+RECORD = {"metadata": {"name": "meshpki-istio"}}
+
+
+def istiod(namespace: str = "istio-system", revision: str = "default") -> Object:
+    return workload("Deployment", namespace, "istiod", app="istiod", **{"istio.io/rev": revision})
+
+
+def refused(seen: Seen, settings: Settings | None = None, ignore: tuple[str, ...] = ()) -> list[tuple[str, str]]:
+    return [(found.check.name, found.error.code) for found in examine(seen, settings or defaults(), ignore).refused]
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        GOOD,
+        replace(GOOD, deployments=(workload("Deployment", "cert-manager", "cert-manager", **OURS),)),
+        replace(GOOD, deployments=(istiod(),), record=RECORD),
+        replace(PINNED, cacerts=secret(**{"cert-manager.io/certificate-name": "cacerts"})),
+        replace(GOOD, stateful_sets=(workload("StatefulSet", "spire-server", "spire-server", **OURS),)),
+        replace(GOOD, storage_classes=(), claims=({"metadata": {"name": "data-spire-server-0"}},)),
+        replace(GOOD, mesh_config={"data": {"mesh": "trustDomain: example.org\nrootNamespace: x"}}),
+        replace(GOOD, version="v1.33.0+k3s1"),
+    ],
+)
+def test_a_cluster_that_is_new_or_ours_is_let_through(seen: Seen) -> None:
+    assert refused(seen) == []
+
+
+@pytest.mark.parametrize(
+    ("seen", "check", "code"),
+    [
+        (replace(GOOD, version="v1.29.1"), "kubernetes-version", "MPK-103"),
+        (replace(GOOD, version="v1.99.0"), "kubernetes-version", "MPK-103"),
+        (replace(GOOD, nodes=(node(), node("windows"))), "platform", "MPK-109"),
+        (
+            replace(GOOD, deployments=(workload("Deployment", "cert-manager", "cert-manager"),)),
+            "cert-manager",
+            "MPK-104",
+        ),
+        (replace(GOOD, deployments=(istiod(),)), "istio", "MPK-105"),
+        (replace(GOOD, deployments=(istiod("other"),), record=RECORD), "istio", "MPK-105"),
+        (replace(GOOD, stateful_sets=(workload("StatefulSet", "spire", "spire-server"),)), "spire", "MPK-106"),
+        (replace(GOOD, csi_driver={"metadata": {"name": "csi.spiffe.io"}}), "spire", "MPK-106"),
+        (replace(GOOD, daemon_sets=(workload("DaemonSet", "istio-system", "ztunnel"),)), "istio-shape", "MPK-114"),
+        (
+            replace(GOOD, deployments=(istiod(), istiod(revision="canary")), record=RECORD),
+            "istio-shape",
+            "MPK-114",
+        ),
+        (replace(GOOD, cacerts=secret()), "cacerts", "MPK-107"),
+        (replace(PINNED, cacerts=secret()), "cacerts", "MPK-107"),
+        (replace(GOOD, mesh_config={"data": {"mesh": "trustDomain: cluster.local"}}), "trust-domain", "MPK-108"),
+        (
+            replace(GOOD, spire_config={"data": {"server.conf": 'server { trust_domain = "other.org" }'}}),
+            "trust-domain",
+            "MPK-108",
+        ),
+        (replace(GOOD, storage_classes=()), "storage", "MPK-110"),
+        (replace(GOOD, storage_classes=(storage_class(default=False),)), "storage", "MPK-110"),
+    ],
+)
+def test_a_cluster_that_is_somebody_elses_is_refused(seen: Seen, check: str, code: str) -> None:
+    assert refused(seen) == [(check, code)]
+
+
+def test_a_named_storage_class_need_not_be_the_default() -> None:
+    text = "apiVersion: meshpki.dev/v1alpha1\nkind: Mesh\nspire: {storage: {className: fast}}"
+    seen = replace(GOOD, storage_classes=(storage_class("fast", default=False),))
+    assert refused(seen, read_text(text, "test")) == []
+
+
+def test_a_mesh_pinned_to_another_root_than_the_one_wished_for_is_refused() -> None:
+    wish = replace(defaults(), root=replace(defaults().root, fingerprint="ab" * 32))
+    assert refused(PINNED, wish) == [("root-fingerprint", "MPK-111")]
+
+
+def test_every_problem_is_told_not_only_the_first() -> None:
+    seen = replace(GOOD, version="v1.20.0", storage_classes=(), cacerts=secret())
+    assert [name for name, _ in refused(seen)] == ["kubernetes-version", "cacerts", "storage"]
+
+
+def test_only_checks_that_can_wait_can_be_ignored() -> None:
+    seen = replace(GOOD, version="v1.20.0", cacerts=secret())
+    everything = tuple(check.name for check in CHECKS)
+    assert [name for name, _ in refused(seen, ignore=everything)] == ["cacerts"]
+    ignored = examine(seen, defaults(), everything).ignored
+    assert [found.check.name for found in ignored] == ["kubernetes-version"]
+
+
+def test_a_remedy_offers_to_ignore_only_what_can_be_ignored() -> None:
+    seen = replace(GOOD, version="v1.20.0", cacerts=secret())
+    remedies = {found.check.name: found.error.remedy for found in examine(seen, defaults()).refused}
+    assert "--ignore kubernetes-version" in remedies["kubernetes-version"]
+    assert "--ignore" not in remedies["cacerts"]
