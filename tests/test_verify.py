@@ -4,7 +4,6 @@ from datetime import timedelta
 import pytest
 
 from meshpki import errors
-from meshpki.cluster.client import ClusterError
 from meshpki.cluster.manifest import Object
 from meshpki.errors import PreconditionError, UsageError
 from meshpki.settings import defaults
@@ -12,7 +11,7 @@ from meshpki.verify import Report, Scope, unjudged, verify
 from tests.support import certificates as made
 from tests.support import mesh as support
 from tests.support.certificates import AT, SVID, TRUST_DOMAIN
-from tests.support.mesh import Mesh, agent, held, pin, pod, unready
+from tests.support.mesh import Mesh, agent, held, mesh, pin, pod, unready
 
 ROOT = made.mesh_root()
 POD = "reviews-v1-5d9-x"
@@ -20,13 +19,12 @@ REVIEWS = f"spiffe://{TRUST_DOMAIN}/ns/bookinfo/sa/bookinfo-reviews"
 CRASHING = {"name": "istio-proxy", "restartCount": 9, "state": {"waiting": {"reason": "CrashLoopBackOff"}}}
 
 
-def judged(*pods: Object, root: made.Issued = ROOT, **envoys: bytes | ClusterError) -> Report:
-    return verify(mesh(*pods, root=root, **envoys), defaults(), AT)
+def judged(*pods: Object, **envoys: bytes) -> Report:
+    return verify(healthy(*pods, **envoys), defaults(), AT)
 
 
-def mesh(*pods: Object, root: made.Issued = ROOT, **envoys: bytes | ClusterError) -> Mesh:
-    answers = {name.replace("_", "-"): answer for name, answer in envoys.items()}
-    return Mesh([pin(root), agent(), *pods], answers)
+def healthy(*pods: Object, **envoys: bytes) -> Mesh:
+    return mesh(pin(ROOT), agent(), *pods, **envoys)
 
 
 def codes(report: Report) -> tuple[str, ...]:
@@ -54,7 +52,7 @@ def from_the_root() -> bytes:
 @dataclass(frozen=True)
 class Case:
     name: str
-    envoy: bytes | ClusterError
+    envoy: bytes
     result: str
     codes: tuple[str, ...] = ()
 
@@ -74,7 +72,6 @@ CASES = (
     Case("no certificate", support.dump(b"", {TRUST_DOMAIN: ROOT.pem}), "broken", ("MPK-343",)),
     Case("an Envoy that hangs up", b"", "unknown"),
     Case("an answer that is no dump", b"<html>", "unknown"),
-    Case("a port-forward that is refused", ClusterError("MPK-102", "port-forward refused", status=403), "unknown"),
 )
 
 
@@ -110,7 +107,7 @@ def test_a_pod_that_waits_for_the_spire_agent_is_broken_and_says_so() -> None:
         "involvedObject": {"uid": f"uid-{POD}"}, "reason": "FailedMount", "message": "driver csi.spiffe.io not found",
         "lastTimestamp": "2026-11-24T11:59:00Z",
     }  # fmt: skip
-    cluster = Mesh([pin(ROOT), agent(ready=False), event, pod(**unready())])
+    cluster = mesh(pin(ROOT), agent(ready=False), event, pod(**unready()))
     report = verify(cluster, defaults(), AT)
     assert (codes(report), report.exit_code(strict=False)) == (("MPK-343",), errors.BROKEN)
     reason = report.pods[0].reason
@@ -119,7 +116,7 @@ def test_a_pod_that_waits_for_the_spire_agent_is_broken_and_says_so() -> None:
 
 
 def test_a_node_without_a_spire_agent_is_named() -> None:
-    report = verify(Mesh([pin(ROOT), agent(node="node-2"), pod(**unready())]), defaults(), AT)
+    report = verify(mesh(pin(ROOT), agent(node="node-2"), pod(**unready())), defaults(), AT)
     assert "no SPIRE agent runs on node node-1" in report.pods[0].reason
 
 
@@ -150,7 +147,7 @@ def test_finished_and_leaving_pods_and_pods_outside_the_mesh_do_not_count() -> N
 
 
 def test_events_that_may_not_be_read_do_not_hide_the_rest() -> None:
-    cluster = mesh(pod(**unready()))
+    cluster = healthy(pod(**unready()))
     cluster.denied = frozenset({"Event"})
     assert "events cannot be read (MPK-102)" in verify(cluster, defaults(), AT).pods[0].reason
 
@@ -174,9 +171,9 @@ def test_the_exit_code_follows_from_the_results(envoys: tuple[bytes, bytes], str
 
 
 def test_where_nothing_could_be_judged_the_missing_right_is_named() -> None:
-    cluster = mesh(pod(), reviews_v1_5d9_x=ClusterError("MPK-102", "port-forward refused", status=403))
+    cluster = healthy(pod())
     report = verify(cluster, defaults(), AT)
-    assert "none of 1 pods" in str(unjudged(cluster, report))
+    assert "none of 1 pods could be judged: port-forward refused (HTTP 404)" in str(unjudged(cluster, report))
     cluster.denied = frozenset({"pods/portforward"})
     assert "`create` pods/portforward" in str(unjudged(cluster, report))
 
@@ -184,7 +181,7 @@ def test_where_nothing_could_be_judged_the_missing_right_is_named() -> None:
 def test_a_mesh_without_pods_judges_nothing() -> None:
     report = judged()
     assert report.exit_code(strict=False) == errors.PRECONDITION
-    assert "no pod of the mesh" in str(unjudged(Mesh(), report))
+    assert "no pod of the mesh" in str(unjudged(mesh(), report))
 
 
 @pytest.mark.parametrize(
@@ -192,30 +189,30 @@ def test_a_mesh_without_pods_judges_nothing() -> None:
     [((), 2), (("reviews-v1",), 1), (("deployment/reviews-v1", "ratings-v1"), 2), (("reviews-v1-5d9-x",), 1)],
 )
 def test_workloads_are_chosen_by_name(names: tuple[str, ...], found: int) -> None:
-    cluster = mesh(pod(), pod("ratings-v1-77f-z"), reviews_v1_5d9_x=held(), ratings_v1_77f_z=held())
+    cluster = healthy(pod(), pod("ratings-v1-77f-z"), reviews_v1_5d9_x=held(), ratings_v1_77f_z=held())
     assert len(verify(cluster, defaults(), AT, Scope(names=names)).pods) == found
 
 
 @pytest.mark.parametrize("name", ["details-v1", "statefulset/reviews-v1"])
 def test_a_workload_that_is_not_there_is_a_usage_error_that_names_those_that_are(name: str) -> None:
     with pytest.raises(UsageError) as caught:
-        verify(mesh(pod()), defaults(), AT, Scope(names=(name,)))
+        verify(healthy(pod()), defaults(), AT, Scope(names=(name,)))
     assert "reviews-v1" in caught.value.remedy
 
 
 def test_namespace_and_selector_narrow_what_is_asked() -> None:
-    cluster = mesh(pod(), pod("ratings-v1-77f-z", namespace="other"), reviews_v1_5d9_x=held())
+    cluster = healthy(pod(), pod("ratings-v1-77f-z", namespace="other"), reviews_v1_5d9_x=held())
     report = verify(cluster, defaults(), AT, Scope("bookinfo", "app=reviews-v1"))
     assert [one.pod.ref.name for one in report.pods] == [POD]
 
 
 def test_without_a_pinned_root_there_is_nothing_to_judge_against() -> None:
     with pytest.raises(PreconditionError, match="no root is pinned"):
-        verify(Mesh([pod()]), defaults(), AT)
+        verify(mesh(pod()), defaults(), AT)
 
 
 def test_a_fingerprint_from_outside_must_be_the_pinned_one() -> None:
-    cluster = mesh(pod(), reviews_v1_5d9_x=held())
+    cluster = healthy(pod(), reviews_v1_5d9_x=held())
     good = ROOT.certificate.sha256
     colons = ":".join(good[place : place + 2] for place in range(0, 64, 2)).upper()
     assert verify(cluster, defaults(), AT, root_fingerprint=colons).counts["proven"] == 1
@@ -226,18 +223,19 @@ def test_a_fingerprint_from_outside_must_be_the_pinned_one() -> None:
 def test_while_a_rotation_pins_two_roots_a_bundle_must_hold_both() -> None:
     new = made.root()
     both = leaf(example_org=made.pem(new, ROOT))
-    cluster = Mesh([pin(ROOT, new), pod(), pod("reviews-v1-5d9-y")], {POD: held(), "reviews-v1-5d9-y": both})
+    cluster = mesh(pin(ROOT, new), pod(), pod("reviews-v1-5d9-y"), reviews_v1_5d9_x=held(), reviews_v1_5d9_y=both)
     assert [one.result for one in verify(cluster, defaults(), AT).pods] == ["broken", "proven"]
 
 
 def test_no_secret_is_ever_asked_for_and_healthy_pods_cost_one_forward_each() -> None:
-    cluster = mesh(pod(), reviews_v1_5d9_x=held())
+    cluster = healthy(pod(), reviews_v1_5d9_x=held())
     verify(cluster, defaults(), AT)
-    assert cluster.asked == ["get ConfigMap", "list Pod", "forward 15000"]
+    assert [verb for verb, _ in cluster.requests] == ["get", "list", "forward"]
+    assert "Secret" not in str(cluster.requests)
 
 
 def test_progress_counts_every_pod() -> None:
     seen: list[tuple[int, int]] = []
-    cluster = mesh(pod(), pod("ratings-v1-77f-z"), reviews_v1_5d9_x=held(), ratings_v1_77f_z=b"")
+    cluster = healthy(pod(), pod("ratings-v1-77f-z"), reviews_v1_5d9_x=held(), ratings_v1_77f_z=b"")
     verify(cluster, defaults(), AT, progress=lambda done, total: seen.append((done, total)))
     assert seen == [(1, 2), (2, 2)]

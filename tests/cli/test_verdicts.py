@@ -10,15 +10,14 @@ from meshpki.verify import Report, verify
 from tests.support import certificates as made
 from tests.support import mesh as support
 from tests.support.certificates import AT, SVID, TRUST_DOMAIN
-from tests.support.mesh import Mesh, agent, held, pin, pod, unready
+from tests.support.mesh import agent, held, mesh, pin, pod, unready
 
 ROOT = made.mesh_root()
 SHA = ROOT.certificate.sha256
 
 
 def report(*pods: support.Object, **envoys: bytes) -> Report:
-    answers = {name.replace("_", "-"): answer for name, answer in envoys.items()}
-    return verify(Mesh([pin(ROOT), agent(ready=False), *pods], answers), defaults(), AT)
+    return verify(mesh(pin(ROOT), agent(ready=False), *pods, **envoys), defaults(), AT)
 
 
 def healthy() -> Report:

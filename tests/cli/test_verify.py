@@ -11,32 +11,31 @@ from meshpki.verify import Report
 from meshpki.verify import verify as judge
 from tests.support import certificates as made
 from tests.support.certificates import AT
-from tests.support.mesh import Mesh, held, pin, pod, unready
+from tests.support.mesh import Mesh, held, mesh, pin, pod, unready
 
 app = typer.Typer(rich_markup_mode=None)
 app.command(epilog=EXAMPLES)(verify)
-GOOD = Mesh([pin(made.mesh_root()), pod()], {"reviews-v1-5d9-x": held()})
-SILENT = Mesh([pin(made.mesh_root()), pod()], {"reviews-v1-5d9-x": b""})
-WITHOUT = Mesh([pin(made.mesh_root()), pod(**unready())])
-MIXED = Mesh(
-    [pin(made.mesh_root()), pod(), pod("reviews-v1-5d9-y")], {"reviews-v1-5d9-x": held(), "reviews-v1-5d9-y": b""}
-)
+PINNED = pin(made.mesh_root())
+GOOD = mesh(PINNED, pod(), reviews_v1_5d9_x=held())
+SILENT = mesh(PINNED, pod(), reviews_v1_5d9_x=b"")
+WITHOUT = mesh(PINNED, pod(**unready()))
+MIXED = mesh(PINNED, pod(), pod("reviews-v1-5d9-y"), reviews_v1_5d9_x=held(), reviews_v1_5d9_y=b"")
 
 
-def report(mesh: Mesh) -> Report:
-    return judge(mesh, defaults(), AT)
+def report(cluster: Mesh) -> Report:
+    return judge(cluster, defaults(), AT)
 
 
 @pytest.mark.parametrize("form", list(Form))
 @pytest.mark.parametrize(
-    ("mesh", "strict", "code"),
+    ("cluster", "strict", "code"),
     [(GOOD, True, OK), (WITHOUT, False, BROKEN), (MIXED, False, OK), (MIXED, True, BROKEN)],
     ids=["proven", "broken", "unknown", "unknown and strict"],
 )
 def test_the_exit_code_depends_on_the_verdict_and_never_on_the_form(
-    capsys: pytest.CaptureFixture[str], form: Form, mesh: Mesh, strict: bool, code: int
+    capsys: pytest.CaptureFixture[str], form: Form, cluster: Mesh, strict: bool, code: int
 ) -> None:
-    assert tell(mesh, report(mesh), form, strict=strict) == code
+    assert tell(cluster, report(cluster), form, strict=strict) == code
     written = capsys.readouterr()
     assert written.out
     assert written.err == ""

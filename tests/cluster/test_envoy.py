@@ -5,7 +5,7 @@ import pytest
 
 from meshpki.cluster.envoy import EnvoyError, Secrets, parse, secrets
 from meshpki.cluster.manifest import Ref
-from tests.support.mesh import Mesh, dump
+from tests.support.mesh import dump, mesh
 
 CHAIN, BUNDLE = b"-----chain-----", b"-----bundle-----"
 
@@ -75,13 +75,13 @@ def test_what_is_no_dump_is_refused(text: bytes) -> None:
 
 
 def test_a_pod_is_asked_over_a_port_forward_to_its_admin_port() -> None:
-    mesh = Mesh(envoys={"a": dump(CHAIN, {"example.org": BUNDLE})})
-    assert secrets(mesh, Ref("v1", "Pod", "ns", "a")).chain_pem == CHAIN
-    assert mesh.asked == ["forward 15000"]
+    cluster = mesh(a=dump(CHAIN, {"example.org": BUNDLE}))
+    assert secrets(cluster, Ref("v1", "Pod", "ns", "a")).chain_pem == CHAIN
+    assert cluster.requests == [("forward", "Pod ns/a")]
 
 
 @pytest.mark.parametrize("answer", [b"", b"<html>"])
 def test_an_answer_that_is_missing_or_wrong_names_the_pod(answer: bytes) -> None:
     with pytest.raises(EnvoyError) as caught:
-        secrets(Mesh(envoys={"a": answer}), Ref("v1", "Pod", "ns", "a"))
+        secrets(mesh(a=answer), Ref("v1", "Pod", "ns", "a"))
     assert caught.value.where == "Pod ns/a"

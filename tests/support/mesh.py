@@ -4,16 +4,18 @@ import base64
 import contextlib
 import json
 import socket
-import threading
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 from meshpki.cluster.client import ClusterError
-from meshpki.cluster.manifest import Object, Query, Ref, ref_of
+from meshpki.cluster.envoy import ADMIN_PORT
+from meshpki.cluster.manifest import Object, Query
 from meshpki.verify.pods import IDENTITY_LABEL, PROXY
 from tests.support import certificates as made
 from tests.support.certificates import TRUST_DOMAIN
+from tests.support.cluster import InMemoryCluster
 
 NODE = "node-1"
 
@@ -120,55 +122,30 @@ def held(account: str = "bookinfo-reviews", *, root: made.Issued | None = None) 
 
 
 @dataclass
-class Mesh:
-    """The reading half that verify uses: `envoys` by pod name, an answer or the error that a port-forward meets."""
+class Mesh(InMemoryCluster):
+    """The cluster in memory, with kinds that may not be listed and resources that one has no right to."""
 
-    objects: list[Object] = field(default_factory=list)
-    envoys: dict[str, bytes | ClusterError] = field(default_factory=dict)
     denied: frozenset[str] = frozenset()
-    asked: list[str] = field(default_factory=list)
-
-    def get(self, ref: Ref) -> Object | None:
-        self.asked.append(f"get {ref.kind}")
-        return next((one for one in self.objects if ref_of(one) == ref), None)
 
     def list(self, query: Query) -> list[Object]:
-        self.asked.append(f"list {query.kind}")
         if query.kind in self.denied:
             raise ClusterError("MPK-102", f"list refused: {query.kind}", status=403)
-        return [one for one in self.objects if _matches(one, query)]
+        return super().list(query)
 
     def allowed(self, verb: str, group: str, resource: str, namespace: str = "") -> bool:
-        self.asked.append(f"allowed {verb} {group} {resource} {namespace}")
-        return resource not in self.denied
-
-    @contextlib.contextmanager
-    def forward(self, pod: Ref, port: int) -> Iterator[socket.socket]:
-        self.asked.append(f"forward {port}")
-        answer = self.envoys[pod.name]
-        if isinstance(answer, ClusterError):
-            raise answer
-        client, server = socket.socketpair()
-        thread = threading.Thread(target=_serve, args=(server, answer))
-        thread.start()
-        with client:
-            client.settimeout(10)
-            yield client
-        thread.join(5)
+        return super().allowed(verb, group, resource, namespace) and resource not in self.denied
 
 
-def _matches(one: Object, query: Query) -> bool:
-    metadata = one["metadata"]
-    labels = dict(part.split("=") for part in query.labels.split(",") if part)
-    return (
-        one["kind"] == query.kind
-        and query.namespace in ("", metadata["namespace"])
-        and labels.items() <= metadata.get("labels", {}).items()
-        and query.fields in ("", f"involvedObject.uid={one.get('involvedObject', {}).get('uid')}")
-    )
+def mesh(*objects: Object, **envoys: bytes) -> Mesh:
+    """A cluster of objects; `envoys` are the answers of pods' admin ports, by pod name with `_` for `-`."""
+    cluster = Mesh()
+    cluster.put(*objects)
+    for name, answer in envoys.items():
+        cluster.listeners[name.replace("_", "-"), ADMIN_PORT] = partial(_serve, answer)
+    return cluster
 
 
-def _serve(connection: socket.socket, body: bytes) -> None:
+def _serve(body: bytes, connection: socket.socket) -> None:
     with connection, contextlib.suppress(OSError):
         connection.recv(65536)
         if body:
