@@ -1,4 +1,4 @@
-"""`nox` runs everything; the expensive suites are sampled from a printed seed, `nox -s acceptance` runs them in full."""
+"""`nox` runs everything, expensive suites sampled from a printed seed; `nox -s acceptance` runs those in full."""
 
 import nox
 

@@ -13,13 +13,16 @@ from meshpki.cluster.kubernetes import KubernetesCluster, connect
 from meshpki.errors import MeshpkiError
 from meshpki.lab.driver import choose, pick
 from meshpki.lab.lab import Lab, Wish
+from meshpki.lab.progress import Progress
 
 REQUIRED = os.environ.get("MESHPKI_LAB") == "required"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full", action="store_true", help="run the expensive suites whole instead of a sample")
-    parser.addoption("--seed", type=int, default=random.SystemRandom().randrange(10_000), help="what the sample is drawn from")
+    parser.addoption(
+        "--seed", type=int, default=random.SystemRandom().randrange(10_000), help="what the sample is drawn from"
+    )
 
 
 def pytest_report_header(config: pytest.Config) -> str:
@@ -40,11 +43,15 @@ def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
         yield Lab(Path(kind.kubeconfig_path), f"kind-{kind.name}", None, None, None)
         return
     try:
-        yield choose("native").up(Wish(consent=lambda _command: REQUIRED), lambda progress: print(progress))
+        yield choose("native").up(Wish(consent=lambda _command: REQUIRED), _told)
     except MeshpkiError as error:
         if REQUIRED:
             raise
         pytest.skip(f"no lab here: {error}")
+
+
+def _told(progress: Progress) -> None:
+    sys.stderr.write(f"lab: {progress.what}: {progress.state} {progress.seconds:.1f}s\n")
 
 
 @pytest.fixture(scope="session")
@@ -64,7 +71,12 @@ class Command:
         environment = {**os.environ, "NO_COLOR": "1", **dict(options.pop("env", {}))}  # type: ignore[call-overload]
         command = [sys.executable, "-m", "meshpki", *argv]
         return subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
         )
 
     def __call__(self, *argv: str, seconds: float = 1200, **options: object) -> subprocess.CompletedProcess[str]:

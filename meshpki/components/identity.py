@@ -50,7 +50,9 @@ def unproven_pod(reader: Reader, settings: Settings, pod: Object, pin: Pin) -> s
     verdict = judge(chain, Expected((pin.root,), datetime.now(UTC), trust_domain=settings.trust_domain))
     if verdict.result == "proven":
         return ""
-    return f"{ref}: " + "; ".join(f"{one.code} expected {one.expected}, found {one.found}" for one in verdict.findings)
+    return f"{ref}: " + "; ".join(
+        f"{one.code} expected {one.expected}, found {one.found}" for one in verdict.findings if one.severity != "warn"
+    )
 
 
 def spiffe_id(settings: Settings, pod: Object) -> str:

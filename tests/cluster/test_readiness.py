@@ -65,7 +65,13 @@ READY = {"conditions": [{"type": "Ready", "status": "True"}]}
         ([pod(containerStatuses=[container("CrashLoopBackOff", 4)])], "CrashLoopBackOff", True),
         ([pod(initContainerStatuses=[container("CrashLoopBackOff", 9)])], "CrashLoopBackOff", True),
         (
-            [pod(conditions=[{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "cpu"}])],
+            [
+                pod(
+                    conditions=[
+                        {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "cpu"}
+                    ]
+                )
+            ],
             "Unschedulable: cpu",
             False,
         ),

@@ -31,7 +31,9 @@ kind: ValidatingWebhookConfiguration
 metadata:
   name: cert-manager-webhook
   annotations: {cert-manager.io/inject-ca-from-secret: cert-manager/cert-manager-webhook-ca}
-webhooks: [{name: webhook.cert-manager.io, clientConfig: {service: {name: cert-manager-webhook, namespace: cert-manager}}}]
+webhooks:
+- name: webhook.cert-manager.io
+  clientConfig: {service: {name: cert-manager-webhook, namespace: cert-manager}}
 """
 
 
@@ -39,7 +41,11 @@ webhooks: [{name: webhook.cert-manager.io, clientConfig: {service: {name: cert-m
 def releases(tmp_path: Path) -> Releases:
     release, crd = tmp_path / "cert-manager.yaml", tmp_path / "crd.yaml"
     release.write_text(RELEASE)
-    crd.write_text(yaml.dump({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": "x"}}))
+    crd.write_text(
+        yaml.dump(
+            {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": "x"}}
+        )
+    )
     return Releases(release, tmp_path / "istioctl.tar.gz", (crd,))
 
 
@@ -110,7 +116,7 @@ def test_cert_manager_makes_key_ids_that_spire_finds_again(releases: Releases) -
     assert container["env"] == [{"name": "A", "value": "b"}, SKI_IS_SHA1]
 
 
-def test_cert_manager_can_live_in_another_namespace(releases: Releases) -> None:
+def test_cert_manager_can_live_in_another_namespace() -> None:
     found = list(cert_manager(settings("namespaces: {certManager: pki}"), list(yaml.safe_load_all(RELEASE))).manifests)
     assert {item["metadata"].get("namespace") for item in found} == {None, "pki"}
     assert one(found, "Namespace", "pki")
@@ -130,7 +136,7 @@ def test_spire_server_may_do_four_things_with_certificate_requests_in_one_namesp
     assert rights == [("Role", "spire-server", ["create", "delete", "get", "list"])]
 
 
-def test_no_right_of_spire_is_a_wildcard_or_a_secret(releases: Releases) -> None:
+def test_no_right_of_spire_is_a_wildcard_or_a_secret() -> None:
     for item in spire(settings(), ()).manifests:
         for rule in item.get("rules", []):
             assert "*" not in [*rule["apiGroups"], *rule["resources"], *rule["verbs"]]

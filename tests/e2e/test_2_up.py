@@ -1,0 +1,214 @@
+"""`up` on the lab: what it installs, that it does so once, and that independent tools see the same."""
+
+import base64
+import json
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from meshpki.install import OUTLINE
+from tests.conftest import Command
+from tests.e2e.conftest import Audit, Mesh
+
+pytestmark = pytest.mark.lab
+
+OURS = ("meshpki/", "istioctl/")
+
+
+def test_every_step_is_done_and_every_identity_proven(mesh: Mesh) -> None:
+    assert [step["name"] for step in mesh.report["steps"]] == [row.name for row in OUTLINE]
+    assert {step["state"] for step in mesh.report["steps"]} == {"done"}
+    summary = mesh.report["verify"]["summary"]
+    assert summary["broken"] == summary["unknown"] == 0
+    assert summary["proven"] >= 8
+
+
+def test_a_second_up_changes_no_object_and_runs_no_istioctl(mesh: Mesh, meshpki: Command, audit: Audit) -> None:
+    again = meshpki("up", "--lab", "-o", "json")
+    assert again.returncode == 0, again.stderr
+    outcomes = {outcome for step in json.loads(again.stdout)["steps"] for outcome in step["objects"]}
+    assert outcomes == {"unchanged"}
+    assert audit.persisted(*OURS) == []
+
+
+def test_neither_up_nor_verify_reads_a_secret(mesh: Mesh, meshpki: Command, audit: Audit) -> None:
+    assert meshpki("verify", *mesh.where()).returncode == 0
+    assert audit.secrets_read(*OURS) == []
+    assert meshpki("up", "--lab").returncode == 0
+    # preflight looks at the metadata of one: the API answers PartialObjectMetadata, without data
+    assert set(audit.secrets_read("meshpki/")) <= {"/api/v1/namespaces/istio-system/secrets/cacerts"}
+
+
+def test_openssl_istioctl_and_spire_agree_with_verify(mesh: Mesh, meshpki: Command, tmp_path: Path) -> None:
+    said = json.loads(meshpki("verify", *mesh.where(), "-o", "json").stdout)
+    workload = next(one for one in said["workloads"] if one["name"] == "productpage-v1")
+    pod = workload["pods"][0]["name"]
+    chain = chain_of(mesh, pod)
+    root = mesh.json("-n", "cert-manager", "get", "secret", "meshpki-root-g1")["data"]["tls.crt"]
+    files = {name: tmp_path / f"{name}.pem" for name in ("leaf", "ca", "root")}
+    files["leaf"].write_text(chain[0])
+    files["ca"].write_text("".join(chain[1:]))
+    files["root"].write_bytes(base64.b64decode(root))
+    argv = ["openssl", "verify", "-x509_strict", "-CAfile", str(files["root"]), "-untrusted", str(files["ca"])]
+    assert subprocess.run([*argv, str(files["leaf"])], capture_output=True, check=False).returncode == 0
+    shown = ["openssl", "x509", "-in", str(files["leaf"]), "-noout", "-ext", "subjectAltName"]
+    names = subprocess.run(shown, capture_output=True, text=True, check=True).stdout
+    expected = "spiffe://example.org/ns/bookinfo/sa/bookinfo-productpage"
+    assert f"URI:{expected}" in names
+    assert workload["pods"][0]["spiffeId"] == expected
+    entries = mesh.kubectl(
+        *("-n", "spire-server", "exec", "spire-server-0", "-c", "spire-server", "--"),
+        *("/opt/spire/bin/spire-server", "entry", "show", "-spiffeID", expected),
+    )
+    uid = mesh.json("-n", "bookinfo", "get", "pod", pod)["metadata"]["uid"]
+    assert f"k8s:pod-uid:{uid}" in entries
+
+
+def chain_of(mesh: Mesh, pod: str) -> list[str]:
+    """The PEM blocks of a pod's chain as istioctl shows them, with no private key among them."""
+    dump = mesh.istioctl("proxy-config", "secret", f"{pod}.bookinfo", "-o", "json")
+    assert "PRIVATE KEY" not in dump
+    secrets = {one["name"]: one["secret"] for one in json.loads(dump)["dynamicActiveSecrets"]}
+    pem = base64.b64decode(secrets["default"]["tlsCertificate"]["certificateChain"]["inlineBytes"]).decode()
+    end = "-----END CERTIFICATE-----\n"
+    return [block + end for block in pem.split(end) if block.strip()]
+
+
+def authority(mesh: Mesh) -> str:
+    answer = mesh.kubectl(
+        *("-n", "spire-server", "exec", "spire-server-0", "-c", "spire-server", "--"),
+        *("/opt/spire/bin/spire-server", "localauthority", "x509", "show", "-output", "json"),
+    )
+    return str(json.loads(answer)["active"]["authority_id"])
+
+
+def test_a_restarted_spire_server_keeps_its_ca(mesh: Mesh) -> None:
+    before = authority(mesh)
+    mesh.kubectl("-n", "spire-server", "delete", "pod", "spire-server-0")
+    mesh.kubectl("-n", "spire-server", "rollout", "status", "statefulset/spire-server", "--timeout=90s")
+    assert authority(mesh) == before
+
+
+def test_without_spires_socket_a_pod_gets_no_certificate_and_verify_says_why(mesh: Mesh, meshpki: Command) -> None:
+    nowhere = '{"spec":{"template":{"spec":{"nodeSelector":{"meshpki.dev/nowhere":"true"}}}}}'
+    back = '{"spec":{"template":{"spec":{"nodeSelector":null}}}}'
+    mesh.kubectl("-n", "spire-system", "patch", "daemonset", "spire-agent", "-p", nowhere)
+    try:
+        mesh.kubectl("-n", "spire-system", "wait", "pod", "-l", "app.kubernetes.io/name=spire-agent", "--for=delete")
+        mesh.kubectl("-n", "bookinfo", "delete", "pod", "-l", "app=details")
+        time.sleep(20)
+        pods = mesh.json("-n", "bookinfo", "get", "pods", "-l", "app=details")["items"]
+        ready = [one for pod in pods for one in pod["status"].get("conditions", []) if one["type"] == "Ready"]
+        assert [one["status"] for one in ready] == ["False"]
+        said = meshpki("verify", *mesh.where(), "-n", "bookinfo")
+        assert said.returncode == 5
+        assert "details-v1" in said.stdout
+        assert "spire-agent" in said.stdout
+    finally:
+        mesh.kubectl("-n", "spire-system", "patch", "daemonset", "spire-agent", "-p", back)
+        mesh.kubectl("-n", "spire-system", "rollout", "status", "daemonset/spire-agent", "--timeout=90s")
+        mesh.kubectl("-n", "bookinfo", "rollout", "status", "deployment/details-v1", "--timeout=120s")
+    assert meshpki("verify", *mesh.where()).returncode == 0
+
+
+FOREIGN = {
+    "a cert-manager of somebody else": (
+        "MPK-104",
+        "",
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: cert-manager, namespace: foreign}\nspec: {POD}",
+    ),
+    "an Istio of somebody else": (
+        "MPK-105",
+        "",
+        """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: istiod, namespace: foreign, labels: {app: istiod}}
+spec: {POD}""",
+    ),
+    "a SPIRE of somebody else": (
+        "MPK-106",
+        "",
+        """
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: spire-server, namespace: foreign}
+spec: {serviceName: x, POD}""",
+    ),
+    "a cacerts of somebody else": (
+        "MPK-107",
+        "namespaces: {istio: foreign}",
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: cacerts, namespace: foreign}\nstringData: {ca-key.pem: canary}",
+    ),
+    "another trust domain than the one that runs": ("MPK-108", "trustDomain: other.example", ""),
+}
+POD = (
+    "replicas: 0, selector: {matchLabels: {x: y}}, "
+    "template: {metadata: {labels: {x: y}}, spec: {containers: [{name: x, image: x}]}}"
+)
+
+
+@pytest.mark.parametrize("situation", FOREIGN)
+def test_what_is_not_ours_is_refused_before_the_first_write(
+    situation: str, mesh: Mesh, meshpki: Command, audit: Audit, tmp_path: Path
+) -> None:
+    code, wish, foreign = FOREIGN[situation]
+    settings = tmp_path / "mesh.yaml"
+    settings.write_text(f"apiVersion: meshpki.dev/v1alpha1\nkind: Mesh\n{wish}\n")
+    mesh.kubectl("create", "namespace", "foreign")
+    try:
+        if foreign:
+            mesh.kubectl("apply", "-f", "-", given=foreign.replace("POD", POD))
+        refused = meshpki("up", *mesh.where(), "-f", str(settings), "--yes")
+        assert refused.returncode == 4
+        assert code in refused.stderr
+        assert "to do:" in refused.stderr
+        assert "canary" not in refused.stderr + refused.stdout
+        assert audit.persisted(*OURS) == []
+    finally:
+        mesh.kubectl("delete", "namespace", "foreign")
+
+
+def test_without_a_cluster_both_ways_to_one_are_named(meshpki: Command, tmp_path: Path) -> None:
+    lost = meshpki("up", env={"KUBECONFIG": str(tmp_path / "none")})
+    assert lost.returncode == 4
+    assert "--context" in lost.stderr
+    assert "--lab" in lost.stderr
+
+
+def test_without_a_terminal_up_never_asks_and_never_hangs(mesh: Mesh, meshpki: Command, tmp_path: Path) -> None:
+    settings = tmp_path / "mesh.yaml"
+    settings.write_text("apiVersion: meshpki.dev/v1alpha1\nkind: Mesh\nspire: {logLevel: DEBUG}\n")
+    asked = meshpki("up", *mesh.where(), "-f", str(settings), seconds=60)
+    assert asked.returncode == 2
+    assert "--yes" in asked.stderr
+
+
+def test_a_dry_run_lists_what_would_change_and_changes_nothing(
+    mesh: Mesh, meshpki: Command, audit: Audit, tmp_path: Path
+) -> None:
+    settings = tmp_path / "mesh.yaml"
+    settings.write_text("apiVersion: meshpki.dev/v1alpha1\nkind: Mesh\nspire: {logLevel: DEBUG}\n")
+    would = meshpki("up", *mesh.where(), "-f", str(settings), "--dry-run")
+    assert would.returncode == 0, would.stderr
+    assert "configured ConfigMap spire-server/spire-server" in would.stdout
+    assert "StatefulSet spire-server/spire-server" in would.stdout
+    assert audit.persisted(*OURS) == []
+
+
+def test_a_gate_that_stays_shut_times_out_with_the_reason_and_the_way_on(
+    mesh: Mesh, meshpki: Command, tmp_path: Path
+) -> None:
+    settings = tmp_path / "mesh.yaml"
+    settings.write_text("apiVersion: meshpki.dev/v1alpha1\nkind: Mesh\nresources: {cpu: '64'}\n")
+    try:
+        shut = meshpki("up", *mesh.where(), "-f", str(settings), "--yes", "--only", "spire", "--timeout", "15s")
+        assert shut.returncode == 124
+        assert "Unschedulable" in shut.stderr
+        assert "MPK-214" in shut.stderr
+        assert "meshpki up --from spire" in shut.stderr
+    finally:
+        healed = meshpki("up", "--lab", "-f", str(mesh.lab.settings))
+    assert healed.returncode == 0, healed.stderr
