@@ -50,9 +50,7 @@ def up(
     only: Annotated[list[str] | None, typer.Option(metavar="STEP", help="This step alone; may be repeated.")] = None,
     first: Annotated[str, typer.Option("--from", metavar="STEP", help="Begin with this step.")] = "",
     last: Annotated[str, typer.Option("--to", metavar="STEP", help="End with this step.")] = "",
-    skip: Annotated[
-        list[str] | None, typer.Option(metavar="STEP", help="Leave it out; may be repeated.")
-    ] = None,
+    skip: Annotated[list[str] | None, typer.Option(metavar="STEP", help="Leave it out; may be repeated.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change, and change nothing.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     timeout: Annotated[

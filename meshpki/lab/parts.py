@@ -1,10 +1,17 @@
 """Everything the native lab is made of, built or kept: binaries, image archives, upstream artefacts."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from meshpki.lab.progress import Report
+from meshpki.lab import artifacts, assembly, builds, envoy
+from meshpki.lab.builds import Build
+from meshpki.lab.progress import Progress, Report
+from meshpki.lab.store import require_space, sole_builder
+from meshpki.lab.story import timed
+
+GIGABYTES = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,5 +29,52 @@ class Parts:
 
 
 def prepare(cache: Path, report: Report) -> Parts:
-    """Build what `cache` does not hold yet and say where everything is."""
-    raise NotImplementedError((cache, report))
+    """Build what `cache` does not hold yet and say where everything is.
+
+    Raises PreconditionError MPK-511, 512 or 514 for what this machine lacks, LabError where a build fails.
+    """
+    built = builds.plan(cache)
+    with sole_builder(cache):
+        if not all(one.done for one in built):
+            require_space(cache, GIGABYTES)
+        for one in built:
+            log = cache / "log" / f"{one.recipe.name}.log"
+            _make(report, f"build {one.recipe.name}", done=one.done, make=partial(builds.build, one, log))
+        binary = envoy.place(cache)
+        _make(report, "fetch envoy", done=binary.is_file(), make=partial(envoy.fetch, binary))
+        files = _files(built, binary)
+        for image in assembly.plan(cache, files):
+            _make(report, f"image {image.image.name}", done=image.done, make=partial(assembly.assemble, image, files))
+        sources = _sources(built, files)
+        directory = artifacts.place(cache, sources)
+        _make(report, "release files", done=directory.is_dir(), make=partial(artifacts.make, directory, sources))
+    archives = tuple(image.archive for image in assembly.plan(cache, files))
+    return Parts(files, archives, directory, artifacts.pins(directory))
+
+
+def _make(report: Report, what: str, *, done: bool, make: Callable[[], None]) -> None:
+    if done:
+        report(Progress(what, "kept"))
+        return
+    with timed(report, what):
+        make()
+
+
+def _files(built: Iterable[Build], binary: Path) -> dict[str, Path]:
+    """Everything that was built or fetched, by the name that images know it by."""
+    found = {name: path for one in built for name, path in one.binaries().items()}
+    istio = next(one for one in built if one.recipe.name == "istio")
+    return {**found, "envoy": binary, "envoy_bootstrap.json": istio.file("envoy_bootstrap.json")}
+
+
+def _sources(built: Iterable[Build], files: Mapping[str, Path]) -> artifacts.Sources:
+    by_name = {one.recipe.name: one for one in built}
+    cert_manager, spire = by_name["cert-manager"], by_name["spire-controller-manager"]
+    return artifacts.Sources(
+        helm=files["helm"],
+        istioctl=files["istioctl"],
+        chart=cert_manager.file("cert-manager"),
+        namespace=cert_manager.file("namespace.yaml"),
+        license=cert_manager.file("boilerplate-yaml.txt"),
+        crds=spire.file("bases"),
+    )

@@ -1,0 +1,140 @@
+"""`meshpki lab`: the throw-away cluster on this machine."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from meshpki.cli import output
+from meshpki.cli.format import Format
+
+if TYPE_CHECKING:
+    from meshpki.lab.lab import Lab
+    from meshpki.lab.progress import Progress
+
+_HELP = """A real cluster with the upstream components, built from packages on this machine.
+
+`native` needs Linux on amd64 and root; `kind` needs a Docker engine; `auto` takes kind where an engine answers.
+"""
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help=_HELP)
+
+DriverOption = Annotated[str, typer.Option("--driver", help="native, kind or auto")]
+
+
+@app.command(epilog="Example: meshpki lab up --nodes 2 --install-packages")
+def up(
+    nodes: Annotated[
+        int | None, typer.Option(min=1, max=2, help="How many nodes; a running lab keeps its own.")
+    ] = None,
+    driver: DriverOption = "auto",
+    *,
+    install_packages: Annotated[
+        bool, typer.Option("--install-packages", help="Install missing Debian packages without asking.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="The same as --install-packages: ask nothing.")] = False,
+) -> None:
+    """Build what is missing and start the lab, or repair a half-made one; a whole one is left as it is."""
+    made = bring_up_lab(nodes, driver, install_packages=install_packages or yes)
+    output.progress(f"lab {made.context} is up; its kubeconfig:")
+    output.data(str(made.kubeconfig))
+
+
+@app.command()
+def down(driver: DriverOption = "auto") -> None:
+    """Remove the lab: no process, mount, namespace, cgroup or rule is left. What was built is kept."""
+    from meshpki.lab.driver import choose
+
+    choose(driver).down(_tell)
+
+
+@app.command()
+def status(
+    driver: DriverOption = "auto",
+    form: Annotated[Format, typer.Option("--output", "-o", help="text or json")] = Format.TEXT,
+) -> None:
+    """Say what really runs, read from the running components; exit 0 only when the cluster answers."""
+    from meshpki.cli.session import open_cluster
+    from meshpki.lab.inventory import running
+
+    made = _running(driver)
+    rows = running(open_cluster(made.context, made.kubeconfig))
+    if form is Format.JSON:
+        import json
+
+        output.data(json.dumps({"context": made.context, "components": rows}, indent=2))
+        return
+    width = max(map(len, rows))
+    output.data("\n".join(f"{name:<{width}}  {output.plain(found)}" for name, found in rows.items()))
+
+
+@app.command(
+    name="exec",
+    context_settings={"ignore_unknown_options": True},
+    epilog="Example: meshpki lab exec -- kubectl get pods -A",
+)
+def execute(
+    command: Annotated[list[str], typer.Argument(metavar="-- COMMAND...")],
+    node: Annotated[str | None, typer.Option(help="Which node; the first where none is named.")] = None,
+    driver: DriverOption = "auto",
+) -> None:
+    """Run a command inside a node, with its kubectl and istioctl at hand; its exit code is ours."""
+    import subprocess
+
+    from meshpki.lab.driver import choose
+
+    raise typer.Exit(subprocess.run(choose(driver).exec_argv(tuple(command), node), check=False).returncode)
+
+
+@app.command()
+def kubeconfig(driver: DriverOption = "auto") -> None:
+    """Print the path of the lab's kubeconfig: export KUBECONFIG=$(meshpki lab kubeconfig)."""
+    output.data(str(_running(driver).kubeconfig))
+
+
+@app.command("load-image", epilog="Example: meshpki lab load-image my-app.tar")
+def load_image(
+    archive: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A docker-archive, as `docker save`.")],
+    driver: DriverOption = "auto",
+) -> None:
+    """Give every node an image, so that no registry is asked for it."""
+    from meshpki.lab.driver import choose
+
+    choose(driver).load_image(archive)
+
+
+def bring_up_lab(nodes: int | None, driver: str = "auto", *, install_packages: bool = False) -> "Lab":
+    """Bring the lab up, telling what is built and how long each took."""
+    from meshpki.lab.driver import choose
+    from meshpki.lab.lab import Wish
+
+    def consent(command: str) -> bool:
+        if install_packages:
+            output.progress(f"lab  {command}")
+            return True
+        if not sys.stdin.isatty():
+            return False
+        output.progress(f"missing packages. Run `{command}`? [y/N]")
+        return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+    return choose(driver).up(Wish(nodes, consent), _tell)
+
+
+def _running(driver: str) -> "Lab":
+    from meshpki.errors import PreconditionError
+    from meshpki.lab.driver import choose
+
+    made = choose(driver).lab()
+    if made is None:
+        raise PreconditionError("MPK-504", "no lab is running", remedy="run `meshpki lab up`")
+    return made
+
+
+def _tell(progress: "Progress") -> None:
+    match progress.state:
+        case "start":
+            output.progress(f"lab  {progress.what} ...")
+        case "done":
+            output.progress(f"lab  {progress.what}: {progress.seconds:.1f} s")
+        case "kept":
+            pass

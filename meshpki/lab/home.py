@@ -1,0 +1,132 @@
+"""Where one lab keeps its state, and who holds it."""
+
+import fcntl
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from platformdirs import user_cache_dir, user_state_dir
+
+from meshpki.errors import PreconditionError, UsageError
+
+DEFAULT_NAME = "meshpki-lab"
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,9}[a-z0-9]")
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """One lab's directory; `name` also names its context, its nodes, its cgroup and its link on the host."""
+
+    root: Path
+    name: str = DEFAULT_NAME
+
+    @property
+    def turn(self) -> Path:
+        """Lock of the `lab up` or `lab down` at work."""
+        return self.root / "turn.lock"
+
+    @property
+    def supervisor(self) -> Path:
+        """Lock that the supervisor holds while it lives."""
+        return self.root / "supervisor.lock"
+
+    @property
+    def spec(self) -> Path:
+        """What the lab was asked to be."""
+        return self.root / "spec.json"
+
+    @property
+    def story(self) -> Path:
+        """What the supervisor did, one JSON object a line."""
+        return self.root / "story.jsonl"
+
+    @property
+    def ready(self) -> Path:
+        """Exists once the cluster was whole; a lab without it is half-made."""
+        return self.root / "ready"
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The administrator's kubeconfig."""
+        return self.root / "kubeconfig"
+
+    @property
+    def settings(self) -> Path:
+        """The lab's overlay of meshpki.yaml."""
+        return self.root / "settings.yaml"
+
+    def log(self, what: str) -> Path:
+        """The log file of one part."""
+        return self.root / "log" / f"{what}.log"
+
+    def node_root(self, node: str) -> Path:
+        """The root filesystem of a node."""
+        return self.root / node
+
+    def first_process(self, node: str) -> Path:
+        """File with the process id, as the host sees it, of a node's first process."""
+        return self.root / f"{node}.pid"
+
+    def make(self) -> None:
+        """Create the directories, readable by their owner only."""
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (self.root / "log").mkdir(mode=0o700, exist_ok=True)
+
+
+def locate() -> Home:
+    """The lab that MESHPKI_LAB_HOME and MESHPKI_LAB_NAME name, or the user's own.
+
+    Raises UsageError MPK-509 where the name is no DNS label of 2 to 11 characters.
+    """
+    name = os.environ.get("MESHPKI_LAB_NAME", DEFAULT_NAME)
+    if not _NAME.fullmatch(name):
+        remedy = "lower-case letters, digits and hyphens, 2 to 11 characters: it names a network link"
+        raise UsageError("MPK-509", f"{name!r} cannot name a lab", where="MESHPKI_LAB_NAME", remedy=remedy)
+    default = Path(user_state_dir("meshpki")) / ("lab" if name == DEFAULT_NAME else name)
+    return Home(Path(os.environ.get("MESHPKI_LAB_HOME", default)).absolute(), name)
+
+
+def cache() -> Path:
+    """Where builds and images are kept from one lab to the next."""
+    return Path(user_cache_dir("meshpki"))
+
+
+@contextmanager
+def held(lock: Path) -> Iterator[None]:
+    """Hold `lock` and write this process's id into it; BlockingIOError where another process holds it."""
+    with lock.open("a+") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        handle.truncate(0)
+        handle.write(str(os.getpid()))
+        handle.flush()
+        yield
+
+
+def holder(lock: Path) -> int | None:
+    """The process that holds `lock` now; None where it is free. A dead process holds nothing."""
+    try:
+        handle = lock.open()
+    except FileNotFoundError:
+        return None
+    with handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return int(handle.read() or 0) or None
+    return None
+
+
+@contextmanager
+def turn(home: Home) -> Iterator[None]:
+    """Be the only `lab up` or `lab down` on this home; raises PreconditionError MPK-503."""
+    home.make()
+    try:
+        with held(home.turn):
+            yield
+    except BlockingIOError:
+        who = f"process {holder(home.turn)}"
+        what = f"another lab command ({who}) is at work"
+        raise PreconditionError("MPK-503", what, where=str(home.root), remedy="wait until it has ended") from None
