@@ -115,7 +115,7 @@ def bring_up(wanted: Wanted) -> Result:
 def preview(plan: Plan, settings: Settings, reader: Reader) -> tuple[tuple[Outcome, Ref], ...]:
     """What applying would do to each object; one whose kind or namespace is still to come reads as created."""
     manifests = [owned(wish_manifest(settings), "settings")]
-    manifests += [owned(manifest, step.name) for step in plan.steps for manifest in step.manifests]
+    manifests += [owned(manifest, step.name) for step in plan.steps for manifest in step.objects]
 
     def judged(manifest: Object) -> tuple[Outcome, Ref]:
         ref = ref_of(manifest)

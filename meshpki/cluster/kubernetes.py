@@ -3,19 +3,20 @@
 Its typed models cost 0.4 s at first use and ten times the memory (docs/decisions/0002), so none is touched.
 """
 
-import contextlib
 import json
 import os
+import re
 import shutil
 import socket
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import urlencode
 
 import urllib3
+import websocket
 from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 from kubernetes.client.rest import RESTClientObject
@@ -26,12 +27,15 @@ from meshpki.cluster.client import ClusterError
 from meshpki.cluster.discovery import Discovery
 from meshpki.cluster.manifest import FIELD_MANAGER, Object, Query, Ref
 from meshpki.cluster.refusal import refused, unreachable
+from meshpki.cluster.tunnel import Tunnel
 from meshpki.cluster.watching import Watcher
 from meshpki.errors import PreconditionError
 
 USER_AGENT = f"meshpki/{__version__}"
 _TIMEOUT = urllib3.Timeout(connect=5, read=30)
 _PAGE = 500
+_STREAM_SECONDS = 10
+_HANDSHAKE_STATUS = re.compile(r"(?:status |\()(\d{3})\b")
 _JSON = "application/json"
 _METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 _POD = "/api/v1/namespaces/{0.namespace}/pods/{0.name}/{1}"
@@ -153,20 +157,17 @@ class KubernetesCluster:
         """See Reader.version."""
         return str(self._json("GET", "/version")["gitVersion"])
 
-    @contextlib.contextmanager
-    def forward(self, pod: Ref, port: int) -> Iterator[socket.socket]:
+    def forward(self, pod: Ref, port: int) -> AbstractContextManager[socket.socket]:
         """See Reader.forward."""
-        where = f"{pod} port {port}"
-        url = self.host + _POD.format(pod, "portforward")
+        url = ws_client.get_websocket_url(self.host + _POD.format(pod, "portforward"), [("ports", str(port))])
+        headers = {**self._authorization(), "sec-websocket-protocol": ws_client.V4_CHANNEL_PROTOCOL}
         try:
-            tunnel = ws_client.portforward_call(
-                self._settings, "GET", url, query_params=[("ports", str(port))], headers=self._authorization()
-            )
-        except ApiException as error:
-            raise _stream_refused(error, "port-forward", where) from error
-        with contextlib.closing(tunnel), socket.socket(fileno=os.dup(tunnel.socket(port).fileno())) as connection:
-            connection.settimeout(10)
-            yield connection
+            carrier = ws_client.create_websocket(self._settings, url, headers)
+        except (websocket.WebSocketException, OSError) as error:
+            raise _stream_refused(error, "port-forward", f"{pod} port {port}") from error
+        tunnel = Tunnel(carrier)
+        tunnel.near.settimeout(_STREAM_SECONDS)
+        return tunnel
 
     def execute(self, pod: Ref, container: str, argv: Sequence[str]) -> str:
         """See Reader.execute."""
@@ -273,10 +274,11 @@ def _selectors(query: Query, token: str = "") -> dict[str, str]:
     return {key: value for key, value in parts.items() if value}
 
 
-def _stream_refused(error: ApiException, verb: str, where: str) -> ClusterError:
+def _stream_refused(error: Exception, verb: str, where: str) -> ClusterError:
     # The client folds the HTTP answer into text; only its status is worth keeping, the rest may hold headers.
-    text = str(error.reason or "")
-    status = next((code for code in (401, 403, 404, 500, 502, 503) if f" {code} " in f" {text} "), 0)
+    found = _HANDSHAKE_STATUS.search(str(error))
+    status = int(found[1]) if found else 0
     what = f"{verb} refused (HTTP {status})" if status else f"{verb} failed: no connection"
-    remedy = f"the user of this kubeconfig needs the right to {verb} pods" if status in (401, 403) else ""
+    denied = status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+    remedy = f"the user of this kubeconfig needs the right to {verb} pods" if denied else ""
     return ClusterError("MPK-102", what, where=where, remedy=remedy, status=status)

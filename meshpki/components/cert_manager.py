@@ -1,6 +1,7 @@
 """cert-manager from its own release file, and the proof that its webhook judges."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 from meshpki.cluster.client import ClusterError, Reader
 from meshpki.cluster.manifest import Object, Query, Ref, only
@@ -105,6 +106,7 @@ def _webhook(namespace: str) -> Gate:
         hint=f"look at `kubectl -n {namespace} logs deploy/cert-manager-webhook`",
         code="MPK-211",
         watches=(Query("discovery.k8s.io/v1", "EndpointSlice", namespace),),
+        every=timedelta(seconds=0.5),
     )
 
 

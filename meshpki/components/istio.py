@@ -156,7 +156,7 @@ def _probe() -> Object:
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {
-            "generateName": "meshpki-probe-",
+            "name": "meshpki-probe",
             "namespace": "default",
             "labels": {"sidecar.istio.io/inject": "true"},
             "annotations": {"inject.istio.io/templates": "sidecar,spire"},

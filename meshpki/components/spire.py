@@ -1,7 +1,7 @@
 """SPIRE, hardened: server, agents and CSI driver, with cert-manager above it."""
 
 from meshpki.cluster.client import Reader
-from meshpki.cluster.manifest import Object, Query, Ref, digest, only
+from meshpki.cluster.manifest import Object, Query, Ref, digest, only, ref_of
 from meshpki.cluster.render import render, text
 from meshpki.components.rollout import judge_rollout, pods_of, rollout
 from meshpki.components.serving import Listener, pod_ref, unproven
@@ -9,7 +9,7 @@ from meshpki.components.trust import PIN, pinned
 from meshpki.errors import MeshpkiError
 from meshpki.pki.bundle import read_bundle
 from meshpki.settings import Settings, go_duration
-from meshpki.workflow.step import Failed, Gate, Readiness, Ready, Step, Waiting
+from meshpki.workflow.step import Failed, Gate, Later, Readiness, Ready, Step, Waiting
 
 CSI_DRIVER = "csi.spiffe.io"
 REGISTRAR = "v2.16.0"
@@ -24,11 +24,18 @@ def spire(settings: Settings, crds: tuple[Object, ...]) -> Step:
     server = Ref("apps/v1", "StatefulSet", names.spire_server, "spire-server")
     agents = Ref("apps/v1", "DaemonSet", names.spire_system, "spire-agent")
     driver = Ref("apps/v1", "DaemonSet", names.spire_system, "spiffe-csi-driver")
+    manifests = _manifests(settings)
     return Step(
         name="spire",
         summary=f"SPIRE {settings.versions.spire}, upstream cert-manager",
         needs=("root-ca",),
-        manifests=(*crds, *_manifests(settings)),
+        manifests=(*crds, *(manifest for manifest in manifests if ref_of(manifest) not in (agents, driver))),
+        # An agent that starts before the bundle is published retries for a minute; a proxy that starts before the
+        # agent's socket is there crashes, and without the driver it is not started.
+        later=(
+            Later("bundle", tuple(one for one in manifests if ref_of(one) == agents)),
+            Later("agents", tuple(one for one in manifests if ref_of(one) == driver)),
+        ),
         gates=(
             rollout("server", [server], "MPK-214", f"look at `kubectl -n {names.spire_server} logs spire-server-0`"),
             _minted(settings, server),

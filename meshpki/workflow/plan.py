@@ -34,7 +34,7 @@ class Plan:
             if missing or step.name in seen:
                 raise AssertionError(f"plan out of order at {step.name}: {missing or 'named twice'}")
             seen.add(step.name)
-        refs = [ref_of(manifest) for step in self.steps for manifest in step.manifests]
+        refs = [ref_of(manifest) for step in self.steps for manifest in step.objects]
         twice = {ref for ref in refs if refs.count(ref) > 1}
         if twice:
             raise AssertionError(f"applied by two steps: {', '.join(map(str, sorted(twice)))}")

@@ -70,9 +70,9 @@ class _Engine:
 
     def _apply_early(self, writes: ThreadPoolExecutor) -> Generator[Event]:
         """Namespaces, CRDs, accounts and rights of every step, before the first gate is waited for."""
-        steps = {ref_of(manifest): step.name for step in self._plan.steps for manifest in step.manifests}
+        steps = {ref_of(manifest): step.name for step in self._plan.steps for manifest in step.objects}
         wanted = [
-            owned(manifest, step.name) for step in self._plan.steps for manifest in step.manifests if early(manifest)
+            owned(manifest, step.name) for step in self._plan.steps for manifest in step.objects if early(manifest)
         ]
         for wave in waves(wanted):
             for manifest, outcome in zip(wave, writes.map(self._try, wave), strict=True):

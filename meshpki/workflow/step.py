@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 
 from meshpki.cluster.client import Cluster, Reader
@@ -50,6 +50,14 @@ class Gate:
 
 
 @dataclass(frozen=True)
+class Later:
+    """Manifests of a step that are applied once one of its own gates is open: what they start needs what it proves."""
+
+    gate: str
+    manifests: tuple[Object, ...]
+
+
+@dataclass(frozen=True)
 class Program:
     """Work that is no manifest: a child process, or a value that exists only after the gates before it.
 
@@ -75,4 +83,10 @@ class Step:
     manifests: tuple[Object, ...] = ()
     gates: tuple[Gate, ...] = ()
     needs: tuple[str, ...] = ()
-    programs: tuple[Program, ...] = field(default=())
+    programs: tuple[Program, ...] = ()
+    later: tuple[Later, ...] = ()
+
+    @property
+    def objects(self) -> tuple[Object, ...]:
+        """Every manifest of the step, at once or later."""
+        return (*self.manifests, *(manifest for later in self.later for manifest in later.manifests))

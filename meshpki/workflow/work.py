@@ -74,7 +74,7 @@ class Work:
             with contextlib.ExitStack() as watches:
                 for query in {query: None for gate in self._step.gates for query in gate.watches}:
                     watches.enter_context(self._cluster.watch(query, self._wake.set))
-                self._apply()
+                self._apply(self._step.manifests)
                 self._prove()
         except StoppedError:
             self._tell(StepStopped(name))
@@ -86,9 +86,9 @@ class Work:
         else:
             self._tell(StepDone(name, self._clock.now() - started))
 
-    def _apply(self) -> None:
-        manifests = [owned(manifest, self._step.name) for manifest in self._step.manifests]
-        for wave in waves(manifest for manifest in manifests if ref_of(manifest) not in self._applied):
+    def _apply(self, manifests: Iterable[Object]) -> None:
+        wanted = [owned(manifest, self._step.name) for manifest in manifests]
+        for wave in waves(manifest for manifest in wanted if ref_of(manifest) not in self._applied):
             for _ in self._writes.map(self._apply_patiently, wave):
                 self._heed()
 
@@ -119,6 +119,7 @@ class Work:
             self._launch(programs, after="")
             for gate in self._step.gates:
                 self._await(gate)
+                self._apply(one for later in self._step.later if later.gate == gate.name for one in later.manifests)
                 self._launch(programs, after=gate.name)
             while not all(program.done() for program in self._programs.values()):
                 self._pause(_RETRY)

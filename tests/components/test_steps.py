@@ -1,5 +1,6 @@
 """What the steps would apply, looked at as data: rights, hardening, fail-closed identities, and one root above all."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -58,7 +59,7 @@ def planned(releases: Releases, text: str = "") -> tuple[Step, ...]:
 
 
 def manifests(releases: Releases, text: str = "") -> list[Object]:
-    return [manifest for step in planned(releases, text) for manifest in step.manifests]
+    return [manifest for step in planned(releases, text) for manifest in step.objects]
 
 
 def one(found: list[Object], kind: str, name: str) -> Object:
@@ -88,7 +89,7 @@ def test_no_object_is_described_twice(releases: Releases) -> None:
 def test_every_workload_has_a_gate_that_waits_for_its_rollout(releases: Releases) -> None:
     for step in planned(releases):
         waited = {query.fields.removeprefix("metadata.name=") for gate in step.gates for query in gate.watches}
-        named = {item["metadata"]["name"] for item in step.manifests if item["kind"] in ("StatefulSet", "DaemonSet")}
+        named = {item["metadata"]["name"] for item in step.objects if item["kind"] in ("StatefulSet", "DaemonSet")}
         assert named <= waited, step.name
 
 
@@ -137,7 +138,7 @@ def test_spire_server_may_do_four_things_with_certificate_requests_in_one_namesp
 
 
 def test_no_right_of_spire_is_a_wildcard_or_a_secret() -> None:
-    for item in spire(settings(), ()).manifests:
+    for item in spire(settings(), ()).objects:
         for rule in item.get("rules", []):
             assert "*" not in [*rule["apiGroups"], *rule["resources"], *rule["verbs"]]
             assert "secrets" not in rule["resources"]
@@ -179,7 +180,14 @@ def test_spire_verifies_kubelets_and_servers_and_keeps_its_keys_on_a_volume(rele
 
 def test_an_identity_never_falls_back_to_istiod(releases: Releases) -> None:
     wish = operator(settings())["spec"]
-    injected = yaml.safe_load(wish["values"]["sidecarInjectorWebhook"]["templates"]["spire"])
+    # the template chooses between the two lists of containers in Go's syntax; both are the same otherwise
+    template = re.sub(
+        r"{{ if .*?{{- end }}",
+        "containers:",
+        wish["values"]["sidecarInjectorWebhook"]["templates"]["spire"],
+        flags=re.DOTALL,
+    )
+    injected = yaml.safe_load(template)
     socket = {"name": "WORKLOAD_IDENTITY_SOCKET_FILE", "value": "spire-agent.sock"}
     assert socket in injected["spec"]["containers"][0]["env"]
     assert socket in wish["components"]["ingressGateways"][0]["k8s"]["env"]
