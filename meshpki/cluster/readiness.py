@@ -35,7 +35,7 @@ def rolled_out(workload: Object) -> str:
 
 def condition(manifest: Object, kind: str) -> Object | None:
     """One status condition by its type."""
-    conditions = manifest.get("status", {}).get("conditions", [])
+    conditions = manifest.get("status", {}).get("conditions") or []  # a new CRD's are null
     return next((item for item in conditions if item.get("type") == kind), None)
 
 

@@ -55,6 +55,7 @@ def contents(image: Image, parts: Mapping[str, Path]) -> tuple[Entry, ...]:
         *BASE,
         File("/etc/ssl/certs/ca-certificates.crt", programs.CERTIFICATES, 0o644),
         *(File(one.path, parts[one.name]) for one in image.built),
+        *programs.libraries(parts[one.name] for one in image.built if one.linked),
         *programs.entries(programs.find(image.programs)),
         *image.entries,
     )

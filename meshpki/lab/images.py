@@ -10,10 +10,14 @@ DEBIAN_PACKAGES = ("busybox-static", "ca-certificates", "conntrack", "curl", "ip
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """Something the lab built or fetched, by its name there, and where it goes."""
+    """Something the lab built or fetched, by its name there, and where it goes.
+
+    `linked` says that it loads libraries of this machine's C library, which go into the image with it.
+    """
 
     name: str
     path: str
+    linked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +150,7 @@ IMAGES = (
         Config(("/usr/local/bin/pilot-agent",)),
         (
             Built("pilot-agent", "/usr/local/bin/pilot-agent"),
-            Built("envoy", "/usr/local/bin/envoy"),
+            Built("envoy", "/usr/local/bin/envoy", linked=True),
             Built("envoy_bootstrap.json", "/var/lib/istio/envoy/envoy_bootstrap_tmpl.json"),
         ),
         XTABLES,

@@ -33,9 +33,14 @@ def stamp(paths: Iterable[Path]) -> tuple[str, ...]:
 
 def entries(paths: tuple[Path, ...]) -> tuple[Entry, ...]:
     """The programs at their own paths, the libraries they load, and iptables' names where it is among them."""
-    libraries = loaded(_listing(paths)) if paths else ()
-    files = (File(str(path), path) for path in (*paths, *libraries))
-    return (*files, *iptables_names(path.name for path in paths))
+    files = (File(str(path), path) for path in paths)
+    return (*files, *libraries(paths), *iptables_names(path.name for path in paths))
+
+
+def libraries(binaries: Iterable[Path]) -> tuple[File, ...]:
+    """The libraries that binaries load, each at its own path."""
+    paths = tuple(binaries)
+    return tuple(File(str(path), path) for path in loaded(_listing(paths))) if paths else ()
 
 
 def _listing(paths: tuple[Path, ...]) -> str:

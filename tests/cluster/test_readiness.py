@@ -109,8 +109,9 @@ def test_a_condition_counts_only_for_the_newest_generation(condition: Object, *,
     assert holds({"metadata": {"generation": 2}, "status": {"conditions": [condition]}}, "Ready") is held
 
 
-def test_an_object_without_a_status_holds_nothing() -> None:
-    assert not holds({"metadata": {}}, "Ready")
+@pytest.mark.parametrize("status", [{}, {"status": {}}, {"status": {"conditions": None}}])
+def test_an_object_without_conditions_holds_nothing(status: Object) -> None:
+    assert not holds({"metadata": {}, **status}, "Ready")
 
 
 def test_a_refusal_to_make_pods_is_told_in_the_words_of_the_api_server() -> None:
