@@ -1,5 +1,6 @@
 """The root of the command line: which commands there are, and what becomes of an error."""
 
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -8,7 +9,7 @@ from types import FrameType
 import typer
 
 from meshpki.cli import config, explain, lab, output, step, up, verify, version
-from meshpki.errors import INTERRUPTED, MeshpkiError
+from meshpki.errors import FAILED, INTERRUPTED, USAGE, MeshpkiError
 
 _HELP = """Certificates of a service mesh, from nothing to provably right.
 
@@ -50,12 +51,20 @@ def _told(command: Callable[[], object]) -> int:
     except typer.Abort:
         return INTERRUPTED
     except Exception as error:
-        shown = getattr(error, "show", None)
-        if shown is None:
-            raise
-        shown()  # a usage error of the command line itself
-        return int(getattr(error, "exit_code", 2))
+        return _unforeseen(error)
     return code if isinstance(code, int) else 0
+
+
+def _unforeseen(error: Exception) -> int:
+    shown = getattr(error, "show", None)
+    if shown is not None:
+        shown()  # a usage error of the command line itself, in typer's own words
+        return int(getattr(error, "exit_code", USAGE))
+    if os.environ.get("MESHPKI_DEBUG"):
+        raise error
+    output.progress(f"meshpki itself failed: {type(error).__name__}: {output.plain(str(error))}")
+    output.progress("please report this, with what MESHPKI_DEBUG=1 shows")
+    return FAILED
 
 
 def _terminate(_number: int, _frame: FrameType | None) -> None:

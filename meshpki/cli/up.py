@@ -24,10 +24,12 @@ Exit codes: 0 done, 1 a step failed, 2 usage or settings, 4 precondition, 5 veri
 """
 
 
-def duration(text: str) -> timedelta:
-    """A duration of the command line, as `90s` or `5m`; raises typer.BadParameter."""
+def duration(text: str | timedelta) -> timedelta:
+    """A duration of the command line, as `90s` or `5m` (Typer hands a default in as it is); raises BadParameter."""
     import durationpy
 
+    if isinstance(text, timedelta):
+        return text
     if text == "0":
         return timedelta(0)
     try:
