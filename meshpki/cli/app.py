@@ -50,7 +50,7 @@ def _told(command: Callable[[], object]) -> int:
         return INTERRUPTED
     except typer.Abort:
         return INTERRUPTED
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - the last place that can put a bug into words
         return _unforeseen(error)
     return code if isinstance(code, int) else 0
 

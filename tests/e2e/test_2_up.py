@@ -57,7 +57,7 @@ def test_openssl_istioctl_and_spire_agree_with_verify(mesh: Mesh, meshpki: Comma
     names = subprocess.run(shown, capture_output=True, text=True, check=True).stdout
     expected = "spiffe://example.org/ns/bookinfo/sa/bookinfo-productpage"
     assert f"URI:{expected}" in names
-    assert workload["pods"][0]["spiffeId"] == expected
+    assert workload["pods"][0]["spiffeID"] == expected
     entries = mesh.kubectl(
         *("-n", "spire-server", "exec", "spire-server-0", "-c", "spire-server", "--"),
         *("/opt/spire/bin/spire-server", "entry", "show", "-spiffeID", expected),
@@ -105,7 +105,7 @@ def test_without_spires_socket_a_pod_gets_no_certificate_and_verify_says_why(mes
         said = meshpki("verify", *mesh.where(), "-n", "bookinfo")
         assert said.returncode == 5
         assert "details-v1" in said.stdout
-        assert "spire-agent" in said.stdout
+        assert "no SPIRE agent runs on node" in said.stdout
     finally:
         mesh.kubectl("-n", "spire-system", "patch", "daemonset", "spire-agent", "-p", back)
         mesh.kubectl("-n", "spire-system", "rollout", "status", "daemonset/spire-agent", "--timeout=90s")
@@ -145,8 +145,8 @@ spec: {serviceName: x, POD}""",
     "another trust domain than the one that runs": ("MPK-108", "trustDomain: other.example", ""),
 }
 POD = (
-    "replicas: 0, selector: {matchLabels: {x: y}}, "
-    "template: {metadata: {labels: {x: y}}, spec: {containers: [{name: x, image: x}]}}"
+    "replicas: 0, selector: {matchLabels: {app: foreign}}, "
+    "template: {metadata: {labels: {app: foreign}}, spec: {containers: [{name: x, image: x}]}}"
 )
 
 
