@@ -88,11 +88,18 @@ def _fold(line: Line, event: Event, now: datetime) -> None:
             line.said[gate] = detail
         case ProgramEnded(_, program, changed):
             line.said[program] = "done" if changed else "nothing to do"
-        case StepDone(_, elapsed):
-            line.state, line.seconds = State.DONE, elapsed.total_seconds()
+        case _:
+            _end(line, event, now)
+
+
+def _end(line: Line, event: Event, now: datetime) -> None:
+    elapsed = line.elapsed(now).total_seconds()
+    match event:
+        case StepDone(_, took):
+            line.state, line.seconds = State.DONE, took.total_seconds()
         case StepFailed(_, error):
-            line.state, line.error, line.seconds = State.FAILED, error, line.elapsed(now).total_seconds()
+            line.state, line.error, line.seconds = State.FAILED, error, elapsed
         case StepStopped():
-            line.state, line.seconds = State.STOPPED, line.elapsed(now).total_seconds()
-        case Tick():
+            line.state, line.seconds = State.STOPPED, elapsed
+        case _:
             pass

@@ -1,12 +1,11 @@
 """`meshpki up`: from settings to a mesh whose every identity chains to one root."""
 
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from meshpki.cli import output
+from meshpki.cli import options, output
 from meshpki.cli.format import Format
 
 if TYPE_CHECKING:
@@ -24,52 +23,25 @@ Exit codes: 0 done, 1 a step failed, 2 usage or settings, 4 precondition, 5 veri
 """
 
 
-def duration(text: str | timedelta) -> timedelta:
-    """A duration of the command line, as `90s` or `5m` (Typer hands a default in as it is); raises BadParameter."""
-    import durationpy
-
-    if isinstance(text, timedelta):
-        return text
-    if text == "0":
-        return timedelta(0)
-    try:
-        return timedelta(seconds=durationpy.from_str(text).total_seconds())
-    except (durationpy.DurationError, ValueError) as error:
-        raise typer.BadParameter(f"`{text}` is no duration such as 90s or 5m") from error
-
-
 def up(
-    files: Annotated[
-        list[Path] | None,
-        typer.Option("--file", "-f", help="Settings; later files are laid over earlier ones, - is standard input."),
-    ] = None,
+    files: options.Files = None,
     *,
     lab: Annotated[bool, typer.Option("--lab", help="Bring a real cluster up on this machine first.")] = False,
-    nodes: Annotated[int, typer.Option("--nodes", min=1, max=2, help="With --lab: how many nodes.")] = 1,
-    install_packages: Annotated[
-        bool, typer.Option("--install-packages", help="With --lab: install missing Debian packages without asking.")
-    ] = False,
-    only: Annotated[list[str] | None, typer.Option(metavar="STEP", help="This step alone; may be repeated.")] = None,
+    nodes: options.Nodes = 1,
+    install_packages: options.InstallPackages = False,
+    only: options.Steps = None,
     first: Annotated[str, typer.Option("--from", metavar="STEP", help="Begin with this step.")] = "",
     last: Annotated[str, typer.Option("--to", metavar="STEP", help="End with this step.")] = "",
-    skip: Annotated[list[str] | None, typer.Option(metavar="STEP", help="Leave it out; may be repeated.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change, and change nothing.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    timeout: Annotated[
-        timedelta, typer.Option(parser=duration, metavar="D", help="How long each gate may take; 0 looks once.")
-    ] = timedelta(minutes=5),
-    total_timeout: Annotated[
-        timedelta | None, typer.Option(parser=duration, metavar="D", help="How long the whole may take.")
-    ] = None,
-    context: Annotated[str, typer.Option(help="Which context of the kubeconfig.")] = "",
-    kubeconfig: Annotated[Path | None, typer.Option(help="Which kubeconfig.")] = None,
-    artifact_dir: Annotated[
-        Path | None, typer.Option(help="A folder of upstream's release files; nothing is downloaded then.")
-    ] = None,
-    ignore: Annotated[list[str] | None, typer.Option(metavar="CHECK", help="Only warn where this check fails.")] = None,
-    force_conflicts: Annotated[
-        bool, typer.Option("--force-conflicts", help="Take over fields that another field manager owns.")
-    ] = False,
+    skip: options.Steps = None,
+    dry_run: options.DryRun = False,
+    yes: options.Yes = False,
+    timeout: options.GateTimeout = timedelta(minutes=5),
+    total_timeout: options.TotalTimeout = None,
+    context: options.Context = "",
+    kubeconfig: options.Kubeconfig = None,
+    artifact_dir: options.ArtifactDir = None,
+    ignore: options.Ignore = None,
+    force_conflicts: options.Force = False,
     form: Annotated[Format, typer.Option("--output", "-o", help="text or json")] = Format.TEXT,
 ) -> None:
     """Install the mesh, or bring it to what the settings say, and prove every identity."""

@@ -87,11 +87,7 @@ def covers(live: object, wanted: object) -> bool:
         case dict():
             return isinstance(live, dict) and all(key in live and covers(live[key], wanted[key]) for key in wanted)
         case list():
-            return (
-                isinstance(live, list)
-                and len(live) == len(wanted)
-                and all(covers(a, b) for a, b in zip(live, wanted, strict=True))
-            )
+            return isinstance(live, list) and len(live) == len(wanted) and all(map(covers, live, wanted))
         case _:
             return type(live) is type(wanted) and live == wanted
 

@@ -13,6 +13,7 @@ from meshpki.components.identity import unproven_pods
 from meshpki.components.istioctl import Istioctl, claim, record, recorded
 from meshpki.components.rollout import deployment, judge_rollout, pods_of
 from meshpki.components.serving import Listener, pod_ref, unproven
+from meshpki.components.spire import CSI_DRIVER
 from meshpki.components.trust import issued, istiod_certificate, pinned
 from meshpki.errors import MeshpkiError
 from meshpki.pki.bundle import read_bundle
@@ -121,20 +122,23 @@ def judge_istiod(reader: Reader, settings: Settings) -> Readiness:
 def judge_injection(reader: Reader) -> Readiness:
     """Whether Istio's webhooks trust the pinned root alone, and a dry-run pod comes back with the spire volume."""
     pin = pinned(reader)
-    root = pin.root.sha256 if pin else ""
     hooks = [hook for query in _WEBHOOKS for item in reader.list(query) for hook in _istio_hooks(item)]
-    if not hooks:
-        return Waiting("there is no webhook of istiod yet")
+    if pin is None or not hooks:
+        return Waiting("no root is pinned yet" if pin is None else "there is no webhook of istiod yet")
     for hook in hooks:
-        if _trusts(hook) != {root}:
+        if _trusts(hook) != {pin.root.sha256}:
             return Waiting(f"webhook {hook['name']}: its caBundle is not the pinned root")
+    why = _not_injected(reader)
+    return Waiting(why) if why else Ready(f"{len(hooks)} webhooks trust the pinned root, a pod is injected")
+
+
+def _not_injected(reader: Reader) -> str:
     try:
         pod = reader.dry_create(_probe())
     except ClusterError as error:
-        return Waiting(f"a pod is not injected: {error.what}")
-    if any(volume.get("csi", {}).get("driver") == "csi.spiffe.io" for volume in pod["spec"].get("volumes", [])):
-        return Ready(f"{len(hooks)} webhooks trust the pinned root, a pod is injected")
-    return Waiting("a pod comes back without the spire template")
+        return f"a pod is not injected: {error.what}"
+    drivers = [volume.get("csi", {}).get("driver") for volume in pod["spec"].get("volumes", [])]
+    return "" if CSI_DRIVER in drivers else "a pod comes back without the spire template"
 
 
 def _istio_hooks(configuration: Object) -> list[Object]:

@@ -19,7 +19,6 @@ STEP = "root-ca"
 def root_ca(settings: Settings, generation: int) -> Step:
     """The step of the root's newest generation and of the alias that everything below names as its issuer."""
     certificate = root_certificate(settings, generation)
-    alias = Ref(CERT_MANAGER, "ClusterIssuer", "", ALIAS)
     return Step(
         name=STEP,
         summary=f"trust anchor {root_name(generation)}",
@@ -32,32 +31,7 @@ def root_ca(settings: Settings, generation: int) -> Step:
             trust_domain=settings.trust_domain,
             duration=go_duration(settings.root.duration),
         ),
-        gates=(
-            Gate(
-                name="issued",
-                proves="the root certificate is self-signed, a CA, valid, and the one that is pinned",
-                check=lambda reader: judge_root(reader, settings, generation),
-                hint=f"look at `kubectl -n {certificate.namespace} describe certificate {certificate.name}`",
-                code="MPK-212",
-                watches=(only(certificate), requests_of(certificate)),
-            ),
-            Gate(
-                name="alias",
-                proves=f"ClusterIssuer {ALIAS} can sign",
-                check=lambda reader: _issuer_ready(reader, alias),
-                hint=f"look at `kubectl describe clusterissuer {ALIAS}`",
-                code="MPK-212",
-                watches=(only(alias),),
-            ),
-            Gate(
-                name="pinned",
-                proves=f"the root's fingerprint is pinned in {PIN}",
-                check=_is_pinned,
-                hint="run the same command again",
-                code="MPK-212",
-                watches=(only(PIN),),
-            ),
-        ),
+        gates=_gates(settings, generation, certificate),
         programs=(
             Program(
                 name="pin",
@@ -65,6 +39,36 @@ def root_ca(settings: Settings, generation: int) -> Step:
                 run=lambda cluster, _stop: _pin(cluster, settings, generation),
                 after="issued",
             ),
+        ),
+    )
+
+
+def _gates(settings: Settings, generation: int, certificate: Ref) -> tuple[Gate, ...]:
+    alias = Ref(CERT_MANAGER, "ClusterIssuer", "", ALIAS)
+    return (
+        Gate(
+            name="issued",
+            proves="the root certificate is self-signed, a CA, valid, and the one that is pinned",
+            check=lambda reader: judge_root(reader, settings, generation),
+            hint=f"look at `kubectl -n {certificate.namespace} describe certificate {certificate.name}`",
+            code="MPK-212",
+            watches=(only(certificate), requests_of(certificate)),
+        ),
+        Gate(
+            name="alias",
+            proves=f"ClusterIssuer {ALIAS} can sign",
+            check=lambda reader: _issuer_ready(reader, alias),
+            hint=f"look at `kubectl describe clusterissuer {ALIAS}`",
+            code="MPK-212",
+            watches=(only(alias),),
+        ),
+        Gate(
+            name="pinned",
+            proves=f"the root's fingerprint is pinned in {PIN}",
+            check=_is_pinned,
+            hint="run the same command again",
+            code="MPK-212",
+            watches=(only(PIN),),
         ),
     )
 

@@ -32,8 +32,6 @@ def workloads(settings: Settings) -> Step:
     """The step of the sample; it starts once pods are injected, while the gateway may still wait for its identity."""
     namespace = settings.namespaces.bookinfo
     services = sorted({app for app, _ in DEPLOYMENTS})
-    names = [f"{app}-{version}" for app, version in DEPLOYMENTS] + [CLIENT, OUTSIDER]
-    refs = [deployment(namespace, name) for name in names]
     return Step(
         name="workloads",
         summary=f"Bookinfo {settings.versions.bookinfo} and a client",
@@ -50,34 +48,41 @@ def workloads(settings: Settings) -> Step:
             cpu=settings.resources.cpu,
             memory=settings.resources.memory,
         ),
-        gates=(
-            rollout("rollout", refs, "MPK-219", f"look at `kubectl -n {namespace} get pods` and their events"),
-            Gate(
-                name="identities",
-                proves="every Envoy's leaf names its ServiceAccount and has a path to the pinned root",
-                check=lambda reader: unproven_pods(reader, settings, _meshed(reader, namespace)),
-                hint="look at `meshpki verify` and the agent's log on the pod's node",
-                code="MPK-219",
-                watches=(Query("v1", "Pod", namespace),),
-                every=timedelta(seconds=1),
-            ),
-            Gate(
-                name="request",
-                proves=f"GET {_PAGE} through the ingress gateway answers 200",
-                check=lambda reader: _request(reader, settings),
-                hint=f"look at `kubectl -n {settings.namespaces.istio} logs deploy/{GATEWAY}`",
-                code="MPK-219",
-                watches=(only(deployment(settings.namespaces.istio, GATEWAY)),),
-                every=timedelta(seconds=0.5),
-            ),
-            Gate(
-                name="plaintext",
-                proves="a plaintext request from outside the mesh is refused",
-                check=lambda reader: _refused(reader, namespace),
-                hint=f"look at `kubectl -n {namespace} get peerauthentication`",
-                code="MPK-219",
-                every=timedelta(seconds=1),
-            ),
+        gates=_gates(settings),
+    )
+
+
+def _gates(settings: Settings) -> tuple[Gate, ...]:
+    namespace, gateway = settings.namespaces.bookinfo, deployment(settings.namespaces.istio, GATEWAY)
+    names = [*(f"{app}-{version}" for app, version in DEPLOYMENTS), CLIENT, OUTSIDER]
+    refs = [deployment(namespace, name) for name in names]
+    return (
+        rollout("rollout", refs, "MPK-219", f"look at `kubectl -n {namespace} get pods` and their events"),
+        Gate(
+            name="identities",
+            proves="every Envoy's leaf names its ServiceAccount and has a path to the pinned root",
+            check=lambda reader: unproven_pods(reader, settings, _meshed(reader, namespace)),
+            hint="look at `meshpki verify` and the agent's log on the pod's node",
+            code="MPK-219",
+            watches=(Query("v1", "Pod", namespace),),
+            every=timedelta(seconds=1),
+        ),
+        Gate(
+            name="request",
+            proves=f"GET {_PAGE} through the ingress gateway answers 200",
+            check=lambda reader: _request(reader, settings),
+            hint=f"look at `kubectl -n {gateway.namespace} logs deploy/{GATEWAY}`",
+            code="MPK-219",
+            watches=(only(gateway),),
+            every=timedelta(seconds=0.5),
+        ),
+        Gate(
+            name="plaintext",
+            proves="a plaintext request from outside the mesh is refused",
+            check=lambda reader: _refused(reader, namespace),
+            hint=f"look at `kubectl -n {namespace} get peerauthentication`",
+            code="MPK-219",
+            every=timedelta(seconds=1),
         ),
     )
 

@@ -1,5 +1,6 @@
 """An ordered list of steps that is checked once, and can be narrowed to what the user named."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -18,6 +19,10 @@ class Selection:
     last: str = ""
     skip: tuple[str, ...] = ()
 
+    def takes(self, name: str) -> bool:
+        """Whether a step between the first and the last is among those asked for."""
+        return name not in self.skip and (not self.only or name in self.only)
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -30,36 +35,32 @@ class Plan:
         """Hold the invariants: unique names, needs met by earlier steps, no object in two steps."""
         seen: set[str] = {step.name for step in self.assumed}
         for step in self.steps:
-            missing = [need for need in step.needs if need.partition("/")[0] not in seen]
-            if missing or step.name in seen:
-                raise AssertionError(f"plan out of order at {step.name}: {missing or 'named twice'}")
+            if step.name in seen or not step.needed <= seen:
+                raise AssertionError(f"plan out of order at {step.name}: it needs {', '.join(sorted(step.needed))}")
             seen.add(step.name)
-        refs = [ref_of(manifest) for step in self.steps for manifest in step.objects]
-        twice = {ref for ref in refs if refs.count(ref) > 1}
+        refs = Counter(ref_of(manifest) for step in self.steps for manifest in step.objects)
+        twice = sorted(ref for ref, count in refs.items() if count > 1)
         if twice:
-            raise AssertionError(f"applied by two steps: {', '.join(map(str, sorted(twice)))}")
+            raise AssertionError(f"applied by two steps: {', '.join(map(str, twice))}")
 
 
 def narrowed(steps: Sequence[Step], selection: Selection) -> Plan:
     """The plan of the steps selected; raises UsageError (MPK-205) for a name that is no step."""
     names = [step.name for step in steps]
     for name in (*selection.only, *selection.skip, selection.first, selection.last):
-        if name and name not in names:
-            close = get_close_matches(name, names, 1)
-            hint = f"did you mean `{close[0]}`? " if close else ""
-            raise UsageError("MPK-205", f"there is no step `{name}`", remedy=f"{hint}the steps are: {', '.join(names)}")
+        _known(name, names)
     start = names.index(selection.first) if selection.first else 0
-    end = names.index(selection.last) if selection.last else len(names) - 1
-    wanted = [
-        step
-        for position, step in enumerate(steps)
-        if start <= position <= end
-        and step.name not in selection.skip
-        and (not selection.only or step.name in selection.only)
-    ]
+    end = names.index(selection.last) + 1 if selection.last else len(names)
+    wanted = [step for step in steps[start:end] if selection.takes(step.name)]
     if not wanted:
         raise UsageError("MPK-205", "the selection leaves no step", remedy=f"the steps are: {', '.join(names)}")
-    needed = {need.partition("/")[0] for step in wanted for need in step.needs}
-    chosen = {step.name for step in wanted}
-    assumed = tuple(step for step in steps if step.name in needed - chosen)
-    return Plan(tuple(wanted), assumed)
+    needed = set[str]().union(*(step.needed for step in wanted)) - {step.name for step in wanted}
+    return Plan(tuple(wanted), tuple(step for step in steps if step.name in needed))
+
+
+def _known(name: str, names: Sequence[str]) -> None:
+    if not name or name in names:
+        return
+    close = get_close_matches(name, names, 1)
+    hint = f"did you mean `{close[0]}`? " if close else ""
+    raise UsageError("MPK-205", f"there is no step `{name}`", remedy=f"{hint}the steps are: {', '.join(names)}")

@@ -87,6 +87,11 @@ class Step:
     later: tuple[Later, ...] = ()
 
     @property
+    def needed(self) -> set[str]:
+        """The names of the steps that this one needs something of."""
+        return {need.partition("/")[0] for need in self.needs}
+
+    @property
     def objects(self) -> tuple[Object, ...]:
         """Every manifest of the step, at once or later."""
         return (*self.manifests, *(manifest for later in self.later for manifest in later.manifests))
