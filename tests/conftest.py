@@ -37,17 +37,22 @@ def sample(request: pytest.FixtureRequest) -> random.Random:
 
 @pytest.fixture(scope="session")
 def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
-    """A running lab, at the default place; it is left running, as a developer would find it."""
+    """A running lab, at the default place; it is left as it was found, running or not."""
     if pick("auto") == "kind":
         kind = request.getfixturevalue("kind_cluster")
         yield Lab(Path(kind.kubeconfig_path), f"kind-{kind.name}", None, None, None)
         return
+    driver = choose("native")
+    found = driver.lab()
     try:
-        yield choose("native").up(Wish(consent=lambda _command: REQUIRED), _told)
+        made = driver.up(Wish(consent=lambda _command: REQUIRED), _told)
     except MeshpkiError as error:
         if REQUIRED:
             raise
         pytest.skip(f"no lab here: {error}")
+    yield made
+    if found is None:
+        driver.down(_told)
 
 
 def _told(progress: Progress) -> None:

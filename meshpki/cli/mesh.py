@@ -21,7 +21,7 @@ from meshpki.cluster.kubernetes import KubernetesCluster
 from meshpki.cluster.manifest import Object, Ref, owned, ref_of
 from meshpki.errors import OK, UsageError
 from meshpki.install import Target, generation, install, steps, wish_manifest
-from meshpki.settings import Settings
+from meshpki.settings import Settings, read
 from meshpki.verify import Report, verify
 from meshpki.workflow.apply import wanted as outcome_of
 from meshpki.workflow.event import Outcome
@@ -94,8 +94,9 @@ class Result:
 
 def bring_up(wanted: Wanted) -> Result:
     """Do it; raises the error of the first step that failed, PreconditionError before any write."""
+    given = read([*wanted.overlay, *wanted.files]) if wanted.files else None  # wrong files need no cluster to be told
     cluster = open_cluster(wanted.context, wanted.kubeconfig, force_conflicts=wanted.force_conflicts)
-    settings = settings_of(cluster, wanted.files, wanted.overlay)
+    settings = given or settings_of(cluster, (), wanted.overlay)
     releases = artifacts.obtain(settings, wanted.artifact_dir)
     _check(cluster, settings, wanted)
     planned = steps(settings, releases, Target(wanted.kubeconfig, wanted.context), generation(cluster))

@@ -3,16 +3,20 @@
 import fcntl
 import os
 import re
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from platformdirs import user_cache_dir, user_state_dir
 
 from meshpki.errors import PreconditionError, UsageError
 
 DEFAULT_NAME = "meshpki-lab"
+TRIES = 20
+PAUSE = 0.005
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,9}[a-z0-9]")
 
 
@@ -98,11 +102,21 @@ def cache() -> Path:
 def held(lock: Path) -> Iterator[None]:
     """Hold `lock` and write this process's id into it; BlockingIOError where another process holds it."""
     with lock.open("a+") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _lock(handle)
         handle.truncate(0)
         handle.write(str(os.getpid()))
         handle.flush()
         yield
+
+
+def _lock(handle: IO[str]) -> None:
+    """Again for an instant, since whoever asks for the `holder` has the lock while it looks."""
+    for _ in range(TRIES):
+        with suppress(BlockingIOError):
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        time.sleep(PAUSE)
+    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def holder(lock: Path) -> int | None:

@@ -73,7 +73,8 @@ class Native:
 
     def exec_argv(self, command: tuple[str, ...], node: str | None) -> tuple[str, ...]:
         """Through nsenter, with the node's own kubectl and configuration at hand."""
-        return nodes.inside(self._pid(node or self._spec().topology.first.name), command)
+        first = self._spec().topology.first  # asked first: a dead lab's process ids may be anybody's by now
+        return nodes.inside(self._pid(node or first.name), command)
 
     def _settle(self, act: lifecycle.Act, wanted: Spec, report: Report) -> None:
         match act:

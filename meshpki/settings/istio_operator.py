@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from meshpki.settings.model import Settings
-from meshpki.settings.problem import Problem
+from meshpki.settings.problem import Problem, shown
 from meshpki.settings.tree import MappingNode, Node, ScalarNode
 
 # istio 1.29.1, operator/pkg/apis/types.go: IstioOperatorSpec
@@ -81,11 +81,13 @@ def refusals(operator: MappingNode, settings: Settings) -> Iterator[Problem]:
     for key, where in operator.keys.items():
         if key not in SPEC_KEYS:
             remedy = f"give fields of the spec: {', '.join(SPEC_KEYS)}"
-            yield Problem("MPK-006", where, f"istio.operator.{key[:60]} is no field of an IstioOperator's spec", remedy)
+            yield Problem(
+                "MPK-006", where, f"istio.operator: {shown(key)} is no field of an IstioOperator's spec", remedy
+            )
     for rule in _REFUSALS:
         node = _at(operator, rule.path)
         if isinstance(node, ScalarNode) and node.tag != "null" and rule.refused(node.text, settings):
-            what = f"istio.operator.{'.'.join(rule.path)}: `{node.text[:60]}` is not supported"
+            what = f"istio.operator.{'.'.join(rule.path)}: {shown(node.text)} is not supported"
             yield Problem(rule.code, node.where, what, rule.remedy)
     tags = _at(operator, ("values", "revisionTags"))
     if tags is not None and not isinstance(tags, ScalarNode):

@@ -26,17 +26,17 @@ class SettingsError(UsageError):
     """The settings cannot be used; `problems` holds every reason, in the order of the files."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
-        """Take at least one problem; the first one gives the error its code and place."""
+        """Take at least one problem; the first one gives the error its code; one alone its place, too."""
         self.problems = tuple(problems[:MOST])
         first = self.problems[0]
         if len(self.problems) == 1:
             super().__init__(first.code, first.what, where=first.where, remedy=first.remedy)
         else:
-            what = f"the settings have {len(self.problems)} problems"
-            super().__init__(first.code, what, where=first.where, remedy="mend each, then `meshpki config validate`")
+            count = f"the settings have {len(self.problems)} problems:"
+            what = "\n".join((count, *(f"  {problem}" for problem in self.problems)))
+            super().__init__(first.code, what, remedy="mend each, then `meshpki config validate`")
 
-    def __str__(self) -> str:
-        """Each problem on a line of its own; a single one as any other error."""
-        if len(self.problems) == 1:
-            return super().__str__()
-        return "\n".join((f"{self.what}:", *(f"  {problem}" for problem in self.problems)))
+
+def shown(text: str) -> str:
+    """A text of the user's as it stands in a message: its first 60 characters, in quotes and on one line."""
+    return f"`{text[:60]}`" if text.isprintable() else repr(text[:60])

@@ -9,12 +9,15 @@ from meshpki.settings.model import PRESETS
 
 @dataclass(frozen=True)
 class Text:
-    """What the text of one key must match in full; `verbatim` where a number is as good as text."""
+    """What the text of one key must match in full; `verbatim` where a number is as good as text, `private` where
+    a wrong one may hold a password.
+    """
 
     pattern: re.Pattern[str]
     remedy: str
     code: str = "MPK-026"
     verbatim: bool = False
+    private: bool = False
 
 
 _LABEL = Text(
@@ -38,6 +41,7 @@ _PROXY = Text(
     re.compile(r"|https?://(?:[A-Za-z0-9._-]+|\[[0-9a-fA-F:]+\])(?::[0-9]{1,5})?/?"),
     "write http://host:port, without user or password: settings are stored in the cluster",
     "MPK-027",
+    private=True,
 )
 CHECK_NAME = Text(re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*"), "write the name of a preflight check")
 _PRINTABLE = Text(re.compile(r"[^\x00-\x1f\x7f]*"), "leave out control characters")

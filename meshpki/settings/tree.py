@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import yaml
 
-from meshpki.settings.problem import Problem
+from meshpki.settings.problem import Problem, shown
 
 LARGEST = 1 << 20  # bytes
 DEEPEST = 32
@@ -87,7 +87,7 @@ def _beyond_plain_data(text: str, origin: str) -> Iterator[Problem]:
             yield Problem("MPK-003", where, found, "settings are one document of plain data")
             return
         if isinstance(event, yaml.NodeEvent) and event.anchor:
-            found = f"has an anchor or alias, {_shown(event.anchor)}"
+            found = f"has an anchor or alias, {shown(event.anchor)}"
             yield Problem("MPK-003", where, found, "write the value out where it is needed")
 
 
@@ -95,7 +95,7 @@ def _tree(node: yaml.Node, origin: str, problems: list[Problem]) -> Node:
     where = _place(origin, node.start_mark)
     tag = node.tag.removeprefix(_PREFIX)
     if tag not in _PLAIN_TAGS:
-        problems.append(Problem("MPK-003", where, f"has the tag {_shown(node.tag)}", "write plain data, or quote it"))
+        problems.append(Problem("MPK-003", where, f"has the tag {shown(node.tag)}", "write plain data, or quote it"))
     match node:
         case yaml.MappingNode():
             return _mapping(node, origin, problems)
@@ -122,10 +122,10 @@ def _key_problem(node: yaml.Node, where: str, keys: dict[str, str]) -> Problem |
     if node.tag == f"{_PREFIX}merge" or not isinstance(node, yaml.ScalarNode):
         return Problem("MPK-003", where, "has a key that is no plain text", "settings have names as keys")
     if node.tag != f"{_PREFIX}str":
-        what = f"the key {_shown(node.value)} is not text to YAML 1.1 but {node.tag.removeprefix(_PREFIX)}"
+        what = f"the key {shown(node.value)} is not text to YAML 1.1 but {node.tag.removeprefix(_PREFIX)}"
         return Problem("MPK-008", where, what, "put the key in quotes")
     if node.value in keys:
-        what = f"the key {_shown(node.value)} stands here again, first in {keys[node.value]}"
+        what = f"the key {shown(node.value)} stands here again, first in {keys[node.value]}"
         return Problem("MPK-004", where, what, "keep one of the two")
     return None
 
@@ -139,7 +139,3 @@ def _syntax_problem(error: Exception, origin: str) -> Problem:
 def _place(origin: str, mark: object) -> str:
     line = getattr(mark, "line", None)  # libyaml's marks and PyYAML's own are two types
     return origin if line is None else f"{origin}:{line + 1}"
-
-
-def _shown(text: str) -> str:
-    return f"`{text[:60]}`" if text.isprintable() else repr(text[:60])

@@ -5,6 +5,7 @@ import re
 from datetime import timedelta
 
 from meshpki.settings import durations
+from meshpki.settings.problem import shown
 from meshpki.settings.texts import CHECK_NAME, SHA256, Text, text_of
 from meshpki.settings.tree import MappingNode, Node, ScalarNode, SequenceNode
 
@@ -81,7 +82,7 @@ def _scalar(path: str, default: bool | int | str | timedelta, node: ScalarNode) 
 
 def _boolean(node: ScalarNode) -> bool:
     if node.tag != "bool":
-        raise WrongValueError("MPK-007", f"is `{node.text[:60]}`", "write true or false", node.where)
+        raise WrongValueError("MPK-007", f"is {shown(node.text)}", "write true or false", node.where)
     if node.text not in ("true", "false"):
         raise _trap(node, "write true or false, or put the text in quotes")
     return node.text == "true"
@@ -89,7 +90,7 @@ def _boolean(node: ScalarNode) -> bool:
 
 def _count(node: ScalarNode) -> int:
     if node.tag != "int":
-        raise WrongValueError("MPK-007", f"is `{node.text[:60]}`", "write a whole number", node.where)
+        raise WrongValueError("MPK-007", f"is {shown(node.text)}", "write a whole number", node.where)
     if not _INTEGER.fullmatch(node.text):
         raise _trap(node, "write a plain decimal number")
     if not 1 <= int(node.text) <= MOST_REPLICAS:
@@ -102,7 +103,7 @@ def _duration(node: ScalarNode) -> timedelta:
         return durations.parse(node.text)
     except ValueError as error:
         code = "MPK-009" if isinstance(error, durations.NoUnitError) else "MPK-010"
-        raise WrongValueError(code, f"`{node.text[:60]}` {error}", _duration_remedy(code, node), node.where) from error
+        raise WrongValueError(code, f"{shown(node.text)} {error}", _duration_remedy(code, node), node.where) from error
 
 
 def _duration_remedy(code: str, node: ScalarNode) -> str:
@@ -119,8 +120,8 @@ def _text(rule: Text, node: Node) -> str:
     if node.tag != "str" and not (rule.verbatim and node.tag in ("int", "float")):
         raise _trap(node, "put it in quotes")
     if not rule.pattern.fullmatch(node.text):
-        shown = node.text[:60] if node.text.isprintable() else repr(node.text[:60])
-        raise WrongValueError(rule.code, f"cannot be `{shown}`", rule.remedy, node.where)
+        given = "what stands there" if rule.private else shown(node.text)
+        raise WrongValueError(rule.code, f"cannot be {given}", rule.remedy, node.where)
     return _hex(node.text) if rule.code == SHA256.code else node.text
 
 
@@ -130,4 +131,4 @@ def _hex(text: str) -> str:
 
 def _trap(node: ScalarNode, remedy: str) -> WrongValueError:
     taken = "a number by some and text by others" if node.tag == "str" else f"{node.tag} by YAML 1.1"
-    return WrongValueError("MPK-008", f"`{node.text[:60]}` is read as {taken}", remedy, node.where)
+    return WrongValueError("MPK-008", f"{shown(node.text)} is read as {taken}", remedy, node.where)

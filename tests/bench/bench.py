@@ -21,7 +21,9 @@ from meshpki.cluster.manifest import Object
 from meshpki.components.istio import operator
 from meshpki.install import Target, steps
 from meshpki.lab.driver import choose
+from meshpki.lab.home import cache
 from meshpki.lab.lab import Lab
+from meshpki.lab.parts import prepare
 from meshpki.settings import read
 
 HERE = Path(__file__).parent
@@ -52,20 +54,22 @@ def by_hand(folder: Path) -> dict[str, float]:
     lab = fresh()
     assert lab.settings is not None
     settings = read([lab.settings])
-    made = {step.name: step for step in steps(settings, obtain(settings), Target())}
+    planned = {step.name: step for step in steps(settings, obtain(settings), Target())}
     files: dict[str, Sequence[Object]] = {
-        "cert-manager": made["cert-manager"].manifests,
-        "root": (*made["root-ca"].manifests, *made["istiod-ca"].manifests),
-        "spire": made["spire"].manifests,
+        "cert-manager": planned["cert-manager"].objects,
+        "root": (*planned["root-ca"].objects, *planned["istiod-ca"].objects),
+        "spire": planned["spire"].objects,
         "operator": [operator(settings)],
-        "workloads": made["workloads"].manifests,
+        "workloads": planned["workloads"].objects,
     }
     folder.mkdir(exist_ok=True, parents=True)
     for name, objects in files.items():
         (folder / f"{name}.yaml").write_text(yaml.dump_all(objects, Dumper=yaml.CSafeDumper), encoding="utf-8")
+    programs = prepare(cache(), lambda _: None).binaries
+    path = os.pathsep.join([*(str(programs[name].parent) for name in ("kubectl", "istioctl")), os.environ["PATH"]])
+    environment = {**os.environ, "PATH": path, "KUBECONFIG": str(lab.kubeconfig)}
     began = time.monotonic()
-    script = ("lab", "exec", "--", "bash", str(HERE / "by_hand.sh"), str(folder))
-    meshpki(*script)
+    subprocess.run(["bash", str(HERE / "by_hand.sh"), str(folder)], env=environment, check=True)
     return {"whole": time.monotonic() - began}
 
 

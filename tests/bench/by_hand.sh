@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The peer of `meshpki up`: the same objects by plain kubectl and istioctl calls with waits, as a person would write it.
-# Run inside the lab's node; $1 is a folder with cert-manager.yaml, root.yaml, spire.yaml, operator.yaml, workloads.yaml.
+# kubectl, istioctl and KUBECONFIG come from the caller; $1 is a folder with cert-manager.yaml, root.yaml, spire.yaml, operator.yaml, workloads.yaml.
 set -euo pipefail
 cd "$1"
 began=$(date +%s%3N)

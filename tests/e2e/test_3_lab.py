@@ -1,0 +1,114 @@
+"""The lab itself: two nodes, repaired after a kill, and gone without a trace."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Command
+
+pytestmark = [pytest.mark.lab, pytest.mark.native]
+
+NAME = "two"
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> dict[str, str]:
+    """The environment of a second lab, apart from the one that the other tests use."""
+    return {"MESHPKI_LAB_HOME": str(tmp_path / "lab"), "MESHPKI_LAB_NAME": NAME}
+
+
+def traces(home: str) -> dict[str, set[str]]:
+    """What a lab makes on the machine: processes, mounts, network namespaces, links, cgroups and rules."""
+    commands = {
+        "links": ["ip", "-brief", "link"],
+        "rules": ["iptables-save"],
+        "old rules": ["iptables-legacy-save"],
+        "namespaces": ["lsns", "--noheadings", "--raw", "--output", "NS,TYPE"],
+    }
+    said = {
+        name: set(subprocess.run(argv, capture_output=True, text=True, check=True).stdout.splitlines())
+        for name, argv in commands.items()
+    }
+    said["rules"] = {line for line in said["rules"] if not line.startswith("#")}
+    said["links"] = {line.split()[0].split("@")[0] for line in said["links"]}
+    said["mounts"] = {line for line in Path("/proc/self/mountinfo").read_text().splitlines() if home in line}
+    said["cgroups"] = {str(path) for path in Path("/sys/fs/cgroup").glob(f"**/*{NAME}*") if path.is_dir()}
+    said["processes"] = {str(pid) for pid in processes(home)}
+    return said
+
+
+def processes(home: str) -> list[int]:
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and home in (entry / "cmdline").read_bytes().decode(errors="replace"):
+                found.append(int(entry.name))
+        except OSError:
+            continue  # it ended while we looked
+    return [pid for pid in found if pid != os.getpid()]
+
+
+def test_two_nodes_are_attested_and_everything_is_gone_afterwards(meshpki: Command, elsewhere: dict[str, str]) -> None:
+    home = elsewhere["MESHPKI_LAB_HOME"]
+    before = traces(home)
+    done = meshpki("up", "--lab", "--nodes", "2", "-o", "json", env=elsewhere)
+    try:
+        assert done.returncode == 0, done.stderr
+        report = json.loads(done.stdout)
+        spire = next(step for step in report["steps"] if step["name"] == "spire")
+        assert spire["gates"]["agents"] == f"attested on {NAME}-1, {NAME}-2"
+        assert spire["gates"]["csi"] == "csi.spiffe.io on 2 nodes"
+        assert {pod["node"] for one in report["verify"]["workloads"] for pod in one["pods"]} == {
+            f"{NAME}-1",
+            f"{NAME}-2",
+        }
+        assert report["verify"]["summary"]["broken"] == 0
+        again = meshpki("lab", "up", env=elsewhere)
+        assert again.returncode == 0
+        assert "..." not in again.stderr, "a second `lab up` made something"
+        other = meshpki("lab", "up", "--nodes", "1", env=elsewhere)
+        assert other.returncode == 4
+        assert "MPK-505" in other.stderr
+    finally:
+        gone = meshpki("lab", "down", env=elsewhere)
+    assert gone.returncode == 0, gone.stderr
+    assert traces(home) == before
+
+
+def test_a_lab_whose_supervisor_is_killed_comes_back(meshpki: Command, elsewhere: dict[str, str]) -> None:
+    try:
+        assert meshpki("lab", "up", env=elsewhere).returncode == 0
+        supervisor = next(
+            pid for pid in processes("meshpki.lab.supervisor") if pid in processes(elsewhere["MESHPKI_LAB_HOME"])
+        )
+        os.kill(supervisor, signal.SIGKILL)
+        time.sleep(2)
+        assert meshpki("lab", "status", env=elsewhere).returncode == 4
+        back = meshpki("lab", "up", env=elsewhere)
+        assert back.returncode == 0, back.stderr
+        assert meshpki("lab", "status", env=elsewhere).returncode == 0
+    finally:
+        meshpki("lab", "down", env=elsewhere)
+
+
+@pytest.mark.parametrize("after", [0.5, 4.0, 12.0, 25.0])
+def test_a_lab_up_killed_at_any_moment_is_repaired_by_the_next(
+    meshpki: Command, elsewhere: dict[str, str], after: float, request: pytest.FixtureRequest
+) -> None:
+    if not request.config.getoption("--full") and after != 12.0:
+        pytest.skip("one moment is tried here, all of them by `nox -s acceptance`")
+    try:
+        child = meshpki.start("lab", "up", env=elsewhere)
+        time.sleep(after)
+        child.kill()
+        child.communicate(timeout=30)
+        done = meshpki("lab", "up", env=elsewhere)
+        assert done.returncode == 0, done.stderr
+        assert meshpki("lab", "status", env=elsewhere).returncode == 0
+    finally:
+        meshpki("lab", "down", env=elsewhere)
