@@ -49,7 +49,7 @@ def up(
     from meshpki.workflow.plan import Selection
     from meshpki.workflow.work import Limits
 
-    place = _lab(nodes, install=install_packages) if lab else Wanted(context, kubeconfig)
+    place = _lab(nodes, files or [], install=install_packages) if lab else Wanted(context, kubeconfig)
     wanted = place.with_options(
         files=tuple(files or ()),
         selection=Selection(tuple(only or ()), first, last, tuple(skip or ())),
@@ -66,11 +66,14 @@ def up(
         raise typer.Exit(result.exit_code)
 
 
-def _lab(nodes: int, *, install: bool) -> "Wanted":
+def _lab(nodes: int, files: list[Path], *, install: bool) -> "Wanted":
     """Bring the lab up and say how it is reached; its settings are an overlay as any user could write it."""
     from meshpki.cli.lab import bring_up_lab
     from meshpki.cli.mesh import Wanted
+    from meshpki.settings import read
 
+    if Path("-") not in files:  # which can be read only once
+        read(files)  # wrong files are told before minutes of building
     made = bring_up_lab(nodes, install_packages=install)
     overlay = (made.settings,) if made.settings else ()
     return Wanted(made.context, made.kubeconfig, overlay, lab=True)
