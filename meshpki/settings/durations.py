@@ -2,13 +2,20 @@
 
 import re
 from datetime import timedelta
-
-import durationpy
+from fractions import Fraction
 
 LONGEST = timedelta(microseconds=2**63 // 1000)  # what Go's time.Duration holds
 
-_UNITS = ("d", "h", "m", "s", "ms", "us", "ns")
-_TERM = re.compile(r"[0-9]+(?:\.[0-9]+)?([a-z]+)", re.ASCII)
+_SECONDS = {
+    "d": Fraction(86400),
+    "h": Fraction(3600),
+    "m": Fraction(60),
+    "s": Fraction(1),
+    "ms": Fraction(1, 10**3),
+    "us": Fraction(1, 10**6),
+    "ns": Fraction(1, 10**9),
+}
+_TERM = re.compile(r"([0-9]{1,40}(?:\.[0-9]{1,40})?)([a-z]+)", re.ASCII)
 _DURATION = re.compile(rf"(?:{_TERM.pattern})+", re.ASCII)
 
 
@@ -30,14 +37,15 @@ def parse(text: str) -> timedelta:
         raise NoUnitError
     if not _DURATION.fullmatch(text):
         raise ValueError("is no duration")
-    if unknown := [unit for unit in _TERM.findall(text) if unit not in _UNITS]:
+    terms = _TERM.findall(text)
+    if unknown := [unit for _, unit in terms if unit not in _SECONDS]:
         raise ValueError(f"has the unit {unknown[0]!r}")
-    duration: timedelta = durationpy.from_str(text)
-    if duration.microseconds:
-        raise ValueError("is no whole number of seconds")
-    if duration > LONGEST:
+    seconds = sum(Fraction(count) * _SECONDS[unit] for count, unit in terms)
+    if seconds > int(LONGEST.total_seconds()):
         raise ValueError("is longer than 292 years")
-    return duration
+    if seconds.denominator != 1:
+        raise ValueError("is no whole number of seconds")
+    return timedelta(seconds=int(seconds))
 
 
 def go_duration(duration: timedelta) -> str:
