@@ -7,7 +7,7 @@ from meshpki.cluster.client import Reader
 from meshpki.cluster.manifest import MANAGED_BY, Object, Query, Ref
 from meshpki.components.istioctl import RECORD
 from meshpki.components.trust import Pin, istiod_certificate, pinned
-from meshpki.errors import MeshpkiError, PreconditionError
+from meshpki.errors import MeshpkiError, PreconditionError, UsageError
 from meshpki.settings import Settings
 from meshpki.settings.fields import flatten
 from meshpki.settings.releases import components, kubernetes_range, release_of
@@ -97,6 +97,10 @@ def look(reader: Reader, settings: Settings) -> Seen:
 
 def examine(seen: Seen, settings: Settings, ignore: Sequence[str] = ()) -> Outcome:
     """Judge every check; a name in `ignore` turns its refusal into a warning where that can be safe."""
+    names = [check.name for check in CHECKS]
+    for name in ignore:
+        if name not in names:
+            raise UsageError("MPK-116", f"there is no check `{name}`", remedy=f"the checks are: {', '.join(names)}")
     refused: list[Found] = []
     ignored: list[Found] = []
     for check in CHECKS:

@@ -6,6 +6,7 @@ import pytest
 
 from meshpki.cluster.manifest import Object
 from meshpki.components.trust import Pin
+from meshpki.errors import UsageError
 from meshpki.preflight import CHECKS, Seen, examine
 from meshpki.settings import Settings, defaults, read_text
 from tests.support import certificates
@@ -119,6 +120,12 @@ def test_only_checks_that_can_wait_can_be_ignored() -> None:
     assert [name for name, _ in refused(seen, ignore=everything)] == ["cacerts"]
     ignored = examine(seen, defaults(), everything).ignored
     assert [found.check.name for found in ignored] == ["kubernetes-version"]
+
+
+def test_a_check_that_does_not_exist_cannot_be_ignored() -> None:
+    with pytest.raises(UsageError, match="storag") as caught:
+        examine(GOOD, defaults(), ("storag",))
+    assert "storage" in caught.value.remedy
 
 
 def test_a_remedy_offers_to_ignore_only_what_can_be_ignored() -> None:

@@ -45,11 +45,12 @@ def _told(command: Callable[[], object]) -> int:
     except MeshpkiError as error:
         output.failure(error)
         return error.exit_code
-    except (KeyboardInterrupt, typer.Abort):  # typer turns the one into the other on some paths
-        output.progress("stopped at a safe point; nothing is half-written. The same command goes on from here.")
-        return INTERRUPTED
+    except (KeyboardInterrupt, typer.Abort):
+        code = INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the last place that can put a bug into words
         return _unforeseen(error)
+    if code == INTERRUPTED:  # typer itself turns Ctrl-C into this exit code
+        output.progress("stopped at a safe point; nothing is half-written. The same command goes on from here.")
     return code if isinstance(code, int) else 0
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from meshpki.cli import output
+from meshpki.cli import options, output
 from meshpki.cli.format import Format
 
 if TYPE_CHECKING:
@@ -24,15 +24,11 @@ DriverOption = Annotated[str, typer.Option("--driver", help="native, kind or aut
 
 @app.command(epilog="Example: meshpki lab up --nodes 2 --install-packages")
 def up(
-    nodes: Annotated[
-        int | None, typer.Option(min=1, max=2, help="How many nodes; a running lab keeps its own.")
-    ] = None,
+    nodes: options.Nodes = None,
     driver: DriverOption = "auto",
     *,
-    install_packages: Annotated[
-        bool, typer.Option("--install-packages", help="Install missing Debian packages without asking.")
-    ] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="The same as --install-packages: ask nothing.")] = False,
+    install_packages: options.InstallPackages = False,
+    yes: options.Yes = False,
 ) -> None:
     """Build what is missing and start the lab, or repair a half-made one; a whole one is left as it is."""
     made = bring_up_lab(nodes, driver, install_packages=install_packages or yes)

@@ -27,7 +27,9 @@ Files = Annotated[
     list[Path] | None,
     typer.Option("--file", "-f", help="Settings; later files are laid over earlier ones, - is standard input."),
 ]
-Nodes = Annotated[int, typer.Option("--nodes", min=1, max=2, help="With --lab: how many nodes.")]
+Nodes = Annotated[
+    int | None, typer.Option("--nodes", min=1, max=2, help="For the lab: how many nodes; a running one keeps its own.")
+]
 InstallPackages = Annotated[
     bool, typer.Option("--install-packages", help="For the lab: install missing Debian packages without asking.")
 ]

@@ -1,6 +1,7 @@
 """`meshpki up`: from settings to a mesh whose every identity chains to one root."""
 
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -27,7 +28,7 @@ def up(
     files: options.Files = None,
     *,
     lab: Annotated[bool, typer.Option("--lab", help="Bring a real cluster up on this machine first.")] = False,
-    nodes: options.Nodes = 1,
+    nodes: options.Nodes = None,
     install_packages: options.InstallPackages = False,
     only: options.Steps = None,
     first: Annotated[str, typer.Option("--from", metavar="STEP", help="Begin with this step.")] = "",
@@ -66,7 +67,7 @@ def up(
         raise typer.Exit(result.exit_code)
 
 
-def _lab(nodes: int, files: list[Path], *, install: bool) -> "Wanted":
+def _lab(nodes: int | None, files: list[Path], *, install: bool) -> "Wanted":
     """Bring the lab up and say how it is reached; its settings are an overlay as any user could write it."""
     from meshpki.cli.lab import bring_up_lab
     from meshpki.cli.mesh import Wanted

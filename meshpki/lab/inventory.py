@@ -5,7 +5,8 @@ import re
 from meshpki.cluster.client import Reader
 from meshpki.cluster.manifest import Object, Query
 
-_IMAGE = re.compile(r"(?:.*/)?(?P<name>[^/:@]+):(?P<tag>[^@]+)")
+# an image that the runtime knows by its digest alone (sha256:...) has no version to tell
+_IMAGE = re.compile(r"(?!sha256:)(?:.*/)?(?P<name>[^/:@]+):(?P<tag>[^@]+)")
 
 
 def running(reader: Reader) -> dict[str, str]:
@@ -19,15 +20,18 @@ def running(reader: Reader) -> dict[str, str]:
 
 
 def images(pods: list[Object]) -> dict[str, str]:
-    """Image -> tag and how many containers run it, of the containers that are running."""
-    found: dict[tuple[str, str], int] = {}
+    """Image -> every tag and how many containers run it, of the containers that are running."""
+    found: dict[str, dict[str, int]] = {}
     for pod in pods:
         for container in pod.get("status", {}).get("containerStatuses", []):
             read = _IMAGE.fullmatch(container["image"])
             if read and "running" in container.get("state", {}):
-                key = (read["name"], read["tag"])
-                found[key] = found.get(key, 0) + 1
-    return {name: f"{tag} ({count} running)" for (name, tag), count in sorted(found.items())}
+                tags = found.setdefault(read["name"], {})
+                tags[read["tag"]] = tags.get(read["tag"], 0) + 1
+    return {
+        name: ", ".join(f"{tag} ({count} running)" for tag, count in sorted(tags.items()))
+        for name, tags in sorted(found.items())
+    }
 
 
 def _readiness(node: Object) -> str:

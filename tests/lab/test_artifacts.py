@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 
 from meshpki.lab.artifacts import Sources, chart, custom_resource_definitions, pins, place, tarball
 from meshpki.lab.versions import CERT_MANAGER
@@ -51,12 +52,11 @@ def sources(tmp_path: Path) -> Sources:
 
 
 def test_only_custom_resource_definitions_are_kept_of_what_helm_renders() -> None:
-    kept = custom_resource_definitions(RENDERED).split("---\n")
-    assert [document.rsplit("name: ", 1)[-1].split("\n")[0] for document in kept] == [
-        ["orders.acme.cert-manager.io", "spec:"][0],
-        "issuers.cert-manager.io",
+    kept = list(yaml.safe_load_all(custom_resource_definitions(RENDERED)))
+    assert [(one["kind"], one["metadata"]["name"]) for one in kept] == [
+        ("CustomResourceDefinition", "orders.acme.cert-manager.io"),
+        ("CustomResourceDefinition", "issuers.cert-manager.io"),
     ]
-    assert all(document.endswith("\n") and not document.endswith("\n\n") for document in kept)
 
 
 def test_nothing_is_kept_where_there_is_no_custom_resource_definition() -> None:
@@ -68,9 +68,9 @@ def test_a_tarball_holds_one_executable_and_has_the_same_bytes_for_the_same_cont
     assert packed == tarball("istioctl", b"binary")
     with tarfile.open(fileobj=io.BytesIO(gzip.decompress(packed))) as archive:
         (member,) = archive.getmembers()
-        content = archive.extractfile(member)
-    assert (member.name, member.mode, member.mtime) == ("istioctl", 0o755, 0)
-    assert content is not None
+        stream = archive.extractfile(member)
+        content = stream.read() if stream else b""
+    assert (member.name, member.mode, member.mtime, content) == ("istioctl", 0o755, 0, b"binary")
 
 
 def test_a_tarball_of_another_content_has_other_bytes() -> None:

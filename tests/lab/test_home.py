@@ -1,0 +1,116 @@
+import os
+import stat
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from meshpki.errors import PreconditionError
+from meshpki.lab.home import DEFAULT_NAME, Home, held, holder, turn
+
+LOCATE = """\
+from meshpki.errors import UsageError
+from meshpki.lab.home import locate
+try:
+    print(locate().name, locate().root)
+except UsageError as refused:
+    print(refused.code)
+"""
+HOLD = """\
+import sys
+from pathlib import Path
+from meshpki.lab.home import held
+with held(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def located(**environment: str) -> list[str]:
+    """What a process with this environment finds."""
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("MESHPKI_LAB_")}
+    argv = [sys.executable, "-c", LOCATE]
+    return subprocess.run(argv, env=plain | environment, capture_output=True, check=True, text=True).stdout.split()
+
+
+@pytest.mark.parametrize("name", ["", "a", "A1", "1a", "a-", "a_b", "a/b", "../a", "abcdefghijkl", "ab\n"])
+def test_what_cannot_name_a_network_link_cannot_name_a_lab(name: str) -> None:
+    assert located(MESHPKI_LAB_NAME=name) == ["MPK-509"]
+
+
+@pytest.mark.parametrize("name", ["ab", "a-1", "abcdefghijk"])
+def test_a_lab_of_another_name_has_a_directory_of_that_name(tmp_path: Path, name: str) -> None:
+    found, root = located(MESHPKI_LAB_NAME=name, XDG_STATE_HOME=str(tmp_path))
+    assert (found, root) == (name, str(tmp_path / "meshpki" / name))
+
+
+def test_the_users_own_lab_has_the_default_name_and_place(tmp_path: Path) -> None:
+    assert located(XDG_STATE_HOME=str(tmp_path)) == [DEFAULT_NAME, str(tmp_path / "meshpki" / "lab")]
+
+
+def test_a_lab_can_be_kept_anywhere(tmp_path: Path) -> None:
+    assert located(MESHPKI_LAB_HOME=str(tmp_path / "here")) == [DEFAULT_NAME, str(tmp_path / "here")]
+
+
+def test_a_labs_directory_is_readable_by_its_owner_only(tmp_path: Path) -> None:
+    home = Home(tmp_path / "state" / "lab")
+    home.make()
+    home.make()
+    assert stat.S_IMODE(home.root.stat().st_mode) == 0o700
+    assert home.log("switch").parent.is_dir()
+
+
+def test_a_lock_says_which_process_holds_it_and_nobody_afterwards(tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    assert holder(lock) is None
+    with held(lock):
+        assert holder(lock) == os.getpid()
+    assert holder(lock) is None
+    assert lock.exists()
+
+
+def test_a_lock_is_held_once(tmp_path: Path) -> None:
+    with held(tmp_path / "lock"), pytest.raises(BlockingIOError), held(tmp_path / "lock"):
+        pass
+
+
+def test_a_killed_process_holds_nothing(tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    argv = [sys.executable, "-c", HOLD, str(lock)]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"held\n"
+        assert holder(lock) == child.pid
+        child.kill()
+    assert holder(lock) is None
+
+
+def test_who_asks_for_the_holder_never_keeps_another_from_the_lock(tmp_path: Path) -> None:
+    lock, enough = tmp_path / "lock", threading.Event()
+    lock.touch()
+
+    def ask() -> None:
+        while not enough.is_set():
+            holder(lock)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    try:
+        for _ in range(200):
+            with held(lock):
+                pass
+    finally:
+        enough.set()
+        asking.join()
+
+
+def test_only_one_command_is_at_work_on_a_lab(tmp_path: Path) -> None:
+    home = Home(tmp_path / "lab")
+    with turn(home), pytest.raises(PreconditionError) as refused, turn(home):
+        pass
+    assert (refused.value.code, refused.value.where) == ("MPK-503", str(home.root))
+    assert f"process {os.getpid()}" in refused.value.what
+    with turn(home):
+        assert holder(home.turn) == os.getpid()
