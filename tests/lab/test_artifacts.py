@@ -65,7 +65,7 @@ def test_nothing_is_kept_where_there_is_no_custom_resource_definition() -> None:
 
 def test_a_tarball_holds_one_executable_and_has_the_same_bytes_for_the_same_content() -> None:
     packed = tarball("istioctl", b"binary")
-    assert packed == tarball("istioctl", b"binary")
+    assert packed[4:8] == bytes(4)  # RFC 1952: MTIME
     with tarfile.open(fileobj=io.BytesIO(gzip.decompress(packed))) as archive:
         (member,) = archive.getmembers()
         stream = archive.extractfile(member)
