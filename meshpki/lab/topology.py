@@ -80,7 +80,8 @@ def switch_links(topology: Topology, first_processes: Mapping[str, int]) -> str:
 def node_links(topology: Topology, node: Node) -> str:
     """Commands in a node's namespace: its address, and routes to services and the other nodes' pods only.
 
-    Services need a route, though kube-proxy rewrites their addresses: the kernel looks for one first.
+    Services need a route, though kube-proxy rewrites their addresses: the kernel looks for one first. There is no
+    default route, not even an unreachable one, whose device `*` kubeadm join looks up and does not find.
     """
     others = "".join(f"route add {o.pods} via {o.address}\n" for o in topology.nodes if o != node)
     return f"""\
@@ -88,5 +89,4 @@ link set lo up
 address add {node.address}/24 dev eth0
 link set eth0 up
 route add {SERVICES} dev eth0 src {node.address}
-{others}route add unreachable default
-"""
+{others}"""
