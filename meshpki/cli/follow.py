@@ -1,12 +1,12 @@
 """A run as a person or a log follows it: a live list on a terminal, append-only lines elsewhere."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from meshpki.cli import output
-from meshpki.cli.board import Board, Line, State
+from meshpki.cli.board import Board, Line, State, brief
 from meshpki.workflow.event import Event, GateOpened, GateWaits, StepDone, StepFailed, StepStarted, StepStopped
 
 if TYPE_CHECKING:
@@ -43,22 +43,26 @@ def following(board: Board) -> Iterator[Follower]:
         yield screen
 
 
-class Lines:
-    """One line an event that tells something new, and a heartbeat for a gate that stays shut."""
+def _utc() -> datetime:
+    return datetime.now(UTC)
 
-    def __init__(self, board: Board) -> None:
-        """Start with no line said."""
-        self._board, self._said = board, dict[str, datetime]()
+
+class Lines:
+    """One line an event that tells something new, and a heartbeat for a step that goes on in silence."""
+
+    def __init__(self, board: Board, now: Callable[[], datetime] = _utc) -> None:
+        """Start with no line said; `now` tells the time in UTC."""
+        self._board, self._now, self._said = board, now, dict[str, datetime]()
 
     def show(self, event: Event, line: Line | None) -> None:
         """See Follower.show."""
-        now = datetime.now(UTC)
+        now = self._now()
         match event:
             case StepStarted(step):
                 self._say(now, step, "state=start")
             case GateWaits(step, gate, why):
                 if step not in self._said or now - self._said[step] >= timedelta(seconds=1):
-                    self._say(now, step, f"state=waiting gate={gate} {output.plain(why)}")
+                    self._say(now, step, f"state=waiting gate={gate} {output.plain(brief(why))}")
             case GateOpened(step, gate, detail):
                 self._say(now, step, f"state=open gate={gate} {output.plain(detail)}".rstrip())
             case StepDone(step, elapsed):
@@ -73,14 +77,20 @@ class Lines:
 
     def _beat(self, now: datetime) -> None:
         for line in self._board.lines.values():
-            if line.state is State.RUNNING and line.gate and now - self._said.get(line.name, now) >= _HEARTBEAT:
-                elapsed = (now - (line.since or now)).total_seconds()
-                told = f"state=waiting gate={line.gate} elapsed={elapsed:.0f}s {output.plain(line.waits)}"
-                self._say(now, line.name, told)
+            if line.state is State.RUNNING and now - self._said.get(line.name, now) >= _HEARTBEAT:
+                self._say(now, line.name, _still(line, now))
 
     def _say(self, now: datetime, step: str, text: str) -> None:
         self._said[step] = now
         output.progress(f"{now:%H:%M:%S} step={step} {text}")
+
+
+def _still(line: Line, now: datetime) -> str:
+    """What a running step is still at: its shut gate, or a program such as istioctl, which says nothing itself."""
+    if not line.gate:
+        return f"state=running elapsed={line.elapsed(now).total_seconds():.0f}s"
+    elapsed = (now - (line.since or now)).total_seconds()
+    return f"state=waiting gate={line.gate} elapsed={elapsed:.0f}s {output.plain(line.waits)}"
 
 
 class LiveList:
