@@ -74,6 +74,12 @@ class Board:
         return line
 
 
+def brief(why: str) -> str:
+    """The first of several reasons, and how many more there are: what fits a line; a time-out tells them all."""
+    first, *more = why.split("; ")
+    return f"{first} (and {len(more)} more)" if more else first
+
+
 def _fold(line: Line, event: Event, now: datetime) -> None:
     match event:
         case StepStarted():
@@ -82,7 +88,7 @@ def _fold(line: Line, event: Event, now: datetime) -> None:
             line.counts[outcome] += 1
         case GateWaits(_, gate, why):
             line.since = line.since if line.gate == gate else now
-            line.gate, line.waits = gate, why
+            line.gate, line.waits = gate, brief(why)
         case GateOpened(_, gate, detail):
             line.gate, line.waits, line.since = "", "", None
             line.said[gate] = detail

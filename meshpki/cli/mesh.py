@@ -72,7 +72,7 @@ class Result:
         """The table of identities and the next commands; of a dry run, an object a line."""
         if self.report is None:
             return "\n".join(f"{outcome:<10} {output.plain(str(ref))}" for outcome, ref in self.preview) or "no change"
-        return f"{verdicts.table(self.report)}\n\n{_next_commands(self)}"
+        return f"{verdicts.table(self.report, output.width())}\n\n{_next_commands(self)}"
 
     def as_json(self) -> str:
         """The whole result as one document."""

@@ -1,6 +1,7 @@
 """Where words go: stdout carries data, stderr the story. The one place that knows the terminal."""
 
 import os
+import shutil
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -9,8 +10,6 @@ from meshpki.errors import MeshpkiError
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-_PLAIN_WIDTH = 120
 
 
 @dataclass(frozen=True)
@@ -27,6 +26,11 @@ def terminal() -> Terminal:
     watched = sys.stderr.isatty() and not os.environ.get("CI") and os.environ.get("TERM") != "dumb"
     encoding = (sys.stderr.encoding or "").lower().replace("-", "")
     return Terminal(watched, watched and not os.environ.get("NO_COLOR"), encoding == "utf8")
+
+
+def width() -> int:
+    """The columns of the terminal that reads standard output; 0 where it is none, and lines may be of any length."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
 
 
 def data(text: str) -> None:

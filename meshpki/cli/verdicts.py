@@ -23,10 +23,18 @@ _DAYS_FROM = timedelta(days=3)
 _HOURS_FROM = timedelta(hours=3)
 
 
-def table(report: Report) -> str:
-    """One line a workload, the reasons under it where it is not proven, and the sum."""
+def table(report: Report, width: int = 0) -> str:
+    """One line a workload, the reasons under it where it is not proven, and the sum.
+
+    Where the lines are longer than a terminal's `width` (0: any will do), SPIFFE IDs leave their trust domain out.
+    """
     rows = [_row(report, workload) for workload in report.workloads]
-    return "\n".join([*_aligned([_HEADER, *rows]), *_reasons(report, warnings=False), "", summary(report)])
+    lines = list(_aligned([_HEADER, *rows]))
+    if width and max(map(len, lines)) > width:
+        prefix = f"spiffe://{report.trust_domain}"
+        header = tuple(f"ID IN {plain(prefix)}" if cell == "SPIFFE ID" else cell for cell in _HEADER)
+        lines = list(_aligned([header, *(tuple(cell.removeprefix(prefix) for cell in row) for row in rows)]))
+    return "\n".join([*lines, *_reasons(report, warnings=False), "", summary(report)])
 
 
 def wide(report: Report) -> str:

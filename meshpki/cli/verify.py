@@ -78,7 +78,7 @@ def tell(reader: "Reader", report: "Report", form: Form, *, strict: bool) -> int
     from meshpki.verify import unjudged
 
     writers = {
-        Form.TABLE: verdicts.table,
+        Form.TABLE: lambda one: verdicts.table(one, output.width()),
         Form.WIDE: verdicts.wide,
         Form.SHORT: verdicts.summary,
         Form.JSON: verdicts.as_json,

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from meshpki.errors import LabError, PreconditionError
-from meshpki.lab.child import LEASH
+from meshpki.lab.child import leashed
 from meshpki.lab.recipes import RECIPES, Carried, Recipe
 from meshpki.lab.store import fingerprint, keep
 
 MODULES = Path(__file__).parent / "modules"
 DEBIAN_PACKAGES = ("gcc", "libc6-dev")  # for SQLite in spire-server
 SHOWN_LINES = 20
+_TOOLCHAIN = re.compile(r"\bgo(\d+(?:\.\d+)*)")
 _DIRECTIVE = re.compile(r"^go (\S+)$", re.MULTILINE)
 
 
@@ -60,11 +61,21 @@ def go_version() -> str:
     remedy = f"install Go >= {needed} (https://go.dev/dl) and put it on PATH"
     if shutil.which("go") is None:
         raise PreconditionError("MPK-511", f"go was not found; the lab is built with Go >= {needed}", remedy=remedy)
-    asked = subprocess.run(["go", "version"], cwd=newest_module(), env=environment(), capture_output=True, check=False)
-    if asked.returncode:
-        reason = asked.stderr.decode(errors="replace").strip()
-        raise PreconditionError("MPK-511", f"the lab is built with Go >= {needed}: {reason}", remedy=remedy)
-    return asked.stdout.decode().strip()
+    asked = subprocess.run(
+        ["go", "version"], cwd=newest_module(), env=environment(), capture_output=True, check=False, text=True
+    )
+    said = asked.stdout.strip()
+    # before 1.21 go does not read what go.mod asks for, and with GOTOOLCHAIN=local it answers all the same
+    if asked.returncode or not serves(said, needed):
+        reason = said or asked.stderr.strip()
+        raise PreconditionError("MPK-511", f"the lab is built with Go >= {needed}; here: {reason}", remedy=remedy)
+    return said
+
+
+def serves(said: str, needed: str) -> bool:
+    """Whether the toolchain that said this (`go version`) is as new as the release `needed`."""
+    found = _TOOLCHAIN.search(said)
+    return found is not None and _release(found[1]) >= _release(needed)
 
 
 def newest_module() -> Path:
@@ -113,16 +124,20 @@ def _build(recipe: Recipe, work: Path, sink: int, log: Path) -> None:
     binaries = work / "bin"
     binaries.mkdir()
     folder = MODULES / recipe.module
-    code = _run(arguments(recipe, binaries), folder, environment(cgo=recipe.static_cgo), sink)
+    # go's own scratch files beside `work`, where they are swept away if this process is killed
+    scratch = work.parent / "go"
+    scratch.mkdir()
+    env = {**environment(cgo=recipe.static_cgo), "GOTMPDIR": str(scratch)}
+    code = _run(arguments(recipe, binaries), folder, env, sink)
     if code:
         raise failure(recipe.name, log, code)
     for one in recipe.carried:
-        carry(one, folder, work / "files")
+        carry(one, module_folder(one.module, folder), work / "files")
 
 
 def _run(argv: tuple[str, ...], folder: Path, env: Mapping[str, str], sink: int) -> int:
     # a group of its own, so that an interrupt ends go's compilers too, not only go
-    with subprocess.Popen([*LEASH, *argv], cwd=folder, env=env, stdout=sink, stderr=sink, process_group=0) as child:
+    with subprocess.Popen(leashed(argv), cwd=folder, env=env, stdout=sink, stderr=sink, process_group=0) as child:
         try:
             return child.wait()
         except BaseException:
@@ -138,13 +153,21 @@ def failure(name: str, log: Path, code: int) -> LabError:
     return LabError("MPK-510", what, where=name, remedy=remedy)
 
 
-def carry(one: Carried, folder: Path, target: Path) -> None:
-    """Copy a file or folder out of the module cache; contents only, since the cache is read-only."""
-    asked = ["go", "list", "-m", "-f", "{{.Dir}}", one.module]
-    found = subprocess.run(asked, cwd=folder, env=environment(), capture_output=True, check=True, text=True)
-    source = Path(found.stdout.strip()) / one.path
+def module_folder(module: str, folder: Path) -> Path:
+    """Where the module cache has what the go.mod in `folder` requires as `module`; raises LabError MPK-510."""
+    argv = [*LEASH, "go", "list", "-m", "-f", "{{.Dir}}", module]
+    found = subprocess.run(argv, cwd=folder, env=environment(), capture_output=True, check=False, text=True)
+    if found.returncode or not found.stdout.strip():
+        remedy = "modules come through GOPROXY (go env GOPROXY)"
+        raise LabError("MPK-510", f"not in the module cache: {found.stderr.strip()}", where=module, remedy=remedy)
+    return Path(found.stdout.strip())
+
+
+def carry(one: Carried, module: Path, target: Path) -> None:
+    """Copy a file or folder out of a module's folder; contents only, since the module cache is read-only."""
+    source = module / one.path
     files = [source] if source.is_file() else [path for path in source.rglob("*") if path.is_file()]
     for path in files:
-        copy = target / source.name / path.relative_to(source) if path != source else target / source.name
+        copy = target / path.relative_to(source.parent)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, copy)

@@ -1,5 +1,6 @@
 """Child processes of the lab: argv lists that die with their parent and whose failures say what was run."""
 
+import os
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,8 +9,17 @@ from typing import IO
 
 from meshpki.errors import LabError
 
-LEASH = ("setpriv", "--pdeathsig", "KILL", "--")
+OUTSIDE = 0  # what a process in a namespace of its own sees in place of a parent outside of it
 SHOWN_LINES = 12
+
+# The kernel's signal (prctl PR_SET_PDEATHSIG) misses a parent that ended before it was asked for: look afterwards.
+_ONLY_WITH_PARENT = '[ "$PPID" = "$0" ] && exec "$@"'
+
+
+def leashed(argv: Sequence[str], parent: int | None = None) -> tuple[str, ...]:
+    """`argv` as a child that the kernel kills when process `parent`, or this one, ends; Linux only."""
+    awaited = os.getpid() if parent is None else parent
+    return ("setpriv", "--pdeathsig", "KILL", "--", "sh", "-c", _ONLY_WITH_PARENT, str(awaited), *argv)
 
 
 def run(argv: Sequence[str], *, given: str = "", stdin: IO[bytes] | None = None, seconds: float = 60) -> str:
@@ -22,7 +32,7 @@ def run(argv: Sequence[str], *, given: str = "", stdin: IO[bytes] | None = None,
         spool.seek(0)
         try:
             done = subprocess.run(
-                [*LEASH, *argv], stdin=stdin or spool, capture_output=True, check=False, timeout=seconds
+                leashed(argv), stdin=stdin or spool, capture_output=True, check=False, timeout=seconds
             )
         except subprocess.TimeoutExpired:
             raise LabError("MPK-520", f"still running after {seconds:.0f} s", where=" ".join(argv)) from None
@@ -39,10 +49,10 @@ def _reason(code: int, stderr: bytes) -> str:
 def start(argv: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
     """Start a process that is killed when this one ends, its output appended to `log`."""
     with log.open("ab") as sink:
-        return subprocess.Popen([*LEASH, *argv], stdin=subprocess.DEVNULL, stdout=sink, stderr=sink)
+        return subprocess.Popen(leashed(argv), stdin=subprocess.DEVNULL, stdout=sink, stderr=sink)
 
 
 def listen(argv: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
     """Start a process that is killed when this one ends, its stdout to be read by the caller."""
     with log.open("ab") as sink:
-        return subprocess.Popen([*LEASH, *argv], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=sink)
+        return subprocess.Popen(leashed(argv), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=sink)

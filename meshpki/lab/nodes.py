@@ -41,7 +41,7 @@ def inside(pid: int, argv: Sequence[str]) -> tuple[str, ...]:
     """`argv` run in every namespace of process `pid`, a node's first; it dies with the caller."""
     target = ("nsenter", "--target", str(pid), "--mount", "--uts", "--ipc", "--net", "--pid", "--")
     environment = ("env", f"PATH={rootfs.PATH}", "KUBECONFIG=/etc/kubernetes/admin.conf")
-    return (*target, *child.LEASH, *environment, *argv)
+    return (*target, *child.leashed((*environment, *argv), child.OUTSIDE))
 
 
 def start(home: Home, wish: Spec) -> Nodes:

@@ -24,6 +24,13 @@ def healthy() -> Report:
     return report(pod(), pod("reviews-v1-5d9-y"), reviews_v1_5d9_x=held(), reviews_v1_5d9_y=held())
 
 
+def test_on_a_narrow_terminal_the_trust_domain_stands_in_the_heading_alone() -> None:
+    narrow = verdicts.table(healthy(), width=100).splitlines()
+    assert "ID IN spiffe://example.org" in narrow[0]
+    assert "  /ns/bookinfo/sa/" in narrow[1]
+    assert verdicts.table(healthy(), width=1000) == verdicts.table(healthy())
+
+
 def test_a_good_mesh_is_one_line_a_workload_and_a_sum() -> None:
     header, row, *rest = verdicts.table(healthy()).splitlines()
     assert re.split(" {2,}", header) == ["NAMESPACE", "WORKLOAD", "PODS", "SPIFFE ID", "CHAIN", "LEFT", "RESULT"]

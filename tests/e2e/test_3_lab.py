@@ -63,10 +63,6 @@ def test_two_nodes_are_attested_and_everything_is_gone_afterwards(meshpki: Comma
         spire = next(step for step in report["steps"] if step["name"] == "spire")
         assert spire["gates"]["agents"] == f"attested on {NAME}-1, {NAME}-2"
         assert spire["gates"]["csi"] == "csi.spiffe.io on 2 nodes"
-        assert {pod["node"] for one in report["verify"]["workloads"] for pod in one["pods"]} == {
-            f"{NAME}-1",
-            f"{NAME}-2",
-        }
         assert report["verify"]["summary"]["broken"] == 0
         again = meshpki("lab", "up", env=elsewhere)
         assert again.returncode == 0

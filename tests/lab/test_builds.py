@@ -1,14 +1,35 @@
 import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from meshpki.lab.builds import MODULES, SHOWN_LINES, Build, arguments, environment, failure, key, newest_directive
+from meshpki.errors import LabError, PreconditionError
+from meshpki.lab.builds import (
+    MODULES,
+    SHOWN_LINES,
+    Build,
+    arguments,
+    build,
+    carry,
+    environment,
+    failure,
+    go_version,
+    key,
+    newest_directive,
+    serves,
+)
 from meshpki.lab.recipes import RECIPES, Carried, Recipe
 
 RECIPE = Recipe("etcd", "etcd", ("go.etcd.io/etcd/server/v3",), "etcd", (("main.version", "v3"),))
 TOOLCHAIN = "go version go1.26.0 linux/amd64"
+needs_go = pytest.mark.skipif(shutil.which("go") is None, reason="go is not installed")
 SOURCES = {"go.mod": "module etcd\n", "go.sum": "a v1 h1:x=\n", "main.go": "package main\n"}
 
 
@@ -131,3 +152,111 @@ def test_the_go_asked_for_serves_every_module() -> None:
     ]
     assert tuple(map(int, newest_directive().split("."))) == max(asked)
     assert len(asked) == len(list(MODULES.iterdir()))
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("go version go1.26.6 linux/amd64", True),
+        ("go version go1.26.10 linux/amd64", True),
+        ("go version go1.27rc1 linux/amd64", True),
+        ("go version devel go1.28-4fb1ba6 linux/amd64", True),
+        ("go version go1.26.5 linux/amd64", False),
+        ("go version go1.26rc2 linux/amd64", False),
+        ("go version go1.19.8 linux/amd64", False),
+        ("", False),
+    ],
+)
+def test_a_toolchain_serves_when_it_is_as_new_as_the_release_asked_for(said: str, expected: bool) -> None:
+    assert serves(said, "1.26.6") is expected
+
+
+def test_debians_own_go_is_refused_with_the_version_that_is_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "go").write_text("#!/bin/sh\necho go version go1.19.8 linux/amd64\n")
+    (tmp_path / "go").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    with pytest.raises(PreconditionError, match=rf"Go >= {newest_directive()}; here: go version go1\.19\.8") as refused:
+        go_version()
+    assert refused.value.code == "MPK-511"
+    assert f"Go >= {newest_directive()}" in refused.value.remedy
+
+
+def test_a_machine_without_go_is_told_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(PreconditionError, match="go was not found"):
+        go_version()
+
+
+def test_a_carried_folder_keeps_its_name_and_shape_and_can_be_changed(tmp_path: Path) -> None:
+    chart = tmp_path / "module" / "deploy" / "chart"
+    (chart / "templates").mkdir(parents=True)
+    (chart / "templates" / "rbac.yaml").write_text("kind: Role")
+    (chart / "templates" / "rbac.yaml").chmod(0o444)
+    carry(Carried("example.org/module", "deploy/chart"), tmp_path / "module", tmp_path / "files")
+    copy = tmp_path / "files" / "chart" / "templates" / "rbac.yaml"
+    assert copy.read_text() == "kind: Role"
+    assert os.stat(copy).st_mode & 0o200
+
+
+def test_a_carried_file_lies_under_its_own_name(tmp_path: Path) -> None:
+    (tmp_path / "module" / "hack").mkdir(parents=True)
+    (tmp_path / "module" / "hack" / "boilerplate.txt").write_text("licence")
+    carry(Carried("example.org/module", "hack/boilerplate.txt"), tmp_path / "module", tmp_path / "files")
+    assert (tmp_path / "files" / "boilerplate.txt").read_text() == "licence"
+
+
+@needs_go
+def test_a_built_binary_is_alone_in_its_place_and_runs(tmp_path: Path) -> None:
+    wanted = Build(Recipe("bookinfo", "bookinfo", (".",), "bookinfo"), tmp_path / "bookinfo" / "key")
+    build(wanted, tmp_path / "log" / "bookinfo.log")
+    assert list(wanted.binaries()) == ["bookinfo"]
+    assert [path.name for path in wanted.root.parent.iterdir()] == ["key"]
+    said = subprocess.run([wanted.binaries()["bookinfo"]], capture_output=True, check=False, text=True)
+    assert 'called as "bookinfo"; want productpage' in said.stderr
+
+
+@needs_go
+def test_a_build_that_fails_leaves_nothing_and_shows_what_go_said(tmp_path: Path) -> None:
+    wanted = Build(Recipe("pause", "pause", ("example.org/nowhere",), "pause"), tmp_path / "pause" / "key")
+    with pytest.raises(LabError, match="example.org/nowhere") as failed:
+        build(wanted, tmp_path / "pause.log")
+    assert failed.value.code == "MPK-510"
+    assert not wanted.done
+    assert list(wanted.root.parent.iterdir()) == []
+
+
+@needs_go
+@pytest.mark.parametrize("blow", [signal.SIGINT, signal.SIGKILL])
+def test_go_ends_with_the_process_that_builds_and_nothing_half_made_is_taken_for_done(
+    tmp_path: Path, blow: signal.Signals
+) -> None:
+    # an empty build cache keeps go busy for a while with the standard library
+    env = {**os.environ, "GOCACHE": str(tmp_path / "gocache")}
+    program = (
+        "from pathlib import Path; from meshpki.lab.builds import Build, build; from meshpki.lab.recipes import Recipe;"
+        f"build(Build(Recipe('pause', 'pause', ('.',), 'pause'), Path({str(tmp_path)!r}, 'pause', 'key')),"
+        f" Path({str(tmp_path)!r}, 'pause.log'))"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], env=env, stderr=subprocess.DEVNULL) as builder:
+        _until(lambda: _running("go", str(tmp_path)))
+        builder.send_signal(blow)
+    _until(lambda: not _running("go", str(tmp_path)))
+    assert not (tmp_path / "pause" / "key").exists()
+
+
+def _running(name: str, mention: str) -> bool:
+    lines = (path.read_bytes().split(b"\0") for path in _command_lines())
+    return any(words[0] == name.encode() and mention.encode() in b" ".join(words) for words in lines)
+
+
+def _command_lines() -> list[Path]:
+    return [path for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
+
+
+def _until(condition: Callable[[], bool], seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)

@@ -2,6 +2,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -63,12 +64,21 @@ def test_a_process_dies_with_the_one_that_started_it(tmp_path: Path) -> None:
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
         assert parent.stdout is not None
         pid = int(parent.stdout.readline())
-        assert _runs(pid)
+        # setpriv has to have run: a parent that dies before it did leaves the process behind
+        _await(lambda: _command(pid) == "sleep")
         parent.kill()
-    until = time.monotonic() + 10
-    while _runs(pid) and time.monotonic() < until:
+    _await(lambda: not _runs(pid))
+
+
+def _await(condition: Callable[[], bool]) -> None:
+    until = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < until
         time.sleep(0.01)
-    assert not _runs(pid)
+
+
+def _command(pid: int) -> str:
+    return Path(f"/proc/{pid}/comm").read_text().strip()
 
 
 def _runs(pid: int) -> bool:

@@ -78,5 +78,4 @@ def test_a_node_knows_services_and_the_other_nodes_pods_and_no_way_out(two: Topo
     assert routes == [
         f"route add {SERVICES} dev eth0 src {first.address}",
         f"route add {second.pods} via {second.address}",
-        "route add unreachable default",
     ]

@@ -1,0 +1,126 @@
+import json
+import re
+
+import pytest
+
+from meshpki.cli import output
+from meshpki.cli.board import Board
+from meshpki.cli.mesh import Result
+from meshpki.cluster.manifest import Ref
+from meshpki.errors import BROKEN, OK, PreconditionError
+from meshpki.settings import defaults
+from meshpki.verify import Report, verify
+from meshpki.workflow.event import Applied, GateOpened, Outcome, StepStarted
+from tests.support import certificates as made
+from tests.support.certificates import AT
+from tests.support.mesh import held, mesh, pin, pod, unready
+
+REF = Ref("v1", "ConfigMap", "kube-system", "one")
+
+
+def report(*pods: dict[str, object], **envoys: bytes) -> Report:
+    return verify(mesh(pin(made.mesh_root()), *pods, **envoys), defaults(), AT)
+
+
+def board() -> Board:
+    shown = Board([("spire", "SPIRE runs"), ("istio", "Istio runs")])
+    for event in (
+        StepStarted("spire"),
+        Applied("spire", REF, Outcome.CREATED),
+        GateOpened("spire", "server", "1 of 1 ready"),
+    ):
+        shown.note(event, AT)
+    return shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain words, ünïcode 证书", "plain words, ünïcode 证书"),
+        ("two\nlines", "two\nlines"),
+        ("\x1b[31mred", "\\u001b[31mred"),
+        ("a\rb", "a\\u000db"),
+        ("a\tb\x00\x07\x7f", "a\\u0009b\\u0000\\u0007\\u007f"),
+        ("\x9b2J", "\\u009b2J"),
+        ("\u202egnp.exe\u202c", "\\u202egnp.exe\\u202c"),
+        ("\u2066x\u2069\u200f", "\\u2066x\\u2069\\u200f"),
+        ("\u2028\u2029\ufeff", "\\u2028\\u2029\\ufeff"),
+    ],
+)
+def test_what_steers_a_terminal_is_shown_and_not_sent(text: str, shown: str) -> None:
+    assert output.plain(text) == shown
+
+
+def test_data_goes_to_stdout_and_the_story_to_stderr_each_ending_its_line(capsys: pytest.CaptureFixture[str]) -> None:
+    output.data("data")
+    output.data("more\n")
+    output.progress("story")
+    assert capsys.readouterr() == ("data\nmore\n", "story\n")
+
+
+def test_an_error_is_told_with_its_place_its_remedy_and_where_to_read_more(capsys: pytest.CaptureFixture[str]) -> None:
+    output.failure(PreconditionError("MPK-107", "not \x1bours", where="Secret istio-system/cacerts", remedy="look"))
+    assert capsys.readouterr().err.splitlines() == [
+        "error MPK-107: not \\u001bours",
+        "  where: Secret istio-system/cacerts",
+        "  to do: look",
+        "  more:  meshpki explain MPK-107",
+    ]
+
+
+def test_an_error_without_a_place_or_remedy_is_told_in_two_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    output.failure(PreconditionError("MPK-107", "not ours"))
+    assert len(capsys.readouterr().err.splitlines()) == 2
+
+
+def test_a_result_in_json_holds_steps_changes_and_the_verdict() -> None:
+    result = Result(board(), report(pod(), reviews_v1_5d9_x=held()))
+    written = json.loads(result.as_json())
+    assert list(written) == ["apiVersion", "kind", "steps", "changes", "verify"]
+    assert (written["apiVersion"], written["kind"]) == ("meshpki.dev/v1alpha1", "UpReport")
+    spire, istio = written["steps"]
+    assert spire == {
+        "name": "spire",
+        "state": "running",
+        "seconds": 0.0,
+        "objects": {"created": 1},
+        "gates": {"server": "1 of 1 ready"},
+    }
+    assert (istio["state"], istio["objects"], istio["gates"]) == ("pending", {}, {})
+    assert written["changes"] == []
+    assert written["verify"]["summary"]["proven"] == 1
+
+
+def test_a_dry_run_says_an_object_a_line_and_the_same_in_json() -> None:
+    result = Result(board(), None, ((Outcome.CREATED, REF), (Outcome.CONFIGURED, REF)))
+    assert result.as_text().splitlines() == [
+        "created    ConfigMap kube-system/one",
+        "configured ConfigMap kube-system/one",
+    ]
+    written = json.loads(result.as_json())
+    assert written["verify"] is None
+    assert written["changes"][0] == {"change": "created", "object": "ConfigMap kube-system/one"}
+
+
+def test_a_dry_run_that_would_change_nothing_says_so() -> None:
+    assert Result(board(), None).as_text() == "no change"
+
+
+def test_the_exit_code_of_a_run_is_what_verify_says() -> None:
+    good = Result(board(), report(pod(), reviews_v1_5d9_x=held()))
+    bad = Result(board(), report(pod(**unready())))
+    assert (good.exit_code, bad.exit_code, Result(board(), None).exit_code) == (OK, BROKEN, OK)
+
+
+@pytest.mark.parametrize(
+    ("lab", "context", "commands"),
+    [
+        (False, "", ["verify -o wide", "up"]),
+        (False, "kind-demo", ["verify --context kind-demo -o wide", "up --context kind-demo"]),
+        (True, "lab", ["verify -o wide", "up --lab", "lab status", "lab down"]),
+    ],
+)
+def test_the_next_commands_are_for_the_cluster_that_was_used(lab: bool, context: str, commands: list[str]) -> None:
+    text = Result(board(), report(pod(), reviews_v1_5d9_x=held()), lab=lab, context=context).as_text()
+    after = text.partition("next:\n")[2]
+    assert re.findall(r"^  meshpki (.*?)(?: {2,}.*)?$", after, re.MULTILINE) == commands

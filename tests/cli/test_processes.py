@@ -1,0 +1,133 @@
+"""The command line as a user starts it: exit codes, what is told on which stream, and what is imported."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HEADER = "apiVersion: meshpki.dev/v1alpha1\nkind: Mesh\n"
+HEAVY = ("kubernetes", "rich", "jinja2", "cryptography", "yaml", "pydantic", "websocket", "urllib3")
+
+
+def run(folder: Path, *argv: str, given: str = "") -> subprocess.CompletedProcess[str]:
+    """Run meshpki where there is no cluster and no home of a user's."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("KUBE", "MESHPKI"))}
+    environment = {**kept, "KUBECONFIG": str(folder / "no-kubeconfig"), "HOME": str(folder), "NO_COLOR": "1"}
+    command = [sys.executable, "-m", "meshpki", *argv]
+    return subprocess.run(
+        command, input=given, capture_output=True, text=True, check=False, env=environment, cwd=folder, timeout=60
+    )
+
+
+@pytest.fixture
+def wrong(tmp_path: Path) -> Path:
+    path = tmp_path / "wrong.yaml"
+    path.write_text(f"{HEADER}istiodCA:\n  duration: 720\n")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("argv", "code", "told"),
+    [
+        (["nonsense"], 2, "No such command"),
+        (["up", "--nonsense"], 2, "No such option"),
+        (["up", "--timeout", "5"], 2, "no duration such as 90s or 5m"),
+        (["up", "-o", "xml"], 2, "'text', 'json'"),
+        (["up", "--nodes", "3"], 2, "1<=x<=2"),
+        (["explain", "999"], 2, "error MPK-030:"),
+        (["up"], 4, "error MPK-101:"),
+        (["up", "--yes", "-o", "json"], 4, "error MPK-101:"),
+        (["up", "--context", "nowhere"], 4, "error MPK-101:"),
+        (["verify"], 4, "error MPK-101:"),
+        (["config", "validate", "missing.yaml"], 2, "where: missing.yaml"),
+    ],
+    ids=" ".join,
+)
+def test_a_refusal_has_its_exit_code_and_is_told_on_stderr_alone(
+    tmp_path: Path, argv: list[str], code: int, told: str
+) -> None:
+    done = run(tmp_path, *argv)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_without_a_cluster_both_ways_to_one_are_named(tmp_path: Path) -> None:
+    told = run(tmp_path, "up").stderr
+    assert "--context NAME" in told
+    assert "--lab" in told
+
+
+@pytest.mark.parametrize("options", [[], ["--lab"], ["--dry-run", "-o", "json"]], ids=" ".join)
+def test_wrong_settings_are_told_before_a_cluster_is_asked_or_built(
+    tmp_path: Path, wrong: Path, options: list[str]
+) -> None:
+    done = run(tmp_path, "up", "-f", str(wrong), *options)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines() == [
+        "error MPK-009: istiodCA.duration `720` has no unit",
+        f"  where: {wrong}:4",
+        "  to do: write 720h for hours, 720m for minutes",
+        "  more:  meshpki explain MPK-009",
+    ]
+
+
+def test_every_problem_of_the_settings_is_told_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "wrong.yaml"
+    path.write_text(f"{HEADER}trustdomain: a\nistiodCA:\n  duration: 720\nspire:\n  svidTTL: 5h\n")
+    for done in (run(tmp_path, "up", "-f", str(path)), run(tmp_path, "config", "validate", str(path))):
+        assert done.returncode == 2
+        assert re.findall(r"(MPK-[0-9]{3}) \S+wrong\.yaml:([0-9]+): ", done.stderr) == [
+            ("MPK-006", "3"),
+            ("MPK-009", "5"),
+            ("MPK-020", "7"),
+        ]
+
+
+def test_settings_are_read_from_standard_input(tmp_path: Path) -> None:
+    done = run(tmp_path, "up", "-f", "-", given=f"{HEADER}trustDomain: A\n")
+    assert done.returncode == 2
+    assert "where: standard input:3" in done.stderr
+    assert run(tmp_path, "up", "-f", "-", given=HEADER).returncode == 4
+
+
+def test_meshpki_alone_shows_its_help_and_exits_as_for_a_wrong_use(tmp_path: Path) -> None:
+    done = run(tmp_path)
+    assert done.returncode == 2
+    assert "Usage:" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    "argv", [["--version"], ["version"], ["step", "list"], ["explain"], ["config", "view"]], ids=" ".join
+)
+def test_what_is_asked_is_answered_on_stdout_alone_without_a_cluster(tmp_path: Path, argv: list[str]) -> None:
+    done = run(tmp_path, *argv)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith("\n")
+
+
+@pytest.mark.parametrize("argv", [["--help"], ["--version"], ["up", "--help"], ["version"], ["explain", "9"]])
+def test_nothing_heavy_is_imported_before_it_is_needed(tmp_path: Path, argv: list[str]) -> None:
+    program = (
+        f"import sys; sys.argv = ['meshpki', *{argv!r}]\n"
+        "from meshpki.__main__ import main\n"
+        "try: main()\n"
+        "except SystemExit as end: assert not end.code\n"
+        f"sys.stderr.write(' '.join(sorted({{name.partition('.')[0] for name in sys.modules}} & {set(HEAVY)!r})))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert done.stderr == ""
+    assert done.stdout
+
+
+def test_version_alone_imports_not_even_the_command_line(tmp_path: Path) -> None:
+    program = (
+        "import sys; sys.argv = ['meshpki', '--version']\n"
+        "from meshpki.__main__ import main; main()\n"
+        "assert not {'typer', 'click', 'meshpki.cli'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert done.stdout.startswith("meshpki ")
