@@ -126,7 +126,7 @@ def test_a_code_in_json_is_its_entry_and_no_code_is_all_of_them() -> None:
     assert [line.split()[0] for line in listed] == list(catalogue())
 
 
-@pytest.mark.parametrize("asked", ["MPK-999", "nonsense", "١", "\x1b[2J"])
+@pytest.mark.parametrize("asked", ["MPK-999", "nonsense", "\u0661", "\x1b[2J"])
 def test_a_code_that_does_not_exist_is_refused(asked: str) -> None:
     error = refused("explain", asked)
     assert error.code == "MPK-030"

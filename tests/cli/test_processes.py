@@ -44,7 +44,7 @@ def wrong(tmp_path: Path) -> Path:
         (["verify"], 4, "error MPK-101:"),
         (["config", "validate", "missing.yaml"], 2, "where: missing.yaml"),
     ],
-    ids=" ".join,
+    ids=str,
 )
 def test_a_refusal_has_its_exit_code_and_is_told_on_stderr_alone(
     tmp_path: Path, argv: list[str], code: int, told: str
@@ -61,7 +61,7 @@ def test_without_a_cluster_both_ways_to_one_are_named(tmp_path: Path) -> None:
     assert "--lab" in told
 
 
-@pytest.mark.parametrize("options", [[], ["--lab"], ["--dry-run", "-o", "json"]], ids=" ".join)
+@pytest.mark.parametrize("options", [[], ["--lab"], ["--dry-run", "-o", "json"]], ids=str)
 def test_wrong_settings_are_told_before_a_cluster_is_asked_or_built(
     tmp_path: Path, wrong: Path, options: list[str]
 ) -> None:
@@ -101,7 +101,7 @@ def test_meshpki_alone_shows_its_help_and_exits_as_for_a_wrong_use(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    "argv", [["--version"], ["version"], ["step", "list"], ["explain"], ["config", "view"]], ids=" ".join
+    "argv", [["--version"], ["version"], ["step", "list"], ["explain"], ["config", "view"]], ids=str
 )
 def test_what_is_asked_is_answered_on_stdout_alone_without_a_cluster(tmp_path: Path, argv: list[str]) -> None:
     done = run(tmp_path, *argv)
