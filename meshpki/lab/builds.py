@@ -155,7 +155,7 @@ def failure(name: str, log: Path, code: int) -> LabError:
 
 def module_folder(module: str, folder: Path) -> Path:
     """Where the module cache has what the go.mod in `folder` requires as `module`; raises LabError MPK-510."""
-    argv = [*LEASH, "go", "list", "-m", "-f", "{{.Dir}}", module]
+    argv = leashed(("go", "list", "-m", "-f", "{{.Dir}}", module))
     found = subprocess.run(argv, cwd=folder, env=environment(), capture_output=True, check=False, text=True)
     if found.returncode or not found.stdout.strip():
         remedy = "modules come through GOPROXY (go env GOPROXY)"
