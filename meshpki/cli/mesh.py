@@ -169,7 +169,8 @@ def _meshed(plan: Plan) -> bool:
 
 def _next_commands(result: Result) -> str:
     where = f" --context {result.context}" if result.context and not result.lab else ""
-    lines = [f"  meshpki verify{where} -o wide", f"  meshpki up{where or ' --lab'}      (changes nothing now)"]
+    again = f"  meshpki up{' --lab' if result.lab else where}      (changes nothing now)"
+    lines = [f"  meshpki verify{where} -o wide", again]
     if result.lab:
         lines += ["  export KUBECONFIG=$(meshpki lab kubeconfig)", "  meshpki lab status", "  meshpki lab down"]
     return "\n".join(["next:", *lines])
