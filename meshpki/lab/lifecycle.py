@@ -105,15 +105,21 @@ def stop(place: Home) -> None:
 
 
 def clear(place: Home) -> None:
-    """Stop the lab and remove what it wrote."""
-    stop(place)
-    remove_files(place)
+    """Stop the lab and remove what it wrote.
+
+    Under the supervisor's lock: one whose `lab up` was killed at that very moment may be about to begin.
+    """
+    while True:
+        stop(place)
+        with suppress(BlockingIOError), home.held(place.supervisor):
+            remove_files(place)
+            return
 
 
 def remove_files(place: Home) -> None:
-    """Empty the lab's directory, but for the lock that the caller holds."""
+    """Empty the lab's directory, but for its locks: a lock that is unlinked holds nobody back."""
     for path in place.root.iterdir():
-        if path == place.turn:
+        if path in (place.turn, place.supervisor):
             continue
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)

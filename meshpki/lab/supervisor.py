@@ -18,10 +18,10 @@ from meshpki.lab.spec import Spec
 
 def main(home: Home) -> NoReturn:
     """Make or resume the lab that `home.spec` describes, then look after it until a node ends."""
-    wish = spec.read(home.spec)
-    if wish is None:
-        sys.exit(f"{home.spec} is missing")
     with held(home.supervisor):
+        wish = spec.read(home.spec)
+        if wish is None:
+            sys.exit(f"{home.spec} is missing")
         try:
             caretaker.look_after(raise_up(home, wish))
         except MeshpkiError as error:

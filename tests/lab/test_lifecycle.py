@@ -1,3 +1,6 @@
+import signal
+import subprocess
+import sys
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -5,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from meshpki.errors import LabError, PreconditionError
-from meshpki.lab.home import Home, held
-from meshpki.lab.lifecycle import Act, State, decide, follow, observe, remove_files
+from meshpki.lab.home import Home, held, holder
+from meshpki.lab.lifecycle import Act, State, clear, decide, follow, observe, remove_files
 from meshpki.lab.progress import Progress
 from meshpki.lab.spec import Spec, write
 from meshpki.lab.story import Failure, Ready, append
@@ -14,6 +17,15 @@ from meshpki.lab.story import Failure, Ready, append
 ONE = Spec("lab", 1, {"kubectl": "/cache/kubectl"}, ("/cache/pause.tar",), "/cache/artifacts")
 TWO = replace(ONE, nodes=2)
 NEWER = replace(ONE, images=("/cache/newer.tar",))
+
+LATE = """\
+import sys, time
+from pathlib import Path
+from meshpki.lab.home import held
+with held(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
 
 
 @pytest.fixture
@@ -110,3 +122,17 @@ def test_removing_a_labs_files_leaves_its_lock_and_what_links_point_to(place: Ho
     remove_files(place)
     assert list(place.root.iterdir()) == [place.turn]
     assert (outside / "file").exists()
+
+
+def test_a_supervisor_that_begins_late_is_stopped_before_its_lab_is_cleared(tmp_path: Path) -> None:
+    place = Home(tmp_path, "late")
+    place.make()
+    place.spec.write_text("{}")
+    late = [sys.executable, "-c", LATE, str(place.supervisor)]
+    with subprocess.Popen(late, stdout=subprocess.PIPE) as supervisor:
+        assert supervisor.stdout is not None
+        assert supervisor.stdout.readline() == b"held\n"
+        clear(place)
+        assert supervisor.wait(timeout=10) == -signal.SIGKILL
+    assert not place.spec.exists()
+    assert holder(place.supervisor) is None
