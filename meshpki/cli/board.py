@@ -45,6 +45,7 @@ class Line:
     waits: str = ""
     since: datetime | None = None
     said: dict[str, str] = field(default_factory=dict)
+    programs: dict[str, str] = field(default_factory=dict)
     error: MeshpkiError | None = None
 
     def elapsed(self, now: datetime) -> timedelta:
@@ -93,7 +94,7 @@ def _fold(line: Line, event: Event, now: datetime) -> None:
             line.gate, line.waits, line.since = "", "", None
             line.said[gate] = detail
         case ProgramEnded(_, program, changed):
-            line.said[program] = "done" if changed else "nothing to do"
+            line.programs[program] = "ran" if changed else "nothing to do"
         case _:
             _end(line, event, now)
 

@@ -83,6 +83,7 @@ class Result:
                 "seconds": round(line.seconds, 1),
                 "objects": {str(outcome): count for outcome, count in line.counts.items()},
                 "gates": line.said,
+                "programs": line.programs,
             }
             for line in self.board.lines.values()
         ]

@@ -60,8 +60,11 @@ def verify(
     from datetime import UTC, datetime
 
     from meshpki.cli.session import open_cluster, settings_of
+    from meshpki.settings import read
     from meshpki.verify import Scope, verify
 
+    if files:
+        read(files)  # wrong files are told before a cluster is asked
     cluster = open_cluster(context, kubeconfig)
     scope = Scope(namespace, selector, tuple(workloads or ()))
     report = verify(

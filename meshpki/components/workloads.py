@@ -24,6 +24,9 @@ DEPLOYMENTS = (
 CLIENT, OUTSIDER = "client", "outside"
 _GATEWAY_PORT = 8080
 _PAGE = "/productpage"
+_PAGE_LIMIT = 1 << 20
+# What Bookinfo's page says, with status 200, where details or reviews did not answer it.
+_MISSING = b"currently unavailable"
 # curl's exit codes of a peer that hangs up: 52 nothing was answered, 56 the connection was reset.
 _HUNG_UP = ("52", "56")
 
@@ -106,12 +109,15 @@ def _request(reader: Reader, settings: Settings) -> Readiness:
         request.sock = connection
         try:
             request.request("GET", _PAGE, headers={"Connection": "close"})
-            status = request.getresponse().status
+            response = request.getresponse()
+            status, page = response.status, response.read(_PAGE_LIMIT)
         except (OSError, http.client.HTTPException) as error:
             return Waiting(f"the gateway does not answer: {type(error).__name__}")
-    if status == http.client.OK:
-        return Ready(f"GET {_PAGE} answered 200")
-    return Waiting(f"GET {_PAGE} answered {status}")
+    if status != http.client.OK:
+        return Waiting(f"GET {_PAGE} answered {status}")
+    if _MISSING in page:
+        return Waiting(f"GET {_PAGE} answered 200, but a part of the page is {_MISSING.decode()}")
+    return Ready(f"GET {_PAGE} answered 200")
 
 
 def _refused(reader: Reader, namespace: str) -> Readiness:

@@ -36,3 +36,5 @@ def _alternative_names(read: x509.CertificateSigningRequest) -> x509.SubjectAlte
         return read.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
         return x509.SubjectAlternativeName([])
+    except x509.DuplicateExtension as error:
+        raise ValueError("an extension stands in the request twice") from error

@@ -77,7 +77,8 @@ def test_an_open_gate_leaves_what_it_saw() -> None:
 
 def test_a_program_says_whether_it_had_anything_to_do() -> None:
     _, line = folded(ProgramEnded("spire", "one", changed=True), ProgramEnded("spire", "two", changed=False))
-    assert line.said == {"one": "done", "two": "nothing to do"}
+    assert line.programs == {"one": "ran", "two": "nothing to do"}
+    assert line.said == {}
 
 
 def test_objects_are_counted_for_their_step_and_in_all() -> None:

@@ -85,6 +85,7 @@ def test_a_result_in_json_holds_steps_changes_and_the_verdict() -> None:
         "seconds": 0.0,
         "objects": {"created": 1},
         "gates": {"server": "1 of 1 ready"},
+        "programs": {},
     }
     assert (istio["state"], istio["objects"], istio["gates"]) == ("pending", {}, {})
     assert written["changes"] == []
