@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from http import HTTPStatus
 
 from meshpki.cluster.client import Clock, Cluster, ClusterError
 from meshpki.cluster.manifest import Object, Ref, owned, ref_of, waves
@@ -168,9 +169,9 @@ class Work:
         try:
             return gate.check(self._cluster)
         except ClusterError as error:
-            if error.transient:
-                return Waiting(error.what)
-            raise
+            if error.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+                raise
+            return Waiting(error.what)  # a pod that went away meanwhile, a server that is busy: the next look tells
 
     def _too_late(self, gate: Gate, why: str) -> MeshpkiError:
         waited = f"after {self._limits.gate.total_seconds():.0f} s"

@@ -180,6 +180,27 @@ def test_a_refusal_is_never_tried_again() -> None:
         events(step("a"), on=on)
 
 
+@pytest.mark.parametrize("status", [0, 400, 404, 500])
+def test_a_gate_whose_pod_went_away_while_it_looked_looks_again(status: int) -> None:
+    looks: list[ClusterError] = [ClusterError("MPK-102", "port-forward refused", status=status)]
+
+    def check(_reader: Reader) -> Readiness:
+        if looks:
+            raise looks.pop()
+        return Ready()
+
+    assert order(events(step("a", gates=(gate(check),))), StepDone) == ["a"]
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_gate_that_lacks_a_right_is_not_waited_for(status: int) -> None:
+    def check(_reader: Reader) -> Readiness:
+        raise ClusterError("MPK-102", "port-forward refused", status=status)
+
+    with pytest.raises(ClusterError):
+        events(step("a", gates=(gate(check),)))
+
+
 def test_a_bug_in_a_gate_ends_the_run_with_a_message() -> None:
     def broken(_reader: Reader) -> Readiness:
         raise ZeroDivisionError
