@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from click import Command
+from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 from typer.testing import CliRunner, Result
 
@@ -33,7 +33,7 @@ def refused(*argv: str) -> UsageError:
     return error
 
 
-def commands(command: Command, *path: str) -> Iterator[tuple[str, ...]]:
+def commands(command: TyperGroup | TyperCommand, *path: str) -> Iterator[tuple[str, ...]]:
     """The words of every command there is, the root's own, none, first."""
     yield path
     for name, below in getattr(command, "commands", {}).items():
