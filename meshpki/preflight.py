@@ -215,10 +215,17 @@ def _fingerprint(seen: Seen, settings: Settings) -> tuple[str, str, str] | None:
 def _foreign(found: Sequence[Object], name: str, title: str, namespace: str) -> tuple[str, str, str] | None:
     for item in found:
         metadata = item["metadata"]
-        if metadata["name"] == name and not (_ours(item) and metadata["namespace"] == namespace):
-            where = f"{item['kind']} {metadata['namespace']}/{name}"
+        named = name in (metadata["name"], _component(metadata.get("labels", {})))
+        if named and not (_ours(item) and metadata["namespace"] == namespace):
+            where = f"{item['kind']} {metadata['namespace']}/{metadata['name']}"
             return f"a {title} is there that meshpki did not install", where, "remove it, or use another cluster"
     return None
+
+
+def _component(labels: dict[str, str]) -> str:
+    """What a chart calls the thing whatever its release is named: cert-manager's controller, SPIRE's server."""
+    title = labels.get("app.kubernetes.io/name", "")
+    return title if labels.get("app.kubernetes.io/component", "controller") == "controller" else ""
 
 
 def _ours(item: Object) -> bool:

@@ -72,6 +72,16 @@ def test_a_cluster_that_is_new_or_ours_is_let_through(seen: Seen) -> None:
             "cert-manager",
             "MPK-104",
         ),
+        (
+            replace(
+                GOOD,
+                deployments=(
+                    workload("Deployment", "pki", "cm-controller", **{"app.kubernetes.io/name": "cert-manager"}),
+                ),
+            ),
+            "cert-manager",
+            "MPK-104",
+        ),
         (replace(GOOD, deployments=(istiod(),)), "istio", "MPK-105"),
         (replace(GOOD, deployments=(istiod("other"),), record=RECORD), "istio", "MPK-105"),
         (replace(GOOD, stateful_sets=(workload("StatefulSet", "spire", "spire-server"),)), "spire", "MPK-106"),
