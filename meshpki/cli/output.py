@@ -4,7 +4,7 @@ import os
 import shutil
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from meshpki.errors import MeshpkiError
 
@@ -35,13 +35,21 @@ def width() -> int:
 
 def data(text: str) -> None:
     """Print what a program may read, to stdout."""
-    sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
+    _write(sys.stdout, text)
 
 
 def progress(text: str) -> None:
     """Print what a person follows, to stderr."""
-    sys.stderr.write(text if text.endswith("\n") else f"{text}\n")
-    sys.stderr.flush()
+    _write(sys.stderr, text)
+
+
+def _write(stream: TextIO, text: str) -> None:
+    """A reader that went away (`| head`) is no failure: the work goes on, and the exit code says what it always says."""
+    try:
+        stream.write(text if text.endswith("\n") else f"{text}\n")
+        stream.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def failure(error: MeshpkiError) -> None:

@@ -131,3 +131,13 @@ def test_version_alone_imports_not_even_the_command_line(tmp_path: Path) -> None
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=tmp_path)
     assert done.stdout.startswith("meshpki ")
+
+
+@pytest.mark.parametrize(("argv", "code"), [(["explain"], 0), (["up", "-f", "missing.yaml"], 2)])
+def test_a_reader_that_goes_away_does_not_change_the_exit_code(argv: list[str], code: int, tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "meshpki", *argv]
+    child = subprocess.run(command, stdout=writing, stderr=writing, cwd=tmp_path, check=False)
+    os.close(writing)
+    assert child.returncode == code
