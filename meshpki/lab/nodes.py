@@ -12,6 +12,7 @@ from meshpki.errors import LabError
 from meshpki.lab import cgroups, child, rootfs, topology
 from meshpki.lab.home import Home
 from meshpki.lab.spec import Spec
+from meshpki.leash import leashed
 
 PATIENCE = 20.0
 PAUSE = 0.05
@@ -41,7 +42,7 @@ def inside(pid: int, argv: Sequence[str]) -> tuple[str, ...]:
     """`argv` run in every namespace of process `pid`, a node's first; it dies with the caller."""
     target = ("nsenter", "--target", str(pid), "--mount", "--uts", "--ipc", "--net", "--pid", "--")
     environment = ("env", f"PATH={rootfs.PATH}", "KUBECONFIG=/etc/kubernetes/admin.conf")
-    return (*target, *child.leashed((*environment, *argv), child.OUTSIDE))
+    return (*target, *leashed((*environment, *argv), child.OUTSIDE))
 
 
 def start(home: Home, wish: Spec) -> Nodes:
