@@ -106,17 +106,27 @@ def _checked(artifact: Artifact, path: Path) -> Path:
 
 
 def _download(artifact: Artifact, target: Path, settings: Settings) -> None:
-    """Into the cache, whole or not at all; the caller checks the digest before the file is used."""
+    """Into the cache, whole and as pinned or not at all: what a captive portal answers is never kept."""
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         response = _pool(settings).request("GET", artifact.url, timeout=_TIMEOUT, preload_content=False)
-        with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as part:
-            size = sum(part.write(block) for block in response.stream(1 << 20))
-        if response.status != HTTPStatus.OK or size > _LIMIT:
-            raise _failed(artifact, f"HTTP {response.status}, {size} bytes")
-        Path(part.name).replace(target)
+        if response.status != HTTPStatus.OK:
+            raise _failed(artifact, f"HTTP {response.status}")
+        with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+            part = Path(folder, artifact.name)
+            _receive(artifact, response, part)
+            _checked(artifact, part).replace(target)
     except (urllib3.exceptions.HTTPError, OSError) as error:
         raise _failed(artifact, type(error).__name__) from error
+
+
+def _receive(artifact: Artifact, response: urllib3.BaseHTTPResponse, part: Path) -> None:
+    size = 0
+    with part.open("wb") as content:
+        for block in response.stream(1 << 20):
+            size += content.write(block)
+            if size > _LIMIT:
+                raise _failed(artifact, f"it is larger than {_LIMIT} bytes")
 
 
 def _failed(artifact: Artifact, why: str) -> PreconditionError:

@@ -6,13 +6,22 @@ from dataclasses import dataclass, field
 from meshpki.cluster.client import Reader
 from meshpki.cluster.manifest import MANAGED_BY, Object, Query, Ref
 from meshpki.components.istioctl import RECORD
-from meshpki.components.trust import Pin, istiod_certificate, pinned
+from meshpki.components.root_ca import root_spec
+from meshpki.components.trust import Pin, istiod_certificate, pinned, root_certificate
 from meshpki.errors import MeshpkiError, PreconditionError, UsageError
 from meshpki.settings import Settings
 from meshpki.settings.fields import flatten
 from meshpki.settings.releases import components, kubernetes_range, release_of
 
 _CSI = Ref("storage.k8s.io/v1", "CSIDriver", "", "csi.spiffe.io")
+_RIGHTS = (
+    ("create", "apiextensions.k8s.io", "customresourcedefinitions"),
+    ("create", "rbac.authorization.k8s.io", "clusterroles"),
+    ("create", "admissionregistration.k8s.io", "validatingwebhookconfigurations"),
+    ("create", "", "namespaces"),
+    ("create", "", "pods/portforward"),
+    ("create", "", "pods/exec"),
+)
 _DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 
 
@@ -33,6 +42,8 @@ class Seen:
     spire_config: Object | None = None
     record: Object | None = None
     pin: Pin | None = None
+    root: Object | None = None
+    missing_rights: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -77,7 +88,7 @@ class Outcome:
 
 def look(reader: Reader, settings: Settings) -> Seen:
     """Gather what the checks judge; Secrets are seen as metadata only, never their data."""
-    names = settings.namespaces
+    names, pin = settings.namespaces, pinned(reader)
     return Seen(
         version=reader.version(),
         nodes=tuple(reader.list(Query("v1", "Node"))),
@@ -91,7 +102,11 @@ def look(reader: Reader, settings: Settings) -> Seen:
         mesh_config=reader.get(Ref("v1", "ConfigMap", names.istio, "istio")),
         spire_config=reader.get(Ref("v1", "ConfigMap", names.spire_server, "spire-server")),
         record=reader.get(RECORD),
-        pin=pinned(reader),
+        pin=pin,
+        root=reader.get(root_certificate(settings, pin.generation)) if pin else None,
+        missing_rights=tuple(
+            f"{verb} {what}" for verb, group, what in _RIGHTS if not reader.allowed(verb, group, what)
+        ),
     )
 
 
@@ -212,6 +227,24 @@ def _fingerprint(seen: Seen, settings: Settings) -> tuple[str, str, str] | None:
     return what, "ConfigMap kube-system/meshpki-trust", "check that this is the cluster you mean"
 
 
+def _root(seen: Seen, settings: Settings) -> tuple[str, str, str] | None:
+    """cert-manager issues a changed Certificate anew, whatever its renewal policy: that would be another root."""
+    if seen.pin is None or seen.root is None:
+        return None
+    wanted = root_spec(settings, seen.pin.generation)
+    changed = [name for name, value in wanted.items() if seen.root["spec"].get(name) != value]
+    if not changed:
+        return None
+    where = f"Certificate {seen.root['metadata']['namespace']}/{seen.root['metadata']['name']}"
+    return f"a root cannot change in place: {', '.join(changed)} would", where, "keep the root's settings as they were"
+
+
+def _rights(seen: Seen, _settings: Settings) -> tuple[str, str, str] | None:
+    if not seen.missing_rights:
+        return None
+    return f"missing rights: {', '.join(seen.missing_rights)}", "this kubeconfig's user", "have them granted"
+
+
 def _foreign(found: Sequence[Object], name: str, title: str, namespace: str) -> tuple[str, str, str] | None:
     for item in found:
         metadata = item["metadata"]
@@ -238,6 +271,7 @@ def _default_class(item: Object) -> bool:
 
 
 CHECKS = (
+    Check("rights", "MPK-118", _rights),
     Check("kubernetes-version", "MPK-103", _kubernetes, can_wait=True),
     Check("platform", "MPK-109", _platform),
     Check("cert-manager", "MPK-104", _cert_manager),
@@ -248,4 +282,5 @@ CHECKS = (
     Check("trust-domain", "MPK-108", _trust_domain),
     Check("storage", "MPK-110", _storage, can_wait=True),
     Check("root-fingerprint", "MPK-111", _fingerprint),
+    Check("root-settings", "MPK-117", _root),
 )

@@ -32,7 +32,7 @@ def secret(**annotations: str) -> Object:
 
 
 GOOD = Seen(version="v1.35.4", nodes=(node(),), storage_classes=(storage_class(),))
-PINNED = replace(GOOD, pin=Pin(1, certificates.mesh_root().certificate))
+PINNED = replace(GOOD, pin=Pin(1, (certificates.mesh_root().certificate,)))
 RECORD = {"metadata": {"name": "meshpki-istio"}}
 
 

@@ -1,6 +1,7 @@
 """The root of the command line: which commands there are, and what becomes of an error."""
 
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from types import FrameType
 import typer
 
 from meshpki.cli import config, explain, lab, output, step, up, verify, version
-from meshpki.errors import FAILED, INTERRUPTED, USAGE, MeshpkiError
+from meshpki.errors import FAILED, INTERRUPTED, USAGE, GateTimeoutError, MeshpkiError, StepError
 
 _HELP = """Certificates of a service mesh, from nothing to provably right.
 
@@ -36,7 +37,12 @@ app.command()(version.version)
 def run() -> int:
     """Run the command line and give its exit code; an error of ours is told whole, an interrupt says how to go on."""
     signal.signal(signal.SIGTERM, _terminate)
-    return _told(lambda: app(standalone_mode=False))
+    code = _told(lambda: app(standalone_mode=False))
+    if code == INTERRUPTED:
+        # Python would wait for requests that are still under way; each of them is whole or not done at the server.
+        sys.stdout.flush()
+        os._exit(code)
+    return code
 
 
 def _told(command: Callable[[], object]) -> int:
@@ -44,6 +50,8 @@ def _told(command: Callable[[], object]) -> int:
         code = command()
     except MeshpkiError as error:
         output.failure(error)
+        if isinstance(error, StepError | GateTimeoutError):
+            output.progress(f"  again: {shlex.join(['meshpki', *sys.argv[1:]])}")
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED

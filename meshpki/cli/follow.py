@@ -82,7 +82,8 @@ class Lines:
 
     def _say(self, now: datetime, step: str, text: str) -> None:
         self._said[step] = now
-        output.progress(f"{now:%H:%M:%S} step={step} {text}")
+        line = " ".join(text.splitlines())  # a message of the cluster's may not begin a line of its own
+        output.progress(f"{now:%H:%M:%S} step={step} {line}")
 
 
 def _still(line: Line, now: datetime) -> str:

@@ -3,7 +3,7 @@
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -29,6 +29,7 @@ from meshpki.workflow.plan import Plan, Selection, narrowed
 from meshpki.workflow.work import Limits
 
 _LOOKS_IN_FLIGHT = 32
+_TO_DO = {Outcome.CREATED: "to create", Outcome.CONFIGURED: "to change", Outcome.UNCHANGED: "as they are"}
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ class Result:
     board: Board
     report: Report | None
     preview: tuple[tuple[Outcome, Ref], ...] = ()
+    programs: tuple[str, ...] = ()
     lab: bool = False
     context: str = ""
 
@@ -71,7 +73,8 @@ class Result:
     def as_text(self) -> str:
         """The table of identities and the next commands; of a dry run, an object a line."""
         if self.report is None:
-            return "\n".join(f"{outcome:<10} {output.plain(str(ref))}" for outcome, ref in self.preview) or "no change"
+            lines = [f"{outcome:<10} {output.plain(str(ref))}" for outcome, ref in self.preview]
+            return "\n".join([*lines, *(f"run        {name}" for name in self.programs)]) or "no change"
         return f"{verdicts.table(self.report, output.width())}\n\n{_next_commands(self)}"
 
     def as_json(self) -> str:
@@ -88,6 +91,7 @@ class Result:
             for line in self.board.lines.values()
         ]
         changes = [{"change": str(outcome), "object": str(ref)} for outcome, ref in self.preview]
+        changes += [{"change": "run", "object": name} for name in self.programs]
         verified = json.loads(verdicts.as_json(self.report)) if self.report else None
         kind = {"apiVersion": "meshpki.dev/v1alpha1", "kind": "UpReport"}
         return json.dumps({**kind, "steps": rows, "changes": changes, "verify": verified}, indent=2)
@@ -100,15 +104,18 @@ def bring_up(wanted: Wanted) -> Result:
     settings = given or settings_of(cluster, (), wanted.overlay)
     releases = artifacts.obtain(settings, wanted.artifact_dir)
     _check(cluster, settings, wanted)
-    planned = steps(settings, releases, Target(wanted.kubeconfig, wanted.context), generation(cluster))
+    planned = steps(settings, releases, Target(wanted.kubeconfig, cluster.context), generation(cluster))
     plan = narrowed(planned, wanted.selection)
     board = Board([(step.name, step.summary) for step in plan.steps])
-    changes = preview(plan, settings, cluster) if wanted.dry_run or wanted.ask else ()
-    _announce(cluster, changes, wanted)
+    # Its dry runs also find what the API server would refuse, before anything is written.
+    changes = preview(plan, settings, cluster)
+    programs = tuple(one.name for step in plan.steps for one in step.programs if not one.settled(cluster))
+    _announce(cluster, changes, programs)
     if wanted.dry_run:
-        return Result(board, None, tuple(change for change in changes if change[0] is not Outcome.UNCHANGED))
-    if wanted.ask and any(outcome is not Outcome.UNCHANGED for outcome, _ in changes):
-        _ask(cluster, wanted)
+        changed = tuple(change for change in changes if change[0] is not Outcome.UNCHANGED)
+        return Result(board, None, changed, programs)
+    if wanted.ask and (programs or any(outcome is not Outcome.UNCHANGED for outcome, _ in changes)):
+        _ask(cluster)
     _follow(plan, settings, cluster, wanted.limits, board)
     report = verify(cluster, settings, datetime.now(UTC)) if _meshed(plan) else None
     return Result(board, report, lab=wanted.lab, context=wanted.context)
@@ -137,19 +144,18 @@ def _check(cluster: Reader, settings: Settings, wanted: Wanted) -> None:
         raise preflight.PreflightError(outcome.refused)
 
 
-def _announce(cluster: KubernetesCluster, changes: Iterable[tuple[Outcome, Ref]], wanted: Wanted) -> None:
+def _announce(cluster: KubernetesCluster, changes: Iterable[tuple[Outcome, Ref]], programs: Sequence[str]) -> None:
     counts = Counter(outcome for outcome, _ in changes)
-    plan = ", ".join(f"{counts[outcome]} {outcome}" for outcome in Outcome if counts[outcome])
-    context = wanted.context or "the kubeconfig's current one"
-    said = f"context {context}   server {cluster.version()} at {cluster.host}"
-    output.progress(output.plain(f"{said}   plan: {plan}" if plan else said))
+    plan = [f"{counts[outcome]} {_TO_DO[outcome]}" for outcome in Outcome if counts[outcome]]
+    said = f"context {cluster.context}   server {cluster.version()} at {cluster.host}"
+    output.progress(output.plain(f"{said}   plan: {', '.join([*plan, *programs])}"))
 
 
-def _ask(cluster: KubernetesCluster, wanted: Wanted) -> None:
+def _ask(cluster: KubernetesCluster) -> None:
     if not sys.stdin.isatty():
         what = "there is nobody to ask: standard input is no terminal"
         raise UsageError("MPK-112", what, remedy="say --yes to go on without a question")
-    output.progress(f"Go on, on {wanted.context or cluster.host}? [y/N] ".rstrip("\n"))
+    output.progress(f"Go on, on {cluster.context}? [y/N]")
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise UsageError("MPK-112", "not confirmed; nothing was changed", remedy="answer y, or say --yes")
 

@@ -8,6 +8,7 @@ import typer
 
 from meshpki.cli import options, output
 from meshpki.cli.format import Format
+from meshpki.errors import UsageError
 
 if TYPE_CHECKING:
     from meshpki.cli.mesh import Wanted
@@ -46,6 +47,12 @@ def up(
     form: Annotated[Format, typer.Option("--output", "-o", help="text or json")] = Format.TEXT,
 ) -> None:
     """Install the mesh, or bring it to what the settings say, and prove every identity."""
+    if lab and (context or kubeconfig):
+        raise UsageError("MPK-119", "--lab brings its own cluster", remedy="leave --context and --kubeconfig out")
+    if (nodes or install_packages) and not lab:
+        raise UsageError(
+            "MPK-119", "--nodes and --install-packages are for --lab", remedy="add --lab, or leave them out"
+        )
     from meshpki.cli.mesh import Wanted, bring_up
     from meshpki.workflow.plan import Selection
     from meshpki.workflow.work import Limits

@@ -31,6 +31,8 @@ from meshpki.cluster.tunnel import Tunnel
 from meshpki.cluster.watching import Watcher
 from meshpki.errors import PreconditionError
 
+# The client's websockets connect without any limit of their own.
+websocket.setdefaulttimeout(10)
 USER_AGENT = f"meshpki/{__version__}"
 _TIMEOUT = urllib3.Timeout(connect=5, read=30)
 _PAGE = 500
@@ -43,12 +45,14 @@ _POD = "/api/v1/namespaces/{0.namespace}/pods/{0.name}/{1}"
 
 def connect(context: str = "", kubeconfig: Path | None = None, *, force_conflicts: bool = False) -> "KubernetesCluster":
     """Open the cluster that a kubeconfig names; raises PreconditionError (MPK-101) where there is none to open."""
-    settings = client.Configuration()
+    settings, source = client.Configuration(), str(kubeconfig) if kubeconfig else None
     with tempfile.TemporaryDirectory(prefix="meshpki-") as folder:
         try:
+            # Named once: the file's current context may be another one by the time a child process reads it.
+            chosen = context or str(config.list_kube_config_contexts(source)[1]["name"])
             config.load_kube_config(
-                config_file=str(kubeconfig) if kubeconfig else None,
-                context=context or None,
+                config_file=source,
+                context=chosen,
                 client_configuration=settings,
                 temp_file_path=folder,
             )
@@ -60,7 +64,21 @@ def connect(context: str = "", kubeconfig: Path | None = None, *, force_conflict
             ) from error
         _off_the_disk(settings)
     settings.connection_pool_maxsize = 32
-    return KubernetesCluster(settings, force_conflicts=force_conflicts)
+    hook = getattr(settings, "refresh_api_key_hook", None)
+    if hook is not None:
+        settings.refresh_api_key_hook = _token_alone(hook)  # type: ignore[assignment] # declared by the None it begins as
+    return KubernetesCluster(settings, chosen, force_conflicts=force_conflicts)
+
+
+def _token_alone(refresh: Callable[[client.Configuration], None]) -> Callable[[client.Configuration], None]:
+    """The library's refresh also writes back the paths of its temporary files, which are gone: take the token only."""
+
+    def refreshed(settings: client.Configuration) -> None:
+        scratch = client.Configuration()
+        refresh(scratch)
+        settings.api_key, settings.api_key_prefix = scratch.api_key, scratch.api_key_prefix
+
+    return refreshed
 
 
 def _off_the_disk(settings: client.Configuration) -> None:
@@ -77,9 +95,10 @@ def _off_the_disk(settings: client.Configuration) -> None:
 class KubernetesCluster:
     """A Cluster over one API server connection pool; safe to use from many threads."""
 
-    def __init__(self, settings: client.Configuration, *, force_conflicts: bool) -> None:
+    def __init__(self, settings: client.Configuration, context: str, *, force_conflicts: bool) -> None:
         """Use what `connect` read; make one with it."""
         self._settings, self._force = settings, force_conflicts
+        self.context = context
         self._pool = RESTClientObject(settings).pool_manager
         self._discovery = Discovery(self._found)
         self.host: str = settings.host

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from http import HTTPStatus
 
-from meshpki.cluster.client import Reader
+from meshpki.cluster.client import ClusterError, Reader
 from meshpki.cluster.envoy import EnvoyError, secrets
-from meshpki.cluster.manifest import Object
+from meshpki.cluster.manifest import Object, Ref
 from meshpki.components.serving import pod_ref
 from meshpki.components.trust import Pin, pinned
-from meshpki.errors import MeshpkiError
-from meshpki.pki.certificate import read_chain
+from meshpki.pki.certificate import Certificate, UnparsableError, read_chain
 from meshpki.pki.chain import judge
 from meshpki.pki.path import Expected
 from meshpki.settings import Settings
@@ -35,24 +35,31 @@ def unproven_pods(reader: Reader, settings: Settings, pods: Sequence[Object]) ->
 def unproven_pod(reader: Reader, settings: Settings, pod: Object, pin: Pin) -> str:
     """Why one pod does not prove its identity, empty where it does."""
     ref = pod_ref(pod)
-    try:
-        pem = secrets(reader, ref).chain_pem
-        if not pem:
-            return f"{ref}: Envoy has no certificate yet"
-        chain = read_chain(pem)
-    except EnvoyError as error:
-        return f"{ref}: {error.what}"
-    except MeshpkiError as error:
-        return str(error)
+    chain = _held(reader, ref)
+    if isinstance(chain, str):
+        return f"{ref}: {chain}"
     wanted = spiffe_id(settings, pod)
     if chain[0].uris != (wanted,):
         return f"{ref}: its leaf names {', '.join(chain[0].uris) or 'nobody'}, expected {wanted}"
-    verdict = judge(chain, Expected((pin.root,), datetime.now(UTC), trust_domain=settings.trust_domain))
+    verdict = judge(chain, Expected(pin.roots, datetime.now(UTC), trust_domain=settings.trust_domain))
     if verdict.result == "proven":
         return ""
     return f"{ref}: " + "; ".join(
         f"{one.code} expected {one.expected}, found {one.found}" for one in verdict.findings if one.severity != "warn"
     )
+
+
+def _held(reader: Reader, pod: Ref) -> tuple[Certificate, ...] | str:
+    """The chain that a pod's Envoy presents, or why there is none yet; a missing right is raised."""
+    try:
+        pem = secrets(reader, pod).chain_pem
+        return read_chain(pem) if pem else "Envoy has no certificate yet"
+    except ClusterError as error:
+        if error.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+            raise
+        return error.what
+    except (EnvoyError, UnparsableError) as error:
+        return error.what
 
 
 def spiffe_id(settings: Settings, pod: Object) -> str:

@@ -111,9 +111,11 @@ def judge_istiod(reader: Reader, settings: Settings) -> Readiness:
         return Waiting("there is no pinned root, or no cacerts")
     name = f"istiod.{ref.namespace}.svc"
     pods = pods_of(reader, reader.get(ref) or {})
+    if not pods:
+        return Waiting("there is no pod of istiod")
     for pod in pods:
         for port in ISTIOD_PORTS:
-            why = unproven(reader, Listener(pod_ref(pod), port, name), pin.root, through=cacerts[0].sha256)
+            why = unproven(reader, Listener(pod_ref(pod), port, name), pin.roots, through=cacerts[0].sha256)
             if why:
                 return Waiting(why)
     return Ready(f"{len(pods)} istiod, 15012 and 15017 through cacerts to the pinned root")
@@ -126,7 +128,7 @@ def judge_injection(reader: Reader) -> Readiness:
     if pin is None or not hooks:
         return Waiting("no root is pinned yet" if pin is None else "there is no webhook of istiod yet")
     for hook in hooks:
-        if _trusts(hook) != {pin.root.sha256}:
+        if _trusts(hook) != pin.fingerprints:
             return Waiting(f"webhook {hook['name']}: its caBundle is not the pinned root")
     why = _not_injected(reader)
     return Waiting(why) if why else Ready(f"{len(hooks)} webhooks trust the pinned root, a pod is injected")

@@ -20,7 +20,14 @@ from meshpki.workflow.apply import apply
 
 RECORD = Ref("v1", "ConfigMap", STATE_NAMESPACE, "meshpki-istio")
 _MANAGED = "operator.istio.io/managed=Reconcile"
-_INSTALLED = (("apps/v1", "Deployment"), ("v1", "Service"), ("v1", "ConfigMap"), ("v1", "ServiceAccount"))
+_RBAC = "rbac.authorization.k8s.io/v1"
+_INSTALLED = (
+    *(("apps/v1", "Deployment"), ("v1", "Service"), ("v1", "ConfigMap"), ("v1", "ServiceAccount")),
+    *((_RBAC, kind) for kind in ("ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")),
+    ("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration"),
+    ("admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration"),
+    ("apiextensions.k8s.io/v1", "CustomResourceDefinition"),
+)
 _SHOWN_LINES = 15
 _MEMBER_LIMIT = 512 * 1024 * 1024
 
@@ -93,8 +100,7 @@ def recorded(reader: Reader, operator: Object) -> bool:
 
 def claim(cluster: Cluster) -> None:
     """Say, before istioctl's first write, that this Istio is ours: a run killed inside istioctl can then go on."""
-    if cluster.get(RECORD) is None:
-        apply(cluster, owned(_record("", ""), "istio"))
+    apply(cluster, owned(_record("", ""), "istio"))
 
 
 def record(cluster: Cluster, operator: Object) -> None:
@@ -122,10 +128,17 @@ def fingerprint(reader: Reader) -> str:
 
 
 def _content(item: Object) -> object:
-    if item["kind"] == "Deployment":
-        # Its replicas may belong to an autoscaler, and its restart annotation to a rotation.
-        template = item["spec"]["template"]
-        return {"containers": template["spec"].get("containers"), "volumes": template["spec"].get("volumes")}
-    if item["kind"] == "Service":
-        return {key: item["spec"].get(key) for key in ("selector", "type")}
-    return item.get("data", {})
+    """What says that an object is as it was; istiod itself keeps the webhooks' caBundle and failure policy."""
+    match item["kind"]:
+        case "Deployment":
+            # Its replicas may belong to an autoscaler, and its restart annotation to a rotation.
+            pod = item["spec"]["template"]["spec"]
+            return {"containers": pod.get("containers"), "volumes": pod.get("volumes")}
+        case "Service":
+            return {key: item["spec"].get(key) for key in ("selector", "type")}
+        case "MutatingWebhookConfiguration" | "ValidatingWebhookConfiguration":
+            return [hook["name"] for hook in item.get("webhooks", [])]
+        case "CustomResourceDefinition":
+            return [version["name"] for version in item["spec"]["versions"]]
+        case _:
+            return {key: item.get(key) for key in ("data", "rules", "roleRef", "subjects")}

@@ -57,6 +57,7 @@ def judge_rollout(reader: Reader, ref: Ref) -> Readiness:
     reason, final = trouble(pods)
     if not pods:
         reason = newest_warning(_events(reader, ref))
+        final = reason.startswith("FailedCreate") and "forbidden" in reason
     told = f"{ref}: {why}" + (f": {reason}" if reason else "")
     return Failed(told) if final else Waiting(told)
 

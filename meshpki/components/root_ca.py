@@ -27,9 +27,7 @@ def root_ca(settings: Settings, generation: int) -> Step:
             STEP,
             name=root_name(generation),
             namespace=settings.namespaces.cert_manager,
-            common_name=f"{settings.root.common_name}-g{generation}",
-            trust_domain=settings.trust_domain,
-            duration=go_duration(settings.root.duration),
+            spec=root_spec(settings, generation),
         ),
         gates=_gates(settings, generation, certificate),
         programs=(
@@ -41,6 +39,15 @@ def root_ca(settings: Settings, generation: int) -> Step:
             ),
         ),
     )
+
+
+def root_spec(settings: Settings, generation: int) -> Object:
+    """What the settings say of the root's Certificate; cert-manager would answer any change with another root."""
+    return {
+        "commonName": f"{settings.root.common_name}-g{generation}",
+        "uris": [f"spiffe://{settings.trust_domain}"],
+        "duration": go_duration(settings.root.duration),
+    }
 
 
 def _gates(settings: Settings, generation: int, certificate: Ref) -> tuple[Gate, ...]:

@@ -1,5 +1,6 @@
 """What a pod of the control plane serves: a real handshake, judged against the pinned root."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -28,8 +29,8 @@ class Listener:
         return f"{self.pod} port {self.port}"
 
 
-def unproven(reader: Reader, listener: Listener, root: Certificate, through: str = "") -> str:
-    """Why the chain that a listener serves has no path to the root; empty where it has.
+def unproven(reader: Reader, listener: Listener, roots: Sequence[Certificate], through: str = "") -> str:
+    """Why the chain that a listener serves has no path to a root; empty where it has.
 
     `through` is the SHA-256 that the direct issuer must have, empty where any CA under the root will do.
     """
@@ -38,7 +39,7 @@ def unproven(reader: Reader, listener: Listener, root: Certificate, through: str
             chain = served_chain(connection, listener.server_name)
     except (HandshakeError, UnparsableError) as error:
         return f"{listener}: {error.what}"
-    why = proves(chain, [root], datetime.now(UTC))
+    why = proves(chain, roots, datetime.now(UTC))
     if why:
         return f"{listener}: {why}"
     issuer = chain[1].sha256 if len(chain) > 1 else ""

@@ -91,8 +91,11 @@ def _minted(settings: Settings, server: Ref) -> Gate:
         if pin is None or live is None:
             return Waiting(f"{PIN if pin is None else server} is not there yet")
         name = f"spire-server.{server.namespace}"
-        for pod in pods_of(reader, live):
-            why = unproven(reader, Listener(pod_ref(pod), SERVER_PORT, name), pin.root)
+        pods = pods_of(reader, live)
+        if not pods:
+            return Waiting("there is no pod of spire-server")
+        for pod in pods:
+            why = unproven(reader, Listener(pod_ref(pod), SERVER_PORT, name), pin.roots)
             if why:
                 return Waiting(why)
         return Ready("its CA was minted through cert-manager, under the pinned root")
@@ -112,7 +115,7 @@ def _published(settings: Settings) -> Gate:
 
     def check(reader: Reader) -> Readiness:
         pin, live = pinned(reader), reader.get(bundle) or {}
-        return judge_bundle(live.get("data", {}).get("bundle.crt", ""), pin.root.sha256 if pin else "")
+        return judge_bundle(live.get("data", {}).get("bundle.crt", ""), pin.fingerprints if pin else frozenset())
 
     return Gate(
         name="bundle",
@@ -124,17 +127,17 @@ def _published(settings: Settings) -> Gate:
     )
 
 
-def judge_bundle(pem: str, root: str) -> Readiness:
-    """Whether a published bundle holds the pinned root (SHA-256 in hex) and nothing else."""
+def judge_bundle(pem: str, roots: frozenset[str]) -> Readiness:
+    """Whether a published bundle holds the pinned roots (SHA-256 in hex) and nothing else."""
     if not pem:
         return Waiting("SPIRE has not published a bundle yet")
     try:
         found = read_bundle(pem.encode()).fingerprints
     except MeshpkiError as error:
         return Waiting(error.what)
-    if found == {root}:
-        return Ready("one root, the pinned one")
-    return Waiting(f"it holds {', '.join(sorted(found))}; expected {root} alone")
+    if found == roots:
+        return Ready("one root, the pinned one" if len(roots) == 1 else f"the {len(roots)} pinned roots")
+    return Waiting(f"it holds {', '.join(sorted(found))}; expected {', '.join(sorted(roots))}")
 
 
 def _on_every_node(agents: Ref) -> Gate:

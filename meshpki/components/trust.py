@@ -22,10 +22,20 @@ CERT_MANAGER = "cert-manager.io/v1"
 
 @dataclass(frozen=True)
 class Pin:
-    """The root this mesh is pinned to: which generation, and its certificate."""
+    """The roots this mesh is pinned to: one, two while a rotation runs; `generation` is the newest's, the first."""
 
     generation: int
-    root: Certificate
+    roots: tuple[Certificate, ...]
+
+    @property
+    def root(self) -> Certificate:
+        """The newest root."""
+        return self.roots[0]
+
+    @property
+    def fingerprints(self) -> frozenset[str]:
+        """SHA-256 of each root, lower-case hex."""
+        return frozenset(root.sha256 for root in self.roots)
 
 
 def pinned(reader: Reader) -> Pin | None:
@@ -34,7 +44,7 @@ def pinned(reader: Reader) -> Pin | None:
     if stored is None:
         return None
     data = stored["data"]
-    return Pin(int(data["generation"]), read_chain(data["root.pem"].encode())[0])
+    return Pin(int(data["generation"]), read_chain(data["root.pem"].encode()))
 
 
 def root_name(generation: int) -> str:
@@ -64,6 +74,9 @@ def issued(reader: Reader, ref: Ref) -> tuple[Readiness, tuple[Certificate, ...]
         return Waiting(f"{ref} is not there yet"), ()
     if condition(live, "Issuing") and holds(live, "Issuing"):
         return _issuing(reader, live, ref), ()
+    ended = condition(live, "Issuing") or {}
+    if ended.get("reason") in ("Denied", "Failed", "InvalidRequest"):
+        return Failed(f"{ref}: {ended['reason']}: {ended.get('message', '')}"), ()
     if not holds(live, "Ready"):
         found = condition(live, "Ready") or {}
         return Waiting(f"{ref}: {found.get('message') or 'no Ready condition yet'}"), ()

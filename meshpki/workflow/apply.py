@@ -27,9 +27,9 @@ def wanted(reader: Reader, manifest: Object, live: Object | None) -> Outcome:
 
 
 def content(manifest: Object) -> Object:
-    """An object without what the server notes about its writes."""
+    """An object without its status, and without what the server notes about its writes."""
     metadata = {key: value for key, value in manifest["metadata"].items() if key not in _NOT_CONTENT}
-    return {**manifest, "metadata": metadata}
+    return {**{key: value for key, value in manifest.items() if key != "status"}, "metadata": metadata}
 
 
 def _mark(manifest: Object) -> str:

@@ -2,6 +2,7 @@
 
 import queue
 import threading
+import time
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -54,17 +55,18 @@ class _Engine:
 
     def events(self) -> Generator[Event]:
         deadline = self._clock.now() + self._limits.total if self._limits.total else None
-        with ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="apply") as writes:
-            try:
-                yield from self._apply_early(writes)
-                while self._start(writes) or self._running:
-                    event = self._next()
-                    self._note(event)
-                    yield event
-                    if deadline is not None and self._clock.now() > deadline:
-                        self._fail(_too_late(self._limits.total))
-            finally:
-                self._leave()
+        writes = ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="apply")
+        try:
+            yield from self._apply_early(writes)
+            while self._start(writes) or self._running:
+                event = self._next()
+                self._note(event)
+                yield event
+                if deadline is not None and self._clock.now() > deadline:
+                    self._fail(_too_late(self._limits.total))
+        finally:
+            self._leave()
+            writes.shutdown(wait=False, cancel_futures=True)
         if self._error is not None:
             raise self._error
 
@@ -140,8 +142,9 @@ class _Engine:
     def _leave(self) -> None:
         for work, _ in self._running.values():
             work.stop()
+        until = time.monotonic() + _LEAVE_WITHIN
         for _, thread in self._running.values():
-            thread.join(timeout=_LEAVE_WITHIN)
+            thread.join(timeout=max(0.0, until - time.monotonic()))
 
 
 def _too_late(total: timedelta | None) -> MeshpkiError:

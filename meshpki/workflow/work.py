@@ -28,6 +28,7 @@ from meshpki.workflow.step import Failed, Gate, Program, Readiness, Ready, Step,
 # A failure left over from before the apply (an old pod's crash loop) is gone by then; a real one stays.
 _FINAL_AFTER = timedelta(seconds=3)
 _RETRY = timedelta(seconds=0.5)
+RESUME = "then run the same command again: it goes on from here"
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,8 @@ class Work:
             self._tell(StepFailed(name, StepError("MPK-202", what, where=name, remedy="please report this")))
         else:
             self._tell(StepDone(name, self._clock.now() - started))
+        finally:
+            self._stop.set()  # an object that is still tried again and again is given up with its step
 
     def _apply(self, manifests: Iterable[Object]) -> None:
         wanted = [owned(manifest, self._step.name) for manifest in manifests]
@@ -106,7 +109,7 @@ class Work:
                 self._tell(GateWaits(self._step.name, "apply", f"{ref}: {error.what}"))
                 if self._clock.now() >= deadline:
                     raise GateTimeoutError(
-                        "MPK-201", f"{ref} could not be applied: {error.what}", remedy=self._resume()
+                        "MPK-201", f"{ref} could not be applied: {error.what}", remedy=RESUME
                     ) from error
                 self._clock.wait(self._stop, _RETRY)
             else:
@@ -125,6 +128,9 @@ class Work:
             while not all(program.done() for program in self._programs.values()):
                 self._pause(_RETRY)
             self._heed_programs()
+            if any(program.result() for program in self._programs.values()):
+                for gate in self._step.gates:  # what they saw before the program was done proves nothing
+                    self._await(gate)
         finally:
             self._stop.set()  # programs that are still running end with their step
             programs.shutdown(wait=True)
@@ -176,7 +182,7 @@ class Work:
     def _too_late(self, gate: Gate, why: str) -> MeshpkiError:
         waited = f"after {self._limits.gate.total_seconds():.0f} s"
         what = f"expected: {gate.proves}; seen {waited}: {why}"
-        return GateTimeoutError(gate.code, what, where=self._place(gate), remedy=f"{gate.hint}; {self._resume()}")
+        return GateTimeoutError(gate.code, what, where=self._place(gate), remedy=f"{gate.hint}; {RESUME}")
 
     def _pause(self, at_most: timedelta, until: datetime | None = None) -> None:
         if until is not None:
@@ -197,6 +203,3 @@ class Work:
 
     def _place(self, gate: Gate) -> str:
         return f"step {self._step.name}, gate {gate.name}"
-
-    def _resume(self) -> str:
-        return f"go on with `meshpki up --from {self._step.name}`"

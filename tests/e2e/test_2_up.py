@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 from meshpki.install import OUTLINE
 from tests.conftest import Command
@@ -89,6 +90,66 @@ def test_a_restarted_spire_server_keeps_its_ca(mesh: Mesh) -> None:
     mesh.kubectl("-n", "spire-server", "delete", "pod", "spire-server-0")
     mesh.kubectl("-n", "spire-server", "rollout", "status", "statefulset/spire-server", "--timeout=90s")
     assert authority(mesh) == before
+
+
+READER = """
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: verifier, namespace: default}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: verifier}
+rules:
+- {apiGroups: [""], resources: [pods, events, configmaps], verbs: [get, list]}
+- {apiGroups: [""], resources: [pods/portforward], verbs: [get, create]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: verifier}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: verifier}
+subjects: [{kind: ServiceAccount, name: verifier, namespace: default}]
+"""
+
+
+def test_verify_needs_a_token_with_few_rights_and_up_says_which_it_lacks(
+    mesh: Mesh, meshpki: Command, audit: Audit, tmp_path: Path
+) -> None:
+    mesh.kubectl("apply", "-f", "-", given=READER)
+    try:
+        config = yaml.safe_load(mesh.lab.kubeconfig.read_text())
+        config["users"][0]["user"] = {"token": mesh.kubectl("create", "token", "verifier").strip()}
+        limited = tmp_path / "kubeconfig"
+        limited.write_text(yaml.safe_dump(config))
+        proven = meshpki("verify", "--kubeconfig", str(limited))
+        assert proven.returncode == 0, proven.stderr
+        assert "0 broken, 0 unknown" in proven.stdout
+        refused = meshpki("up", "--kubeconfig", str(limited), "-f", str(mesh.lab.settings), "--yes")
+        assert refused.returncode == 4
+        assert "MPK-1" in refused.stderr
+        assert audit.persisted(*OURS) == []
+    finally:
+        mesh.kubectl("delete", "-f", "-", given=READER)
+
+
+def test_another_root_than_the_pinned_one_is_refused_before_it_is_issued(
+    mesh: Mesh, meshpki: Command, audit: Audit, tmp_path: Path
+) -> None:
+    settings = tmp_path / "mesh.yaml"
+    settings.write_text("apiVersion: meshpki.dev/v1alpha1\nkind: Mesh\nroot: {duration: 30000h}\n")
+    refused = meshpki("up", *mesh.where(), "-f", str(settings), "--yes")
+    assert refused.returncode == 4
+    assert "MPK-117" in refused.stderr
+    assert audit.persisted(*OURS) == []
+
+
+def test_what_somebody_took_out_of_istio_is_put_back(mesh: Mesh, meshpki: Command) -> None:
+    mesh.kubectl("-n", "istio-system", "delete", "configmap", "istio-sidecar-injector")
+    healed = meshpki("up", "--lab", "-o", "json")
+    assert healed.returncode == 0, healed.stderr
+    istio = next(step for step in json.loads(healed.stdout)["steps"] if step["name"] == "istio")
+    assert istio["programs"] == {"istioctl install": "ran"}
+    assert mesh.json("-n", "istio-system", "get", "configmap", "istio-sidecar-injector")
 
 
 def test_without_spires_socket_a_pod_gets_no_certificate_and_verify_says_why(mesh: Mesh, meshpki: Command) -> None:
@@ -208,7 +269,7 @@ def test_a_gate_that_stays_shut_times_out_with_the_reason_and_the_way_on(
         assert shut.returncode == 124
         assert "Unschedulable" in shut.stderr
         assert "MPK-214" in shut.stderr
-        assert "meshpki up --from spire" in shut.stderr
+        assert "  again: meshpki up " in shut.stderr
     finally:
         healed = meshpki("up", "--lab", "-f", str(mesh.lab.settings))
     assert healed.returncode == 0, healed.stderr

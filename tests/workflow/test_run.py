@@ -9,7 +9,7 @@ import pytest
 from meshpki.cluster.client import ClusterError, Reader
 from meshpki.cluster.manifest import Object, Ref
 from meshpki.errors import GateTimeoutError, MeshpkiError, PreconditionError, StepError
-from meshpki.workflow.event import Applied, Event, GateOpened, GateWaits, Outcome, StepDone, StepStarted, StepStopped
+from meshpki.workflow.event import Applied, Event, GateWaits, Outcome, StepDone, StepStarted, StepStopped
 from meshpki.workflow.plan import Plan, Selection, narrowed
 from meshpki.workflow.run import run
 from meshpki.workflow.step import Failed, Gate, Program, Readiness, Ready, Step, Waiting
@@ -120,7 +120,7 @@ def test_a_gate_that_stays_shut_ends_in_a_time_out_that_says_what_was_expected_a
     assert "open is proven" in caught.value.what
     assert "after 90 s: pod a-0: Pending" in caught.value.what
     assert "look there" in caught.value.remedy
-    assert "meshpki up --from a" in caught.value.remedy
+    assert "the same command again" in caught.value.remedy
 
 
 def test_a_limit_of_zero_looks_once() -> None:
@@ -228,7 +228,28 @@ def test_gates_are_looked_at_while_a_program_still_runs() -> None:
         return Ready()
 
     told = events(step("a", gates=(gate(check),), programs=(Program("p", lambda _: False, wait_for_gate),)))
-    assert order(told, GateOpened) == ["a"]
+    assert order(told, StepDone) == ["a"]
+
+
+def test_what_a_gate_saw_before_a_program_changed_things_is_looked_at_again() -> None:
+    ran = threading.Event()
+    looks: list[bool] = []
+
+    def check(_reader: Reader) -> Readiness:
+        looks.append(ran.is_set())
+        return Ready()
+
+    events(step("a", gates=(gate(check),), programs=(Program("p", lambda _: False, lambda _c, _s: ran.set()),)))
+    assert looks[-1]
+
+
+def test_an_object_refused_for_good_ends_the_patience_with_its_siblings() -> None:
+    on = cluster()
+    webhook = ClusterError("MPK-102", "failed calling webhook", status=500)
+    on.faults = [webhook, ClusterError("MPK-102", "patch refused: forbidden", status=403), *[webhook] * 9]
+    two = Step("a", "a", (config_map("x"), config_map("y")), (gate(lambda _: Ready()),))
+    with pytest.raises(ClusterError, match="forbidden"):
+        events(two, on=on, limits=Limits(timedelta(days=9)))
 
 
 def test_a_program_that_fails_ends_the_wait_of_its_gates() -> None:
