@@ -10,10 +10,8 @@ from pathlib import Path
 import pytest
 
 from meshpki.cluster.kubernetes import KubernetesCluster, connect
-from meshpki.errors import MeshpkiError
 from meshpki.lab.driver import choose, pick
-from meshpki.lab.lab import Lab, Wish
-from meshpki.lab.progress import Progress
+from meshpki.lab.lab import Lab
 
 REQUIRED = os.environ.get("MESHPKI_LAB") == "required"
 
@@ -42,21 +40,17 @@ def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
         kind = request.getfixturevalue("kind_cluster")
         yield Lab(Path(kind.kubeconfig_path), f"kind-{kind.name}", None, None, None)
         return
-    driver = choose("native")
+    driver, command = choose("native"), Command()
     found = driver.lab()
-    try:
-        made = driver.up(Wish(consent=lambda _command: REQUIRED), _told)
-    except MeshpkiError as error:
-        if REQUIRED:
-            raise
-        pytest.skip(f"no lab here: {error}")
+    done = command("lab", "up", *(["--install-packages"] if REQUIRED else []), seconds=3000)
+    made = driver.lab()
+    if made is None and REQUIRED:
+        pytest.fail(f"no lab: {done.stderr}")
+    if made is None:
+        pytest.skip(f"no lab here: {done.stderr}")
     yield made
     if found is None:
-        driver.down(_told)
-
-
-def _told(progress: Progress) -> None:
-    sys.stderr.write(f"lab: {progress.what}: {progress.state} {progress.seconds:.1f}s\n")
+        command("lab", "down")
 
 
 @pytest.fixture(scope="session")

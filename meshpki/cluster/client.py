@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from meshpki.cluster.manifest import Object, Query, Ref
-from meshpki.errors import MeshpkiError
+from meshpki.errors import PRECONDITION, MeshpkiError
 
 
 class ClusterError(MeshpkiError):
@@ -25,6 +25,12 @@ class ClusterError(MeshpkiError):
     def transient(self) -> bool:
         """Whether the same request may succeed a moment later: no answer, throttled, a webhook not reachable yet."""
         return self.status in (0, 408, 429, 500, 502, 503, 504)
+
+
+class NoAccessError(ClusterError):
+    """There is no answer at all, or none for this user: a precondition that no step can mend."""
+
+    exit_code = PRECONDITION
 
 
 class Reader(Protocol):

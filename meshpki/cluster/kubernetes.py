@@ -23,7 +23,7 @@ from kubernetes.client.rest import RESTClientObject
 from kubernetes.stream import ws_client
 
 from meshpki import __version__
-from meshpki.cluster.client import ClusterError
+from meshpki.cluster.client import ClusterError, NoAccessError
 from meshpki.cluster.discovery import Discovery
 from meshpki.cluster.manifest import FIELD_MANAGER, Object, Query, Ref
 from meshpki.cluster.refusal import refused, unreachable
@@ -300,4 +300,5 @@ def _stream_refused(error: Exception, verb: str, where: str) -> ClusterError:
     what = f"{verb} refused (HTTP {status})" if status else f"{verb} failed: no connection"
     denied = status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
     remedy = f"the user of this kubeconfig needs the right to {verb} pods" if denied else ""
-    return ClusterError("MPK-102", what, where=where, remedy=remedy, status=status)
+    kind = NoAccessError if denied else ClusterError
+    return kind("MPK-102", what, where=where, remedy=remedy, status=status)

@@ -3,32 +3,37 @@
 import json
 from http import HTTPStatus
 
-from meshpki.cluster.client import ClusterError
+from meshpki.cluster.client import ClusterError, NoAccessError
 
+# How Kubernetes' authorizers word it (apiserver pkg/endpoints/handlers/responsewriters/errors.go at 1.35).
+_RIGHT_MISSING = " cannot "
 _RETRY = "the same command goes on from here once the API server answers again"
 
 
 def unreachable(host: str, why: str) -> ClusterError:
     """No answer at all from the API server."""
-    return ClusterError("MPK-101", f"no answer from the API server: {why}", where=host, remedy=_RETRY)
+    return NoAccessError("MPK-101", f"no answer from the API server: {why}", where=host, remedy=_RETRY)
 
 
 def refused(status: int, body: bytes, verb: str, where: str) -> ClusterError:
     """The error for an HTTP answer of 400 and above: reason and message of the API's Status object, and what to do."""
     details = _status(body)
     reason, message = str(details.get("reason", "")), str(details.get("message", "")) or f"HTTP {status}"
-    code, what, remedy = "MPK-102", f"{verb} refused: {message}", ""
+    kind, code, what, remedy = ClusterError, "MPK-102", f"{verb} refused: {message}", ""
     match status:
         case HTTPStatus.CONFLICT if _fields(details):
             code, what = "MPK-113", f"{message}: {_fields(details)}"
             remedy = "let that manager give the fields up, or pass --force-conflicts to take them over"
+        case HTTPStatus.FORBIDDEN if _RIGHT_MISSING in message:
+            kind, remedy = NoAccessError, f"the user of this kubeconfig needs the right to {verb}"
         case HTTPStatus.FORBIDDEN:
-            remedy = f"the user of this kubeconfig needs the right to {verb}, or an admission rule has to allow it"
+            remedy = "an admission rule of the cluster has to allow it"
         case HTTPStatus.UNAUTHORIZED:
+            kind = NoAccessError
             remedy = "log in to the cluster again: the credentials of this kubeconfig are not accepted"
         case _:
             pass
-    return ClusterError(code, what, where=where, remedy=remedy, status=status, reason=reason)
+    return kind(code, what, where=where, remedy=remedy, status=status, reason=reason)
 
 
 def _fields(details: dict[str, object]) -> str:

@@ -7,6 +7,9 @@ from meshpki.cluster.manifest import Object, Query, Ref, only
 from meshpki.cluster.readiness import newest_warning, refused_pods, rolled_out, trouble
 from meshpki.workflow.step import Failed, Gate, Readiness, Ready, Waiting
 
+# Admission that only somebody's change turns round; a ServiceAccount that is still to come is waited for.
+_FOR_GOOD = ("violates PodSecurity", "exceeded quota", "denied the request")
+
 
 def deployment(namespace: str, name: str) -> Ref:
     """A Deployment by name."""
@@ -52,12 +55,13 @@ def judge_rollout(reader: Reader, ref: Ref) -> Readiness:
         return Ready()
     refused = refused_pods(live)
     if refused:
-        return Failed(f"{ref}: {why}: its pods are refused: {refused}")
+        told = f"{ref}: {why}: its pods are refused: {refused}"
+        return Failed(told) if any(word in refused for word in _FOR_GOOD) else Waiting(told)
     pods = pods_of(reader, live)
     reason, final = trouble(pods)
     if not pods:
         reason = newest_warning(_events(reader, ref))
-        final = reason.startswith("FailedCreate") and "forbidden" in reason
+        final = any(word in reason for word in _FOR_GOOD)
     told = f"{ref}: {why}" + (f": {reason}" if reason else "")
     return Failed(told) if final else Waiting(told)
 
