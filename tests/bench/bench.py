@@ -17,7 +17,7 @@ from pathlib import Path
 import yaml
 
 from meshpki.artifacts import obtain
-from meshpki.cluster.manifest import Object
+from meshpki.cluster.manifest import Object, waves
 from meshpki.components.istio import operator
 from meshpki.install import Target, steps
 from meshpki.lab.driver import choose
@@ -64,7 +64,8 @@ def by_hand(folder: Path) -> dict[str, float]:
     }
     folder.mkdir(exist_ok=True, parents=True)
     for name, objects in files.items():
-        (folder / f"{name}.yaml").write_text(yaml.dump_all(objects, Dumper=yaml.CSafeDumper), encoding="utf-8")
+        ordered = [one for wave in waves(objects) for one in wave]
+        (folder / f"{name}.yaml").write_text(yaml.dump_all(ordered, Dumper=yaml.CSafeDumper), encoding="utf-8")
     programs = prepare(cache(), lambda _: None).binaries
     path = os.pathsep.join([*(str(programs[name].parent) for name in ("kubectl", "istioctl")), os.environ["PATH"]])
     environment = {**os.environ, "PATH": path, "KUBECONFIG": str(lab.kubeconfig)}
