@@ -94,8 +94,9 @@ def main() -> None:
     ours, theirs = [], []
     for number in range(options.rounds):
         ours.append(by_meshpki())
+        print(f"round {number + 1}: up {ours[-1]['whole']:.1f} s", flush=True)
         theirs.append(by_hand(options.folder))
-        print(f"round {number + 1}: up {ours[-1]['whole']:.1f} s, by hand {theirs[-1]['whole']:.1f} s", flush=True)
+        print(f"round {number + 1}: by hand {theirs[-1]['whole']:.1f} s", flush=True)
     up, hand = (statistics.median(run["whole"] for run in side) for side in (ours, theirs))
     print(f"median: up {up:.1f} s, by hand {hand:.1f} s, ratio {up / hand:.2f}")
     for step in ours[0]:

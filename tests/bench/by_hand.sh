@@ -11,10 +11,10 @@ until kubectl apply --server-side -f root.yaml >/dev/null 2>&1; do sleep 0.3; do
 kubectl -n istio-system wait certificate cacerts --for=condition=Ready --timeout=60s >/dev/null
 said root-ca istiod-ca
 until kubectl apply --server-side -f spire.yaml >/dev/null 2>&1; do sleep 0.3; done
-istioctl install --skip-confirmation -f operator.yaml --readiness-timeout 180s >/dev/null 2>&1 &
-kubectl -n spire-server rollout status sts/spire-server --timeout=90s >/dev/null
-kubectl -n spire-system rollout status ds/spire-agent --timeout=90s >/dev/null
-kubectl -n spire-system rollout status ds/spiffe-csi-driver --timeout=90s >/dev/null
+istioctl install --skip-confirmation -f operator.yaml --readiness-timeout 300s >/dev/null 2>&1 &
+kubectl -n spire-server rollout status sts/spire-server --timeout=180s >/dev/null
+kubectl -n spire-system rollout status ds/spire-agent --timeout=180s >/dev/null
+kubectl -n spire-system rollout status ds/spiffe-csi-driver --timeout=180s >/dev/null
 said spire
 wait
 said istio
