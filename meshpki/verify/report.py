@@ -9,6 +9,8 @@ from itertools import groupby
 from meshpki import errors
 from meshpki.pki.certificate import Certificate
 from meshpki.pki.verdict import Finding, Result
+from meshpki.verify.peers import PeerVerdict
+from meshpki.verify.places import PlaceVerdict, Unseen
 from meshpki.verify.pods import MeshPod, Workload
 
 
@@ -17,16 +19,23 @@ class PodVerdict:
     """The judgement of one pod.
 
     `spiffe_id` is what the leaf says, empty without one; `path` runs from the leaf as far as it was followed;
-    `expires` is the earliest end on it (UTC). `reason` tells why there was nothing, or not all, to judge.
+    `bundle` is the fingerprints of the anchors that its Envoy trusts; `expires` is the earliest end on the path
+    (UTC). `reason` tells why there was nothing, or not all, to judge.
     """
 
     pod: MeshPod
     result: Result
     spiffe_id: str = ""
     path: tuple[Certificate, ...] = ()
+    bundle: tuple[str, ...] = ()
     expires: datetime | None = None
     findings: tuple[Finding, ...] = ()
     reason: str = ""
+
+    @property
+    def name(self) -> str:
+        """What it is called in a report."""
+        return str(self.pod.ref)
 
 
 @dataclass(frozen=True)
@@ -49,12 +58,18 @@ class WorkloadVerdict:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything that was looked at, against which roots, at which moment (UTC)."""
+    """Everything that was looked at, against which roots, at which moment (UTC); and what was not.
+
+    `peers` are the pairs of groups of pods, each with whether the second accepts the first.
+    """
 
     at: datetime
     trust_domain: str
     roots: tuple[Certificate, ...]
     workloads: tuple[WorkloadVerdict, ...]
+    places: tuple[PlaceVerdict, ...] = ()
+    peers: tuple[PeerVerdict, ...] = ()
+    unseen: tuple[Unseen, ...] = ()
 
     @property
     def pods(self) -> tuple[PodVerdict, ...]:

@@ -1,0 +1,76 @@
+"""What was seen of the control plane at one moment, before anything is judged of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from meshpki.cluster.manifest import Ref
+from meshpki.errors import MeshpkiError
+from meshpki.pki.certificate import Certificate
+from meshpki.verify.places import Place, Unseen
+
+
+@dataclass(frozen=True)
+class Served:
+    """The chain that a TLS port presented, leaf first, or why none came."""
+
+    place: Place
+    chain: tuple[Certificate, ...] = ()
+    error: MeshpkiError | None = None
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The anchors that an object holds, in PEM, or why it could not be read."""
+
+    place: Place
+    pem: bytes = b""
+    error: MeshpkiError | None = None
+
+
+@dataclass(frozen=True)
+class Signed:
+    """A CertificateRequest that one of our issuers answered; `certificate` and `revision` are its annotations."""
+
+    ref: Ref
+    issuer: str
+    asks_ca: bool
+    certificate: str
+    revision: int
+    chain: tuple[Certificate, ...] = ()
+    error: MeshpkiError | None = None
+
+
+@dataclass(frozen=True)
+class Requester:
+    """Somebody whom RBAC lets create a resource in a namespace (empty: in all), and by which binding."""
+
+    subject: str
+    resource: str
+    namespace: str
+    through: Ref
+
+
+@dataclass(frozen=True)
+class LocalAuthorities:
+    """The authority ids (subject key ids, lower-case hex) that spire-server itself lists; asked for by exec alone."""
+
+    active: frozenset[str]
+    prepared: frozenset[str]
+    old: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One look at the control plane. `requesters` and `signed` are None where they may not be read (see `unseen`).
+
+    `skew` is the API server's clock minus this machine's, None where the answer bore no date.
+    """
+
+    served: tuple[Served, ...] = ()
+    kept: tuple[Kept, ...] = ()
+    signed: tuple[Signed, ...] | None = None
+    requesters: tuple[Requester, ...] | None = None
+    local: LocalAuthorities | None = None
+    skew: timedelta | None = None
+    unseen: Sequence[Unseen] = field(default_factory=tuple)
