@@ -11,17 +11,22 @@ from meshpki.pki.certificate import Certificate, UnparsableError, read_chain
 from meshpki.pki.path import Expected
 from meshpki.pki.spiffe import of_service_account
 from meshpki.pki.verdict import Finding, Verdict, named, result_of
+from meshpki.verify.authorities import Authorities, judge_issuer
 from meshpki.verify.pods import MeshPod
 from meshpki.verify.report import PodVerdict
 
 
 @dataclass(frozen=True)
 class Pinned:
-    """The roots that may anchor a path, the trust domain they are of, and the moment of the judgement (UTC)."""
+    """The roots that may anchor a path, the trust domain they are of, and the moment of the judgement (UTC).
+
+    `authorities` are the CAs that may issue below them, None where only the roots are known.
+    """
 
     roots: tuple[Certificate, ...]
     trust_domain: str
     at: datetime
+    authorities: Authorities | None = None
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,8 @@ def judge(pod: MeshPod, seen: Seen, pinned: Pinned) -> PodVerdict:
     """The verdict on one pod.
 
     Rules besides those of `pki/chain.py`, with the numbers of the same list:
-      37 the leaf's direct issuer is a SPIRE CA of this trust domain, not istiod and not the root
+      37 the leaf's direct issuer is a SPIRE CA of this trust domain, not istiod, not the root, and one of SPIRE's
+         own (`authorities.py`): a CA that somebody else obtained below the pinned root is a rogue
       38 the leaf's identity is that of the pod's ServiceAccount
       39 the bundle that the pod's Envoy trusts is exactly the pinned set
     A pod that was promised an identity and has none is broken; any other that tells nothing is unknown.
@@ -57,6 +63,18 @@ def judge(pod: MeshPod, seen: Seen, pinned: Pinned) -> PodVerdict:
             return PodVerdict(pod, "unknown", reason=reason)
         case Secrets():
             return _judge_secrets(pod, seen, pinned)
+
+
+def anchors_of(seen: Secrets, trust_domain: str) -> tuple[Certificate, ...]:
+    """The anchors by which a pod's Envoy judges its peers of the trust domain; none where they cannot be read."""
+    try:
+        return read_bundle(_bundle_pem(seen, trust_domain)).anchors
+    except UnparsableError:
+        return ()
+
+
+def _bundle_pem(seen: Secrets, trust_domain: str) -> bytes:
+    return seen.bundle_pem.get(trust_domain) or seen.bundle_pem.get("") or b""
 
 
 def _judge_secrets(pod: MeshPod, seen: Secrets, pinned: Pinned) -> PodVerdict:
@@ -80,6 +98,7 @@ def _with_topology(pod: MeshPod, seen: Secrets, pinned: Pinned, verdict: Verdict
         result_of(findings),
         spiffe_id=", ".join(verdict.path[0].uris),
         path=verdict.path,
+        bundle=tuple(anchor.sha256 for anchor in anchors_of(seen, pinned.trust_domain)),
         expires=verdict.expires,
         findings=findings,
     )
@@ -94,6 +113,10 @@ def _issuer(path: tuple[Certificate, ...], pinned: Pinned) -> Iterator[Finding]:
         found = f"it was issued by {issuer.subject}"
         remedy = "the pod fell back to istiod's CA: add the spire injection template and restart it"
         yield Finding("MPK-342", "fail", 37, "a leaf issued by SPIRE's CA", found, remedy, named(path[0]))
+    elif pinned.authorities:
+        found_out = judge_issuer(path[0], issuer, pinned.authorities, pinned.at)
+        if found_out:
+            yield found_out
 
 
 def _identity(pod: MeshPod, leaf: Certificate, pinned: Pinned) -> Iterator[Finding]:
@@ -105,7 +128,7 @@ def _identity(pod: MeshPod, leaf: Certificate, pinned: Pinned) -> Iterator[Findi
 
 def _bundle(seen: Secrets, pinned: Pinned) -> Iterator[Finding]:
     """39: a root too few refuses peers, one too many lets strangers in."""
-    pem = seen.bundle_pem.get(pinned.trust_domain) or seen.bundle_pem.get("")
+    pem = _bundle_pem(seen, pinned.trust_domain)
     if not pem:
         yield _wrong_bundle(pinned, "Envoy holds no bundle for it")
         return

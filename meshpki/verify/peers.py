@@ -1,9 +1,19 @@
-"""Peer topology: can every pod verify every other with the bundle it holds now; decided once for each pair of groups."""
+"""Peer topology: can every pod verify every other with the bundle it holds; decided once for each pair of groups."""
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby, product
+from typing import TYPE_CHECKING
 
 from meshpki.cluster.manifest import Ref
+from meshpki.pki import chain
+from meshpki.pki.certificate import Certificate
+from meshpki.pki.path import Expected
 from meshpki.pki.verdict import Finding, Result
+
+if TYPE_CHECKING:
+    from meshpki.verify.report import PodVerdict
 
 
 @dataclass(frozen=True)
@@ -17,9 +27,95 @@ class PeerGroup:
 
 @dataclass(frozen=True)
 class PeerVerdict:
-    """Whether `verifier` accepts what `presenter` sends, with the bundle it holds."""
+    """Whether `verifier` accepts what `presenter` sends, with the bundle it holds.
+
+    While a rotation runs there is besides, for each presenter, a verifier without pods: everybody after the next stage.
+    """
 
     presenter: PeerGroup
     verifier: PeerGroup
     result: Result
     findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Member:
+    """A group, and the longest-lived chain in it: each leaf's own validity is judged with its pod."""
+
+    group: PeerGroup
+    chain: tuple[Certificate, ...]
+
+
+@dataclass(frozen=True)
+class Trust:
+    """Every anchor that some pod trusts, by fingerprint; the pinned roots, newest first; for which domain and when."""
+
+    anchors: Mapping[str, Certificate]
+    roots: tuple[Certificate, ...]
+    trust_domain: str
+    at: datetime
+
+    def expected(self, fingerprints: Iterable[str]) -> Expected:
+        """What a chain is judged against by somebody who holds these anchors."""
+        held = tuple(self.anchors[one] for one in sorted(fingerprints) if one in self.anchors)
+        return Expected(held, self.at, trust_domain=self.trust_domain)
+
+
+def judge_peers(pods: Iterable["PodVerdict"], trust: Trust) -> tuple[PeerVerdict, ...]:
+    """39: for each pair of groups, whether the second's bundle proves the first's chain; a group is its own peer too.
+
+    While two roots are pinned also whether the newest alone would: what fails then is a warning, not a failure now.
+    """
+    members = _members(pods)
+    now = tuple(_pair(one, other, trust) for one, other in product(members, members))
+    return now if len(trust.roots) == 1 else (*now, *(_next(one, trust) for one in members))
+
+
+def _members(pods: Iterable["PodVerdict"]) -> tuple[_Member, ...]:
+    known = sorted((pod for pod in pods if pod.path and pod.bundle), key=_kind)
+    return tuple(_member(list(same)) for _, same in groupby(known, _kind))
+
+
+def _member(pods: Sequence["PodVerdict"]) -> _Member:
+    longest = max(pods, key=lambda pod: pod.path[0].not_after)
+    group = PeerGroup(_cas(longest), frozenset(longest.bundle), tuple(pod.pod.ref for pod in pods))
+    return _Member(group, longest.path)
+
+
+def _kind(pod: "PodVerdict") -> tuple[tuple[str, ...], tuple[str, ...]]:
+    return _cas(pod), tuple(sorted(set(pod.bundle)))
+
+
+def _cas(pod: "PodVerdict") -> tuple[str, ...]:
+    return tuple(one.sha256 for one in pod.path[1:] if not one.self_signed)
+
+
+def _pair(presenter: _Member, verifier: _Member, trust: Trust) -> PeerVerdict:
+    verdict = chain.judge(presenter.chain, trust.expected(verifier.group.anchors))
+    refusals = [finding for finding in verdict.findings if finding.severity != "warn"]
+    findings = (_refused(presenter, verifier, refusals[0]),) if refusals else ()
+    return PeerVerdict(presenter.group, verifier.group, verdict.result, findings)
+
+
+def _next(presenter: _Member, trust: Trust) -> PeerVerdict:
+    newest = trust.roots[0]
+    verdict = chain.judge(presenter.chain, Expected((newest,), trust.at, trust_domain=trust.trust_domain))
+    later = PeerGroup((), frozenset({newest.sha256}), ())
+    if verdict.result == "proven":
+        return PeerVerdict(presenter.group, later, "proven")
+    expected = f"the chain of {_some(presenter.group)} to lead to {newest.subject} before the older root is dropped"
+    remedy = "do not drop the older root yet: let the rotation move these pods first"
+    warning = Finding("MPK-372", "warn", 39, expected, "it does not", remedy)
+    return PeerVerdict(presenter.group, later, "proven", (warning,))
+
+
+def _refused(presenter: _Member, verifier: _Member, why: Finding) -> Finding:
+    expected = f"the bundle of {_some(verifier.group)} to prove the chain of {_some(presenter.group)}"
+    found = f"expected {why.expected}; found {why.found} ({why.code})"
+    remedy = "restart the pods that hold the older chain or bundle; meshpki verify -o wide lists them"
+    return Finding("MPK-345", why.severity, 39, expected, found, remedy, why.certificate)
+
+
+def _some(group: PeerGroup) -> str:
+    first = f"{group.pods[0].namespace}/{group.pods[0].name}"
+    return first if len(group.pods) == 1 else f"{first} and {len(group.pods) - 1} more"

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
+from typing import Literal
 
 from meshpki import errors
 from meshpki.pki.certificate import Certificate
@@ -86,13 +87,26 @@ class Report:
         """How many pods could be judged at all."""
         return len(self.pods) - self.counts["unknown"]
 
-    def exit_code(self, *, strict: bool) -> int:
-        """5 where a pod is broken, with `strict` also where one is unknown; 4 where none could be judged."""
-        if self.counts["broken"]:
+    @property
+    def results(self) -> Counter[Result]:
+        """Everything that was judged, by result: pods, places and pairs of peers."""
+        return self.counts + Counter(one.result for one in (*self.places, *self.peers))
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Every finding, of pods, places and peers."""
+        return tuple(finding for one in (*self.pods, *self.places, *self.peers) for finding in one.findings)
+
+    def exit_code(self, *, strict: bool, fail_on: Literal["fail", "warn"] = "fail") -> int:
+        """5 where anything is broken, with `strict` also unknown, with `fail_on` warn where there is a warning.
+
+        4 where no pod could be judged.
+        """
+        if self.results["broken"] or (fail_on == "warn" and any(one.severity == "warn" for one in self.findings)):
             return errors.BROKEN
         if not self.judged:
             return errors.PRECONDITION
-        return errors.BROKEN if strict and self.counts["unknown"] else errors.OK
+        return errors.BROKEN if strict and self.results["unknown"] else errors.OK
 
 
 def grouped(verdicts: Iterable[PodVerdict]) -> tuple[WorkloadVerdict, ...]:
