@@ -1,0 +1,97 @@
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from meshpki.cluster.manifest import Ref
+from meshpki.errors import MeshpkiError
+from meshpki.pki.certificate import Certificate
+from meshpki.verify.authorities import Authorities, authorities, judge_issuer
+from meshpki.verify.observation import LocalAuthorities, Observation, Served
+from meshpki.verify.places import Place, PlaceKind
+from tests.support import certificates as made
+from tests.support.certificates import AT, HOUR, SPIRE_CA, SVID
+
+ROOT = made.mesh_root()
+DAY = timedelta(hours=24)
+
+
+def spire_ca(issued: datetime) -> made.Issued:
+    """A CA of SPIRE's, as cert-manager issues it: for a day, never dated back."""
+    return ROOT.issue(SPIRE_CA.but(not_before=issued, not_after=issued + DAY))
+
+
+def known(serving: made.Issued, **changes: object) -> Authorities:
+    base = Authorities((serving.certificate,), complete=True, svid_ttl=HOUR)
+    return replace(base, **changes)  # type: ignore[arg-type]  # the table's rows are checked by running them
+
+
+def local(*listed: made.Issued) -> LocalAuthorities:
+    keys = [one.certificate.ski or "" for one in listed]
+    return LocalAuthorities(frozenset(keys[:1]), frozenset(), frozenset(keys[1:]))
+
+
+FRESH, MIDDLE, OLD = (spire_ca(AT - age) for age in (timedelta(minutes=2), 12 * HOUR, 21 * HOUR))
+ANCIENT = spire_ca(AT - 23 * HOUR)
+TAKEN = Ref("cert-manager.io/v1", "CertificateRequest", "elsewhere", "mine")
+
+
+@dataclass(frozen=True)
+class Case:
+    name: str
+    issuer: made.Issued
+    known: Authorities
+    code: str | None
+
+
+CASES = (
+    Case("the CA that the server serves with", FRESH, known(FRESH), None),
+    Case("a newer CA while SPIRE's own is in its prime", FRESH, known(MIDDLE), "MPK-344"),
+    Case("a newer CA when SPIRE's own is about to be followed", FRESH, known(OLD), "MPK-371"),
+    Case("an older CA while its leaves may still live", OLD, known(FRESH), "MPK-371"),
+    Case("an older CA when its leaves have run out", ANCIENT, known(MIDDLE), "MPK-344"),
+    Case(
+        "a CA that a request elsewhere obtained",
+        FRESH,
+        known(FRESH, rogue={FRESH.certificate.key_sha256: TAKEN}),
+        "MPK-344",
+    ),
+    Case("another CA where not every server answered", FRESH, known(MIDDLE, complete=False), "MPK-371"),
+    Case("an old CA that the server lists", OLD, known(FRESH, local=local(FRESH, OLD)), None),
+    Case("an old CA that the server does not list", OLD, known(FRESH, local=local(FRESH)), "MPK-344"),
+    Case("no server could be asked", FRESH, replace(known(FRESH), serving=(), complete=False), "MPK-371"),
+)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_only_spires_own_cas_may_issue(case: Case) -> None:
+    leaf = case.issuer.issue(SVID).certificate
+    finding = judge_issuer(leaf, case.issuer.certificate, case.known, AT)
+    assert (finding.code if finding else None) == case.code
+    assert finding is None or finding.rule == 37
+
+
+def test_a_rogue_is_named_by_the_request_that_obtained_it() -> None:
+    rogue = known(MIDDLE, rogue={FRESH.certificate.key_sha256: TAKEN})
+    finding = judge_issuer(FRESH.issue(SVID).certificate, FRESH.certificate, rogue, AT)
+    assert finding is not None
+    assert "CertificateRequest elsewhere/mine" in finding.found
+
+
+def served(name: str, chain: tuple[Certificate, ...]) -> Served:
+    error = None if chain else MeshpkiError("MPK-352", "the TLS handshake failed")
+    return Served(Place(PlaceKind.SPIRE_SERVER, Ref("v1", "Pod", "spire-server", name), "8081"), chain, error)
+
+
+def test_the_known_authorities_are_those_behind_the_servers_own_certificates() -> None:
+    chain = made.read(FRESH.issue(SVID), FRESH)
+    seen = authorities(Observation(served=(served("spire-server-0", chain),)), HOUR, {})
+    assert [one.sha256 for one in seen.serving] == [FRESH.certificate.sha256]
+    assert seen.complete
+
+
+def test_a_server_that_does_not_answer_leaves_the_known_authorities_incomplete() -> None:
+    chain = made.read(FRESH.issue(SVID), FRESH)
+    both = (served("spire-server-0", chain), served("spire-server-1", ()))
+    assert not authorities(Observation(served=both), HOUR, {}).complete
+    assert not authorities(Observation(), HOUR, {}).complete
