@@ -2,7 +2,7 @@
 
 import socket
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -63,11 +63,23 @@ class Reader(Protocol):
     def forward(self, pod: Ref, port: int) -> AbstractContextManager[socket.socket]:
         """A connection to a port inside a pod's network namespace."""
 
+    def fetch(
+        self, pods: Iterable[Ref], port: int, path: str, width: int
+    ) -> Iterator[tuple[Ref, bytes | MeshpkiError]]:
+        """The body of GET `path` at a port inside each pod, or why there is none, as the answers come.
+
+        At most `width` connections at once, LIMIT bytes and SECONDS for each (response.py); closing the iterator
+        ends them all. The time runs on while the caller looks at an answer.
+        """
+
     def execute(self, pod: Ref, container: str, argv: Sequence[str]) -> str:
         """Standard output of a command run in a container; raises ClusterError where it fails."""
 
     def version(self) -> str:
         """The API server's version, as `v1.35.4`."""
+
+    def date(self) -> datetime | None:
+        """The API server's clock (UTC, whole seconds), from the Date header of an answer; None without one."""
 
 
 class Writer(Protocol):

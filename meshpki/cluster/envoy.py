@@ -5,15 +5,13 @@ Envoy writes `[redacted]` where a private key stands (source/server/admin/config
 
 import base64
 import binascii
-import http.client
 import json
-import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from meshpki.cluster.client import Reader
 from meshpki.cluster.manifest import Object, Ref
-from meshpki.errors import MeshpkiError
+from meshpki.cluster.response import AnswerError, ask
 
 ADMIN_PORT = 15000
 PATH = "/config_dump?mask=dynamic_active_secrets"
@@ -21,16 +19,9 @@ PATH = "/config_dump?mask=dynamic_active_secrets"
 CHAIN_NAME = "default"
 BUNDLE_NAME = "ROOTCA"
 
-_DUMP_LIMIT = 4 * 1024 * 1024
-_TIMEOUT_SECONDS = 10.0
 
-
-class EnvoyError(MeshpkiError):
+class EnvoyError(AnswerError):
     """Envoy's admin port did not answer, or with something that is no dump of its secrets."""
-
-    def __init__(self, what: str, *, where: str = "") -> None:
-        """Say what came instead."""
-        super().__init__("MPK-350", what, where=where, remedy="look at the proxy: kubectl logs POD -c istio-proxy")
 
 
 @dataclass(frozen=True)
@@ -48,11 +39,9 @@ def secrets(reader: Reader, pod: Ref) -> Secrets:
     """Ask a pod's Envoy over a port-forward; raises ClusterError where that is refused, EnvoyError for the answer."""
     with reader.forward(pod, ADMIN_PORT) as connection:
         try:
-            return parse(_fetch(connection))
-        except (OSError, http.client.HTTPException) as error:
-            raise EnvoyError(f"no answer from Envoy's admin port: {type(error).__name__}", where=str(pod)) from error
-        except EnvoyError as error:
-            raise EnvoyError(error.what, where=str(pod)) from error
+            return parse(ask(connection, PATH))
+        except AnswerError as error:
+            raise EnvoyError(f"Envoy's admin port: {error.what}", where=str(pod)) from error
 
 
 def parse(dump: bytes) -> Secrets:
@@ -63,19 +52,6 @@ def parse(dump: bytes) -> Secrets:
         return Secrets(_chain(found.get(CHAIN_NAME, {})), _bundles(found.get(BUNDLE_NAME, {})))
     except (ValueError, TypeError, AttributeError, RecursionError, binascii.Error) as error:
         raise EnvoyError("the answer is no dump of Envoy's secrets") from error
-
-
-def _fetch(connection: socket.socket) -> bytes:
-    if connection.gettimeout() is None:
-        connection.settimeout(_TIMEOUT_SECONDS)
-    http_connection = http.client.HTTPConnection("localhost")
-    http_connection.sock = connection
-    http_connection.request("GET", PATH, headers={"Connection": "close"})
-    response = http_connection.getresponse()
-    dump = response.read(_DUMP_LIMIT + 1)
-    if response.status != http.client.OK or len(dump) > _DUMP_LIMIT:
-        raise EnvoyError(f"Envoy's admin port answered HTTP {response.status} with {len(dump)} bytes")
-    return dump
 
 
 def _named(content: Object) -> Iterator[tuple[str, Object]]:

@@ -9,8 +9,11 @@ import re
 import shutil
 import socket
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import urlencode
@@ -27,9 +30,10 @@ from meshpki.cluster.client import ClusterError, NoAccessError
 from meshpki.cluster.discovery import Discovery
 from meshpki.cluster.manifest import FIELD_MANAGER, Object, Query, Ref
 from meshpki.cluster.refusal import refused, unreachable
+from meshpki.cluster.response import AnswerError, ask
 from meshpki.cluster.tunnel import Tunnel
 from meshpki.cluster.watching import Watcher
-from meshpki.errors import PreconditionError
+from meshpki.errors import MeshpkiError, PreconditionError
 
 # The client's websockets connect without any limit of their own.
 websocket.setdefaulttimeout(10)
@@ -176,6 +180,14 @@ class KubernetesCluster:
         """See Reader.version."""
         return str(self._json("GET", "/version")["gitVersion"])
 
+    def date(self) -> datetime | None:
+        """See Reader.date; RFC 9110 section 5.6.7."""
+        response = self._open("GET", "/version", {}, None, accept=_JSON, stream=False)
+        try:
+            return parsedate_to_datetime(response.headers.get("date", "")).astimezone(UTC)
+        except ValueError:
+            return None
+
     def forward(self, pod: Ref, port: int) -> AbstractContextManager[socket.socket]:
         """See Reader.forward."""
         url = ws_client.get_websocket_url(self.host + _POD.format(pod, "portforward"), [("ports", str(port))])
@@ -187,6 +199,27 @@ class KubernetesCluster:
         tunnel = Tunnel(carrier)
         tunnel.near.settimeout(_STREAM_SECONDS)
         return tunnel
+
+    def fetch(
+        self, pods: Iterable[Ref], port: int, path: str, width: int
+    ) -> Iterator[tuple[Ref, bytes | MeshpkiError]]:
+        """See Reader.fetch."""
+        threads = ThreadPoolExecutor(width, thread_name_prefix="fetch")
+        try:
+            asked = {threads.submit(self._answer, pod, port, path): pod for pod in pods}
+            for done in as_completed(asked):
+                yield asked[done], done.result()
+        finally:
+            threads.shutdown(wait=False, cancel_futures=True)
+
+    def _answer(self, pod: Ref, port: int, path: str) -> bytes | MeshpkiError:
+        try:
+            with self.forward(pod, port) as connection:
+                return ask(connection, path)
+        except AnswerError as error:
+            return AnswerError(error.what, where=str(pod))
+        except MeshpkiError as error:
+            return error
 
     def execute(self, pod: Ref, container: str, argv: Sequence[str]) -> str:
         """See Reader.execute."""

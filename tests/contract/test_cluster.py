@@ -3,6 +3,7 @@
 import threading
 import uuid
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 
@@ -122,3 +123,16 @@ def test_apply_writes_only_where_the_cluster_differs(cluster: Cluster, home: str
 def test_the_server_says_its_version_and_our_rights(cluster: Cluster) -> None:
     assert cluster.version().startswith("v1.")
     assert cluster.allowed("list", "", "pods")
+
+
+def test_the_server_says_its_time_in_utc_and_whole_seconds(cluster: Cluster) -> None:
+    date = cluster.date()
+    assert date is not None
+    assert (date.utcoffset(), date.microsecond) == (timedelta(0), 0)
+
+
+def test_a_pod_that_is_not_there_is_answered_with_a_reason_and_stops_no_other(cluster: Cluster, home: str) -> None:
+    absent = [Ref("v1", "Pod", home, name) for name in ("a", "b", "c")]
+    answers = dict(cluster.fetch(absent, 15000, "/", 2))
+    assert sorted(answers) == absent
+    assert {error.status for error in answers.values() if isinstance(error, ClusterError)} == {404}

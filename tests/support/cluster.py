@@ -7,12 +7,14 @@ import contextlib
 import copy
 import socket
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from meshpki.cluster.client import ClusterError
 from meshpki.cluster.manifest import FIELD_MANAGER, Object, Query, Ref, ref_of
+from meshpki.cluster.response import AnswerError, ask
+from meshpki.errors import MeshpkiError
 
 _START = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -56,6 +58,7 @@ class InMemoryCluster:
     requests: list[tuple[str, str]] = field(default_factory=list)
     watchers: list[tuple[Query, Callable[[], None]]] = field(default_factory=list)
     host: str = "https://memory.invalid"
+    server_date: datetime | None = _START
     revision: int = 0
     lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -122,12 +125,22 @@ class InMemoryCluster:
         with near, far:
             yield near
 
+    def fetch(
+        self, pods: Iterable[Ref], port: int, path: str, width: int
+    ) -> Iterator[tuple[Ref, bytes | MeshpkiError]]:
+        assert width > 0
+        for pod in pods:
+            yield pod, self._answer(pod, port, path)
+
     def execute(self, pod: Ref, container: str, argv: Sequence[str]) -> str:
         self._request("exec", f"{pod} {container} {argv[0]}")
         return self.answers["exec"]
 
     def version(self) -> str:
         return "v1.35.4"
+
+    def date(self) -> datetime | None:
+        return self.server_date
 
     def apply(self, manifest: Object) -> Object:
         ref = ref_of(manifest)
@@ -140,6 +153,15 @@ class InMemoryCluster:
         self._request("delete", ref)
         with self.lock:
             return self.objects.pop(ref, None) is not None
+
+    def _answer(self, pod: Ref, port: int, path: str) -> bytes | MeshpkiError:
+        try:
+            with self.forward(pod, port) as connection:
+                return ask(connection, path)
+        except AnswerError as error:
+            return AnswerError(error.what, where=str(pod))
+        except MeshpkiError as error:
+            return error
 
     def _admit(self, ref: Ref) -> None:
         if ref.api_version.partition("/")[0].endswith(".invalid"):
