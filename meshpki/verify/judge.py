@@ -73,6 +73,11 @@ def anchors_of(seen: Secrets, trust_domain: str) -> tuple[Certificate, ...]:
         return ()
 
 
+def topology(path: tuple[Certificate, ...], seen: Secrets, pinned: Pinned) -> tuple[Finding, ...]:
+    """37 and 39, which need to know no pod: whose CA issued the leaf of a path, and which roots its Envoy trusts."""
+    return (*_issuer(path, pinned), *_bundle(seen, pinned))
+
+
 def _bundle_pem(seen: Secrets, trust_domain: str) -> bytes:
     return seen.bundle_pem.get(trust_domain) or seen.bundle_pem.get("") or b""
 
@@ -89,9 +94,8 @@ def _judge_secrets(pod: MeshPod, seen: Secrets, pinned: Pinned) -> PodVerdict:
 def _with_topology(pod: MeshPod, seen: Secrets, pinned: Pinned, verdict: Verdict) -> PodVerdict:
     findings = (
         *verdict.findings,
-        *_issuer(verdict.path, pinned),
         *_identity(pod, verdict.path[0], pinned),
-        *_bundle(seen, pinned),
+        *topology(verdict.path, seen, pinned),
     )
     return PodVerdict(
         pod,
