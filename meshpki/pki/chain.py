@@ -1,6 +1,7 @@
 """The judgement of one chain: gate A decides whether there is a path, gate B refuses or explains."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from meshpki.pki import rules, svid
@@ -9,7 +10,26 @@ from meshpki.pki.path import Expected, Refusal, validate, walk
 from meshpki.pki.verdict import Finding, Verdict, named, result_of
 
 
-def judge(chain: Sequence[Certificate], expected: Expected) -> Verdict:
+@dataclass(frozen=True)
+class Contract:
+    """The rules of gate B: of any path, of an X509-SVID's besides, and those asked only where gate A refused.
+
+    With a rule less the judge is weaker: that is for the tests which show that each of them is needed.
+    """
+
+    path: tuple[rules.Rule, ...] = rules.RULES
+    svid: tuple[rules.Rule, ...] = svid.RULES
+    explanations: tuple[rules.Rule, ...] = rules.EXPLANATIONS
+
+    def of(self, expected: Expected) -> tuple[rules.Rule, ...]:
+        """The rules for this kind of leaf."""
+        return (*self.svid, *self.path) if expected.trust_domain else self.path
+
+
+CONTRACT = Contract()
+
+
+def judge(chain: Sequence[Certificate], expected: Expected, contract: Contract = CONTRACT) -> Verdict:
     """Whether the chain, leaf first, proves its leaf against the pinned anchors at one moment.
 
     `proven` needs a yes from both gates:
@@ -45,11 +65,12 @@ def judge(chain: Sequence[Certificate], expected: Expected) -> Verdict:
         return Verdict("broken", (), (_EMPTY,))
     path = validate(chain, expected)
     if not isinstance(path, Refusal):
-        findings = _rules(path, expected)
+        findings = _apply(contract.of(expected), path, expected)
         return Verdict(result_of(findings), path, findings)
     walked, gap = walk(chain, expected)
     gaps = (gap,) if gap else ()
-    findings = (*gaps, *_rules(walked, expected), *_apply(rules.EXPLANATIONS, walked, expected))
+    asked = (*contract.of(expected), *contract.explanations)
+    findings = (*gaps, *_apply(asked, walked, expected))
     if result_of(findings) == "proven":
         findings = (*findings, _unexplained(walked, path))
     return Verdict(result_of(findings), walked, findings)
@@ -67,10 +88,6 @@ def proves(chain: Sequence[Certificate], anchors: Sequence[Certificate], at: dat
 
 
 _EMPTY = Finding("MPK-302", "fail", 22, "a certificate", "the chain is empty", "restart the pod")
-
-
-def _rules(path: Sequence[Certificate], expected: Expected) -> tuple[Finding, ...]:
-    return _apply((*svid.RULES, *rules.RULES) if expected.trust_domain else rules.RULES, path, expected)
 
 
 def _apply(judged: Sequence[rules.Rule], path: Sequence[Certificate], expected: Expected) -> tuple[Finding, ...]:
