@@ -1,22 +1,26 @@
-"""What really runs in a lab, read from its API server and its nodes rather than from the versions it was built from."""
+"""What really runs in a lab, asked of its API server, its nodes and its processes, never of what it was built from."""
 
 import re
 
 from meshpki.cluster.client import Reader
 from meshpki.cluster.manifest import Object, Query
+from meshpki.lab import build_info
 
 # an image that the runtime knows by its digest alone (sha256:...) has no version to tell
 _IMAGE = re.compile(r"(?!sha256:)(?:.*/)?(?P<name>[^/:@]+):(?P<tag>[^@]+)")
 
 
 def running(reader: Reader) -> dict[str, str]:
-    """Component -> version: the API server, each node with kubelet, runtime and kernel, every image that runs."""
+    """Component -> version: the API server, each node with kubelet, runtime and kernel, then all that runs in pods.
+
+    Of what tells its version itself its own word is given, of everything else its image's tag, called so.
+    """
     rows = {"kube-apiserver": reader.version()}
     for node in reader.list(Query("v1", "Node")):
         info = node["status"]["nodeInfo"]
         said = f"kubelet {info['kubeletVersion']}, {info['containerRuntimeVersion']}, kernel {info['kernelVersion']}"
         rows[f"node {node['metadata']['name']}"] = f"{said}, {_readiness(node)}"
-    return rows | images(reader.list(Query("v1", "Pod")))
+    return rows | images(reader.list(Query("v1", "Pod"))) | build_info.told(reader)
 
 
 def images(pods: list[Object]) -> dict[str, str]:
@@ -29,7 +33,7 @@ def images(pods: list[Object]) -> dict[str, str]:
                 tags = found.setdefault(read["name"], {})
                 tags[read["tag"]] = tags.get(read["tag"], 0) + 1
     return {
-        name: ", ".join(f"{tag} ({count} running)" for tag, count in sorted(tags.items()))
+        name: ", ".join(f"tag {tag} ({count} running)" for tag, count in sorted(tags.items()))
         for name, tags in sorted(found.items())
     }
 
