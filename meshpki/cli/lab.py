@@ -1,6 +1,5 @@
 """`meshpki lab`: the throw-away cluster on this machine."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +10,6 @@ from meshpki.cli.format import Format
 
 if TYPE_CHECKING:
     from meshpki.lab.lab import Lab
-    from meshpki.lab.progress import Progress
 
 _HELP = """A real cluster with the upstream components, built from packages on this machine.
 
@@ -31,6 +29,8 @@ def up(
     yes: options.Yes = False,
 ) -> None:
     """Build what is missing and start the lab, or repair a half-made one; a whole one is left as it is."""
+    from meshpki.cli.on_lab import bring_up_lab
+
     made = bring_up_lab(nodes, driver, install_packages=install_packages or yes)
     output.progress(f"lab {made.context} is up; its kubeconfig:")
     output.data(str(made.kubeconfig))
@@ -39,9 +39,11 @@ def up(
 @app.command()
 def down(driver: DriverOption = "auto") -> None:
     """Remove the lab: no process, mount, namespace, cgroup or rule is left. What was built is kept."""
+    from meshpki.cli.making import telling
     from meshpki.lab.driver import choose
 
-    choose(driver).down(_tell)
+    with telling() as report:
+        choose(driver).down(report)
 
 
 @app.command()
@@ -99,23 +101,6 @@ def load_image(
     choose(driver).load_image(archive)
 
 
-def bring_up_lab(nodes: int | None, driver: str = "auto", *, install_packages: bool = False) -> "Lab":
-    """Bring the lab up, telling what is built and how long each took."""
-    from meshpki.lab.driver import choose
-    from meshpki.lab.lab import Wish
-
-    def consent(command: str) -> bool:
-        if install_packages:
-            output.progress(f"lab  {command}")
-            return True
-        if not sys.stdin.isatty():
-            return False
-        output.progress(f"missing packages. Run `{command}`? [y/N]")
-        return sys.stdin.readline().strip().lower() in ("y", "yes")
-
-    return choose(driver).up(Wish(nodes, consent), _tell)
-
-
 def _running(driver: str) -> "Lab":
     from meshpki.errors import PreconditionError
     from meshpki.lab.driver import choose
@@ -124,13 +109,3 @@ def _running(driver: str) -> "Lab":
     if made is None:
         raise PreconditionError("MPK-504", "no lab is running", remedy="run `meshpki lab up`")
     return made
-
-
-def _tell(progress: "Progress") -> None:
-    match progress.state:
-        case "start":
-            output.progress(f"lab  {progress.what} ...")
-        case "done":
-            output.progress(f"lab  {progress.what}: {progress.seconds:.1f} s")
-        case "kept":
-            pass

@@ -1,8 +1,7 @@
 """`meshpki up`: from settings to a mesh whose every identity chains to one root."""
 
 from datetime import timedelta
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
@@ -10,8 +9,7 @@ from meshpki.cli import options, output
 from meshpki.cli.format import Format
 from meshpki.errors import UsageError
 
-if TYPE_CHECKING:
-    from meshpki.cli.mesh import Wanted
+T = TypeVar("T")
 
 EXAMPLES = """\b
 Examples:
@@ -47,23 +45,19 @@ def up(
     form: Annotated[Format, typer.Option("--output", "-o", help="text or json")] = Format.TEXT,
 ) -> None:
     """Install the mesh, or bring it to what the settings say, and prove every identity."""
-    if lab and (context or kubeconfig):
-        raise UsageError("MPK-119", "--lab brings its own cluster", remedy="leave --context and --kubeconfig out")
-    if (nodes or install_packages) and not lab:
-        raise UsageError(
-            "MPK-119", "--nodes and --install-packages are for --lab", remedy="add --lab, or leave them out"
-        )
+    _check(lab=lab, names_a_cluster=bool(context or kubeconfig), shapes_the_lab=bool(nodes or install_packages))
     from meshpki.cli.mesh import Wanted, bring_up
+    from meshpki.cli.on_lab import on_lab
     from meshpki.workflow.plan import Selection
     from meshpki.workflow.work import Limits
 
-    place = _lab(nodes, files or [], install=install_packages) if lab else Wanted(context, kubeconfig)
+    place = on_lab(nodes, _given(files), install=install_packages) if lab else Wanted(context, kubeconfig)
     wanted = place.with_options(
-        files=tuple(files or ()),
-        selection=Selection(tuple(only or ()), first, last, tuple(skip or ())),
+        files=_given(files),
+        selection=Selection(_given(only), first, last, _given(skip)),
         limits=Limits(timeout, total_timeout),
         artifact_dir=artifact_dir,
-        ignore=tuple(ignore or ()),
+        ignore=_given(ignore),
         force_conflicts=force_conflicts,
         ask=not (yes or lab),
         dry_run=dry_run,
@@ -74,14 +68,16 @@ def up(
         raise typer.Exit(result.exit_code)
 
 
-def _lab(nodes: int | None, files: list[Path], *, install: bool) -> "Wanted":
-    """Bring the lab up and say how it is reached; its settings are an overlay as any user could write it."""
-    from meshpki.cli.lab import bring_up_lab
-    from meshpki.cli.mesh import Wanted
-    from meshpki.settings import read
+def _check(*, lab: bool, names_a_cluster: bool, shapes_the_lab: bool) -> None:
+    """Options of a cluster of one's own and of the lab exclude each other; raises UsageError MPK-119."""
+    if lab and names_a_cluster:
+        raise UsageError("MPK-119", "--lab brings its own cluster", remedy="leave --context and --kubeconfig out")
+    if shapes_the_lab and not lab:
+        raise UsageError(
+            "MPK-119", "--nodes and --install-packages are for --lab", remedy="add --lab, or leave them out"
+        )
 
-    if Path("-") not in files:  # which can be read only once
-        read(files)  # wrong files are told before minutes of building
-    made = bring_up_lab(nodes, install_packages=install)
-    overlay = (made.settings,) if made.settings else ()
-    return Wanted(made.context, made.kubeconfig, overlay, lab=True)
+
+def _given(values: list[T] | None) -> tuple[T, ...]:
+    """What an option that may be repeated was given; Typer hands None in where it was not."""
+    return tuple(values or ())

@@ -109,7 +109,8 @@ def arguments(recipe: Recipe, target: Path) -> tuple[str, ...]:
     if recipe.static_cgo:
         linker += ["-linkmode=external", "-extldflags=-static"]
     output = f"{target}/{recipe.output}"
-    flags = ("-trimpath", "-buildvcs=false", f"-ldflags={' '.join(linker)}", "-o", output)
+    # -v names each package as its compilation begins: what a long build is at
+    flags = ("-v", "-trimpath", "-buildvcs=false", f"-ldflags={' '.join(linker)}", "-o", output)
     return ("go", "build", *flags, *recipe.packages)
 
 
@@ -147,7 +148,8 @@ def _run(argv: tuple[str, ...], folder: Path, env: Mapping[str, str], sink: int)
 
 def failure(name: str, log: Path, code: int) -> LabError:
     """The error of a failed build: the last lines of its log, and where the rest is."""
-    last = log.read_text(errors="replace").strip().splitlines()[-SHOWN_LINES:]
+    # without the bare names of packages: go compiles on after an error, and would push it out of sight
+    last = [line for line in log.read_text(errors="replace").splitlines() if " " in line][-SHOWN_LINES:]
     what = "\n".join([f"go build ended with exit code {code}", *last])
     remedy = f"read {log}; modules come through GOPROXY (go env GOPROXY)"
     return LabError("MPK-510", what, where=name, remedy=remedy)

@@ -41,7 +41,7 @@ def prepare(cache: Path, report: Report) -> Parts:
             require_space(cache, GIGABYTES_AGAIN if any(one.done for one in built) else GIGABYTES_AT_FIRST)
         for one in built:
             log = cache / "log" / f"{one.recipe.name}.log"
-            _make(report, f"build {one.recipe.name}", done=one.done, make=partial(builds.build, one, log))
+            _make(report, f"build {one.recipe.name}", done=one.done, make=partial(builds.build, one, log), log=log)
         binary = envoy.place(cache)
         _make(report, "fetch envoy", done=binary.is_file(), make=partial(envoy.fetch, binary))
         files = _files(built, binary)
@@ -54,11 +54,11 @@ def prepare(cache: Path, report: Report) -> Parts:
     return Parts(files, archives, directory, artifacts.pins(directory))
 
 
-def _make(report: Report, what: str, *, done: bool, make: Callable[[], None]) -> None:
+def _make(report: Report, what: str, *, done: bool, make: Callable[[], None], log: Path | None = None) -> None:
     if done:
         report(Progress(what, "kept"))
         return
-    with timed(report, what):
+    with timed(report, what, log):
         make()
 
 

@@ -66,9 +66,9 @@ def read(path: Path, told: int) -> list[Event]:
 
 
 @contextmanager
-def timed(report: Report, what: str) -> Iterator[None]:
-    """Tell that `what` starts, and how long it took once it is done."""
-    report(Progress(what, "start"))
+def timed(report: Report, what: str, log: Path | None = None) -> Iterator[None]:
+    """Tell that `what` starts, writing its own words to `log`, and how long it took once it is done."""
+    report(Progress(what, "start", log=str(log or "")))
     started = time.monotonic()
     yield
     report(Progress(what, "done", round(time.monotonic() - started, 1)))

@@ -80,7 +80,7 @@ def test_a_build_is_kept_when_only_other_files_change(module: Path) -> None:
 
 def test_go_is_asked_for_one_named_repeatable_binary() -> None:
     assert arguments(RECIPE, Path("/target/bin")) == (
-        *("go", "build", "-trimpath", "-buildvcs=false"),
+        *("go", "build", "-v", "-trimpath", "-buildvcs=false"),
         *("-ldflags=-s -w -X=main.version=v3", "-o", "/target/bin/etcd", "go.etcd.io/etcd/server/v3"),
     )
 
@@ -115,6 +115,12 @@ def test_a_failed_build_shows_the_end_of_its_log_and_where_the_rest_is(tmp_path:
     assert len(said) == 1 + SHOWN_LINES
     assert said[-1].endswith("undefined: x")
     assert str(log) in error.remedy
+
+
+def test_what_go_compiles_after_an_error_does_not_push_it_out_of_sight(tmp_path: Path) -> None:
+    log = tmp_path / "etcd.log"
+    log.write_text("go: downloading a v1\n# a/b\nb.go:1:2: undefined: x\n" + "example.org/package\n" * 100)
+    assert failure("etcd", log, 1).what.splitlines()[1:] == ["go: downloading a v1", "# a/b", "b.go:1:2: undefined: x"]
 
 
 def test_a_build_is_done_once_its_folder_is_there(tmp_path: Path) -> None:

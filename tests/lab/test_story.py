@@ -9,6 +9,7 @@ EVENTS: tuple[Event, ...] = (
     Progress("kubeadm init", "start"),
     Progress("kubeadm init", "done", 6.1),
     Progress("24 images", "kept"),
+    Progress("build etcd", "start", log="/cache/log/etcd.log"),
     Failure("MPK-520", 'exit code 1\n"quoted" and näme', "kubeadm init", ""),
     Ready(22.4),
 )
@@ -51,6 +52,13 @@ def test_what_is_timed_is_told_before_and_after() -> None:
     with timed(told.append, "lab down"):
         assert told == [Progress("lab down", "start")]
     assert [(one.what, one.state) for one in told] == [("lab down", "start"), ("lab down", "done")]
+
+
+def test_what_is_timed_tells_where_it_writes_its_own_words(tmp_path: Path) -> None:
+    told: list[Progress] = []
+    with timed(told.append, "build etcd", tmp_path / "etcd.log"):
+        pass
+    assert [one.log for one in told] == [str(tmp_path / "etcd.log"), ""]
 
 
 def test_what_fails_is_never_told_as_done() -> None:

@@ -1,0 +1,42 @@
+"""The lab as `lab up` and `up --lab` bring it up, and how `up` then reaches it."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from meshpki.cli import output
+from meshpki.cli.making import telling
+
+if TYPE_CHECKING:
+    from meshpki.cli.mesh import Wanted
+    from meshpki.lab.lab import Lab
+
+
+def bring_up_lab(nodes: int | None, driver: str = "auto", *, install_packages: bool = False) -> "Lab":
+    """Bring the lab up, telling what is built and how long each took."""
+    from meshpki.lab.driver import choose
+    from meshpki.lab.lab import Wish
+
+    def consent(command: str) -> bool:
+        if install_packages:
+            output.progress(f"lab  {command}")
+            return True
+        if not sys.stdin.isatty():
+            return False
+        output.progress(f"missing packages. Run `{command}`? [y/N]")
+        return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+    with telling() as report:
+        return choose(driver).up(Wish(nodes, consent), report)
+
+
+def on_lab(nodes: int | None, files: tuple[Path, ...], *, install: bool) -> "Wanted":
+    """Bring the lab up and say how it is reached; its settings are an overlay as any user could write it."""
+    from meshpki.cli.mesh import Wanted
+    from meshpki.settings import read
+
+    if Path("-") not in files:  # which can be read only once
+        read(files)  # wrong files are told before minutes of building
+    made = bring_up_lab(nodes, install_packages=install)
+    overlay = (made.settings,) if made.settings else ()
+    return Wanted(made.context, made.kubeconfig, overlay, lab=True)
