@@ -99,26 +99,31 @@ class Result:
 
 def bring_up(wanted: Wanted) -> Result:
     """Do it; raises the error of the first step that failed, PreconditionError before any write."""
+    cluster, settings, plan = _opened(wanted)
+    board = Board([(step.name, step.summary) for step in plan.steps])
+    # Its dry runs also find what the API server would refuse, before anything is written.
+    looked = preview(plan, settings, cluster)
+    programs = tuple(one.name for step in plan.steps for one in step.programs if not one.settled(cluster))
+    _announce(cluster, looked, programs)
+    changes = tuple(change for change in looked if change[0] is not Outcome.UNCHANGED)
+    if wanted.dry_run:
+        return Result(board, None, changes, programs)
+    if wanted.ask and (programs or changes):
+        _ask(cluster)
+    _follow(plan, settings, cluster, wanted.limits, board)
+    report = verify(cluster, settings, datetime.now(UTC)) if _meshed(plan) else None
+    return Result(board, report, lab=wanted.lab, context=wanted.context)
+
+
+def _opened(wanted: Wanted) -> tuple[KubernetesCluster, Settings, Plan]:
+    """The cluster, the settings that hold for it and the steps to take, all checked; nothing is written."""
     given = read([*wanted.overlay, *wanted.files]) if wanted.files else None  # wrong files need no cluster to be told
     cluster = open_cluster(wanted.context, wanted.kubeconfig, force_conflicts=wanted.force_conflicts)
     settings = given or settings_of(cluster, (), wanted.overlay)
     releases = artifacts.obtain(settings, wanted.artifact_dir)
     _check(cluster, settings, wanted)
     planned = steps(settings, releases, Target(wanted.kubeconfig, cluster.context), generation(cluster))
-    plan = narrowed(planned, wanted.selection)
-    board = Board([(step.name, step.summary) for step in plan.steps])
-    # Its dry runs also find what the API server would refuse, before anything is written.
-    changes = preview(plan, settings, cluster)
-    programs = tuple(one.name for step in plan.steps for one in step.programs if not one.settled(cluster))
-    _announce(cluster, changes, programs)
-    if wanted.dry_run:
-        changed = tuple(change for change in changes if change[0] is not Outcome.UNCHANGED)
-        return Result(board, None, changed, programs)
-    if wanted.ask and (programs or any(outcome is not Outcome.UNCHANGED for outcome, _ in changes)):
-        _ask(cluster)
-    _follow(plan, settings, cluster, wanted.limits, board)
-    report = verify(cluster, settings, datetime.now(UTC)) if _meshed(plan) else None
-    return Result(board, report, lab=wanted.lab, context=wanted.context)
+    return cluster, settings, narrowed(planned, wanted.selection)
 
 
 def preview(plan: Plan, settings: Settings, reader: Reader) -> tuple[tuple[Outcome, Ref], ...]:

@@ -72,18 +72,26 @@ def issued(reader: Reader, ref: Ref) -> tuple[Readiness, tuple[Certificate, ...]
     live = reader.get(ref)
     if live is None:
         return Waiting(f"{ref} is not there yet"), ()
-    if condition(live, "Issuing") and holds(live, "Issuing"):
-        return _issuing(reader, live, ref), ()
-    ended = condition(live, "Issuing") or {}
-    if ended.get("reason") in ("Denied", "Failed", "InvalidRequest"):
-        return Failed(f"{ref}: {ended['reason']}: {ended.get('message', '')}"), ()
-    if not holds(live, "Ready"):
-        found = condition(live, "Ready") or {}
-        return Waiting(f"{ref}: {found.get('message') or 'no Ready condition yet'}"), ()
+    shut = _unissued(reader, live, ref)
+    if shut is not None:
+        return shut, ()
     request = _current_request(reader, live, ref)
     if request is None or "certificate" not in request.get("status", {}):
         return Waiting(f"{ref}: no CertificateRequest of revision {live['status'].get('revision')} holds it"), ()
     return Ready(), read_chain(_decoded(request["status"]["certificate"]))
+
+
+def _unissued(reader: Reader, live: Object, ref: Ref) -> Readiness | None:
+    """Why the Certificate's own conditions say that it is not issued; None where they say that it is."""
+    if holds(live, "Issuing"):
+        return _issuing(reader, live, ref)
+    issuing = condition(live, "Issuing") or {}
+    if issuing.get("reason") in ("Denied", "Failed", "InvalidRequest"):
+        return Failed(f"{ref}: {issuing['reason']}: {issuing.get('message', '')}")
+    if not holds(live, "Ready"):
+        found = condition(live, "Ready") or {}
+        return Waiting(f"{ref}: {found.get('message') or 'no Ready condition yet'}")
+    return None
 
 
 def _issuing(reader: Reader, live: Object, ref: Ref) -> Readiness:
