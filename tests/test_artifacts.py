@@ -1,0 +1,75 @@
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from meshpki.artifacts import obtain, wanted
+from meshpki.errors import PreconditionError
+from meshpki.settings import Settings, defaults, read_text
+
+NOWHERE = "proxy: {https: 'http://127.0.0.1:9'}"  # nobody listens: whatever is downloaded fails
+
+
+def brought(folder: Path, *, text: str = "") -> Settings:
+    """Settings that pin every release file by what lies in `folder`, where one is made for each."""
+    folder.mkdir(parents=True, exist_ok=True)
+    pins = []
+    for artifact in wanted(defaults()):
+        content = artifact.name.encode()
+        (folder / artifact.name).write_bytes(content)
+        pins.append(f"    {artifact.name}: {hashlib.sha256(content).hexdigest()}")
+    lines = ["apiVersion: meshpki.dev/v1alpha1", "kind: Mesh", NOWHERE, "artifacts:", "  pins:", *pins, text]
+    return read_text("\n".join(lines), "test")
+
+
+@pytest.fixture(autouse=True)
+def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+def test_a_directory_brings_every_release_file_and_nothing_is_downloaded(tmp_path: Path) -> None:
+    folder = tmp_path / "files"
+    settings = brought(folder)
+    found = obtain(settings, folder)
+    assert {path.parent for path in (found.cert_manager, found.istioctl, *found.spire_crds)} == {folder}
+    assert not (tmp_path / "cache").exists()
+    with pytest.raises(PreconditionError) as without:
+        obtain(settings)
+    assert without.value.code == "MPK-053"
+    assert "--artifact-dir" in without.value.remedy
+
+
+def test_the_directory_of_the_command_line_goes_before_the_settings_own(tmp_path: Path) -> None:
+    folder = tmp_path / "files"
+    settings = brought(folder, text="  directory: /nowhere")
+    assert obtain(settings, folder).cert_manager.parent == folder
+    with pytest.raises(PreconditionError) as refused:
+        obtain(settings)
+    assert (refused.value.code, refused.value.where.startswith("/nowhere/")) == ("MPK-050", True)
+
+
+@pytest.mark.parametrize(
+    ("number", "content", "code"),
+    [(0, None, "MPK-050"), (1, b"another", "MPK-051"), (2, b"", "MPK-051")],
+    ids=["missing", "another content", "empty"],
+)
+def test_a_directory_that_lacks_a_file_or_has_another_is_refused_by_its_name(
+    tmp_path: Path, number: int, content: bytes | None, code: str
+) -> None:
+    folder = tmp_path / "files"
+    settings = brought(folder)
+    path = folder / wanted(settings)[number].name
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(PreconditionError) as refused:
+        obtain(settings, folder)
+    assert (refused.value.code, refused.value.where) == (code, str(path))
+
+
+def test_a_file_without_a_pin_is_not_taken_from_a_directory_either(tmp_path: Path) -> None:
+    folder = tmp_path / "files"
+    brought(folder)
+    with pytest.raises(PreconditionError) as refused:
+        obtain(defaults(), folder)
+    assert refused.value.code == "MPK-052"
