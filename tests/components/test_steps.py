@@ -211,9 +211,11 @@ def test_the_users_overlay_is_merged_last() -> None:
 
 
 @pytest.mark.parametrize(("preset", "replicas"), [("default", 1), ("production", 2)])
-def test_the_production_preset_runs_two_istiods(preset: str, replicas: int) -> None:
-    wish = operator(settings(f"preset: {preset}"))["spec"]
-    assert wish["components"]["pilot"]["k8s"]["replicaCount"] == replicas
+def test_the_production_preset_runs_two_istiods_and_gateways_each_with_a_budget(preset: str, replicas: int) -> None:
+    values = operator(settings(f"preset: {preset}"))["spec"]["values"]
+    # Istio's charts add a PodDisruptionBudget where these two say that there is more than one
+    for chart in (values["pilot"], values["gateways"]["istio-ingressgateway"]):
+        assert (chart["autoscaleEnabled"], chart["replicaCount"]) == (False, replicas)
 
 
 def test_workloads_can_be_left_out(releases: Releases) -> None:
