@@ -11,16 +11,14 @@ _IMAGE = re.compile(r"(?!sha256:)(?:.*/)?(?P<name>[^/:@]+):(?P<tag>[^@]+)")
 
 
 def running(reader: Reader) -> dict[str, str]:
-    """Component -> version: the API server, each node with kubelet, runtime and kernel, then all that runs in pods.
-
-    Of what tells its version itself its own word is given, of everything else its image's tag, called so.
-    """
+    """Component -> version: first what tells its own (API server, nodes, processes), then the tags of other images."""
     rows = {"kube-apiserver": reader.version()}
     for node in reader.list(Query("v1", "Node")):
         info = node["status"]["nodeInfo"]
         said = f"kubelet {info['kubeletVersion']}, {info['containerRuntimeVersion']}, kernel {info['kernelVersion']}"
         rows[f"node {node['metadata']['name']}"] = f"{said}, {_readiness(node)}"
-    return rows | images(reader.list(Query("v1", "Pod"))) | build_info.told(reader)
+    rows |= build_info.told(reader)
+    return rows | {name: tag for name, tag in images(reader.list(Query("v1", "Pod"))).items() if name not in rows}
 
 
 def images(pods: list[Object]) -> dict[str, str]:

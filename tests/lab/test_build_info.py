@@ -1,6 +1,7 @@
 import http.server
 import socket
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -110,4 +111,7 @@ def test_a_process_that_is_asked_is_believed_before_its_images_tag() -> None:
     cluster.put(pod(ETCD, "etcd", tag="3.5.0-0"))
     assert running(cluster)["etcd"] == "not told: ClusterError (1 asked)"
     cluster.listeners = {("etcd", 2381): serving(PAGE)}
-    assert running(cluster) == {"kube-apiserver": "v1.35.4", "etcd": "3.6.6 (1 asked)"}
+    server = pod(replace(ETCD, name="kube-apiserver", label="component=kube-apiserver"), "server", tag="v1.0.0")
+    cluster.put(server, pod(replace(ETCD, name="pause", label="a=b"), "other", tag="3.10.1"))
+    rows = {"kube-apiserver": "v1.35.4", "etcd": "3.6.6 (1 asked)", "pause": "tag 3.10.1 (1 running)"}
+    assert list(running(cluster).items()) == list(rows.items())
