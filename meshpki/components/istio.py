@@ -24,7 +24,7 @@ ISTIOD_PORTS = (15012, 15017)
 GATEWAY = "istio-ingressgateway"
 # What istiod serves changes without any object changing.
 _LOOK = timedelta(seconds=1)
-_WEBHOOKS = (
+WEBHOOKS = (
     Query("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration"),
     Query("admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration"),
 )
@@ -62,7 +62,7 @@ def istio(settings: Settings, istioctl: Istioctl) -> Step:
                 check=judge_injection,
                 hint=f"look at `kubectl -n {namespace} logs deploy/istiod` and the webhook configurations",
                 code="MPK-217",
-                watches=_WEBHOOKS,
+                watches=WEBHOOKS,
                 every=_LOOK,
             ),
             Gate(
@@ -124,7 +124,7 @@ def judge_istiod(reader: Reader, settings: Settings) -> Readiness:
 def judge_injection(reader: Reader) -> Readiness:
     """Whether Istio's webhooks trust the pinned root alone, and a dry-run pod comes back with the spire volume."""
     pin = pinned(reader)
-    hooks = [hook for query in _WEBHOOKS for item in reader.list(query) for hook in _istio_hooks(item)]
+    hooks = [hook for query in WEBHOOKS for item in reader.list(query) for hook in istio_hooks(item)]
     if pin is None or not hooks:
         return Waiting("no root is pinned yet" if pin is None else "there is no webhook of istiod yet")
     for hook in hooks:
@@ -143,7 +143,8 @@ def _not_injected(reader: Reader) -> str:
     return "" if CSI_DRIVER in drivers else "a pod comes back without the spire template"
 
 
-def _istio_hooks(configuration: Object) -> list[Object]:
+def istio_hooks(configuration: Object) -> list[Object]:
+    """The webhooks of a configuration that is Istio's own, none of anybody else's."""
     labels = configuration["metadata"].get("labels", {})
     return list(configuration.get("webhooks", [])) if "istio.io/rev" in labels or labels.get("app") == "istiod" else []
 

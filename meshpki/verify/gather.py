@@ -97,4 +97,4 @@ def _warning(reader: Reader, events: Query) -> str:
     try:
         return newest_warning(reader.list(events))
     except MeshpkiError as error:
-        return f"its events cannot be read ({error.code})"
+        return f"its events cannot be read ({error.code}): {error.what}"

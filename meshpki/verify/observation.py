@@ -3,11 +3,26 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Literal
 
 from meshpki.cluster.manifest import Ref
 from meshpki.errors import MeshpkiError
 from meshpki.pki.certificate import Certificate
 from meshpki.verify.places import Place, Unseen
+
+Party = Literal["root", "istiod-ca", "spire", ""]
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """The pin as its ConfigMap holds it: newest generation, its fingerprint as it is written there, and the roots.
+
+    The newest root is the first.
+    """
+
+    generation: int
+    sha256: str
+    roots: tuple[Certificate, ...]
 
 
 @dataclass(frozen=True)
@@ -30,7 +45,11 @@ class Kept:
 
 @dataclass(frozen=True)
 class Signed:
-    """A CertificateRequest that one of our issuers answered; `certificate` and `revision` are its annotations."""
+    """A CertificateRequest that names one of our issuers, or asks for a CA; without chain and error it is unanswered.
+
+    `certificate` and `revision` are its annotations. `requester` is who created it, as cert-manager's webhook saw
+    it, and `party` which part of the mesh that is: empty for anybody else.
+    """
 
     ref: Ref
     issuer: str
@@ -39,6 +58,8 @@ class Signed:
     revision: int
     chain: tuple[Certificate, ...] = ()
     error: MeshpkiError | None = None
+    requester: str = ""
+    party: Party = ""
 
 
 @dataclass(frozen=True)
@@ -69,6 +90,7 @@ class Observation:
 
     served: tuple[Served, ...] = ()
     kept: tuple[Kept, ...] = ()
+    pin: Recorded | None = None
     signed: tuple[Signed, ...] | None = None
     requesters: tuple[Requester, ...] | None = None
     local: LocalAuthorities | None = None

@@ -26,6 +26,8 @@ class PlaceKind(StrEnum):
     """`istio-ca-root-cert` in one namespace."""
     WEBHOOK = "webhook"
     """The caBundle of one webhook."""
+    REQUEST = "request"
+    """A CertificateRequest by which somebody else obtained a certificate below the root."""
     REQUESTERS = "requesters"
     """Who may create CertificateRequests and Certificates for our issuers."""
     CLOCK = "clock"

@@ -1,0 +1,92 @@
+"""The trust bundles that the control plane keeps in objects: each is exactly the pinned set."""
+
+from collections.abc import Collection, Iterator, Sequence
+from datetime import datetime
+
+from meshpki.cluster.manifest import Ref
+from meshpki.pki.bundle import difference, read_bundle
+from meshpki.pki.certificate import Certificate, UnparsableError
+from meshpki.pki.verdict import Finding, named, result_of
+from meshpki.verify.judge import Pinned
+from meshpki.verify.observation import Kept
+from meshpki.verify.places import Place, PlaceKind, PlaceVerdict
+
+ISTIO_BUNDLE = "istio-ca-root-cert"
+# How the survey names the list of them where it could not be read.
+ISTIO_BUNDLES = f"{ISTIO_BUNDLE} of every namespace"
+
+_REMEDIES = {
+    PlaceKind.WEBHOOK: "istiod writes it from its own root: look at istiod's log, and restart it if it stays",
+    PlaceKind.ISTIO_BUNDLE: "istiod writes it from its own root: delete the ConfigMap, and look who changed it",
+    PlaceKind.SPIRE_BUNDLE: "spire-server writes it: compare `spire-server bundle show`, and look who changed it",
+}
+
+
+def judge_bundle(kept: Kept, pinned: Pinned) -> PlaceVerdict:
+    """39: the bundle holds the pinned roots and nothing else; 43 and none that an expired namesake hides."""
+    if isinstance(kept.error, UnparsableError):
+        return _broken(kept.place, (_torn(kept.error),))
+    if kept.error:
+        return PlaceVerdict(kept.place, "unknown", reason=f"{kept.error.what} ({kept.error.code})")
+    if not kept.pem.strip():
+        return _broken(kept.place, (_another_set(kept.place, pinned, "it is empty or not there"),))
+    try:
+        bundle = read_bundle(kept.pem)
+    except UnparsableError as error:
+        return _broken(kept.place, (_torn(error),))
+    differs = difference(bundle, (root.sha256 for root in pinned.roots))
+    findings = (
+        *(_another_set(kept.place, pinned, f"{one[:16]} is missing") for one in differs.missing),
+        *(_stranger(kept.place, pinned, one) for one in differs.strangers),
+        *hidden(bundle.anchors, pinned.at),
+    )
+    return PlaceVerdict(
+        kept.place,
+        result_of(findings),
+        bundle=tuple(anchor.sha256 for anchor in bundle.anchors),
+        expires=min(anchor.not_after for anchor in bundle.anchors),
+        findings=findings,
+        reason="" if findings else _whole_set(pinned),
+    )
+
+
+def judge_missing(kept: Sequence[Kept], namespaces: Collection[str], pinned: Pinned) -> Iterator[PlaceVerdict]:
+    """39: every namespace with a pod of the mesh has Istio's bundle, without which its proxies do not start."""
+    there = {one.place.ref.namespace for one in kept if one.place.kind is PlaceKind.ISTIO_BUNDLE}
+    for namespace in sorted(set(namespaces) - there):
+        place = Place(PlaceKind.ISTIO_BUNDLE, Ref("v1", "ConfigMap", namespace, ISTIO_BUNDLE))
+        yield _broken(place, (_another_set(place, pinned, "it is not there"),))
+
+
+def hidden(anchors: Sequence[Certificate], at: datetime) -> Iterator[Finding]:
+    """43: no expired anchor stands before a valid one of the same name: OpenSSL takes the first of a name it finds."""
+    for place, expired in enumerate(anchors):
+        later = (one for one in anchors[place + 1 :] if one.subject == expired.subject and one.valid_at(at))
+        live = next(later, None)
+        if live and at > expired.not_after:
+            found = f"it ended at {expired.not_after:%Y-%m-%dT%H:%M:%SZ} and stands before {live.sha256[:16]}"
+            expected = f"valid anchors named {expired.subject} first"
+            remedy = "take the expired anchor out of the bundle, or move it behind the valid one"
+            yield Finding("MPK-349", "warn", 43, expected, found, remedy, named(expired))
+
+
+def _broken(place: Place, findings: tuple[Finding, ...]) -> PlaceVerdict:
+    return PlaceVerdict(place, "broken", findings=findings, reason=findings[0].found)
+
+
+def _torn(error: UnparsableError) -> Finding:
+    return Finding(error.code, "fail", 35, "a bundle of whole certificates", error.what, error.remedy)
+
+
+def _stranger(place: Place, pinned: Pinned, stranger: Certificate) -> Finding:
+    return _another_set(place, pinned, f"{stranger.subject} {stranger.sha256[:16]} is there too", stranger)
+
+
+def _another_set(place: Place, pinned: Pinned, found: str, stranger: Certificate | None = None) -> Finding:
+    about = named(stranger) if stranger else None
+    return Finding("MPK-348", "fail", 39, _whole_set(pinned), found, _REMEDIES[place.kind], about)
+
+
+def _whole_set(pinned: Pinned) -> str:
+    count = len(pinned.roots)
+    return "exactly the pinned root" if count == 1 else f"exactly the {count} pinned roots"

@@ -1,0 +1,97 @@
+"""The look at the control plane: reads alone, side by side, and none of them stops the others. Never a Secret."""
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import datetime
+from http import HTTPStatus
+
+from meshpki.cluster.client import ClusterError, Reader
+from meshpki.cluster.manifest import Ref
+from meshpki.components.istio import ISTIOD_PORTS, WEBHOOKS
+from meshpki.components.rollout import deployment
+from meshpki.components.spire import SERVER_PORT
+from meshpki.errors import MeshpkiError
+from meshpki.settings import Settings
+from meshpki.verify import looks
+from meshpki.verify.issuance import of_istiod, of_root
+from meshpki.verify.looks import Look
+from meshpki.verify.observation import Kept, Observation
+from meshpki.verify.places import PlaceKind, Unseen
+
+_IN_FLIGHT = 16
+_UNASKED = Unseen("SPIRE's prepared and old CAs", "--authorities, and the right to exec into spire-server")
+
+
+def observe(reader: Reader, settings: Settings, at: datetime, *, authorities: bool) -> Observation:
+    """Everything there is to see of the control plane; `at` is this machine's clock just before (UTC).
+
+    `authorities` has every spire-server asked for its own list, by a command in its pod. What cannot be read stands
+    under `unseen` with the right it takes, and at its place with the error. Raises nothing of the cluster's.
+    """
+    # first of all and by itself: every moment that passes would count as skew
+    clock = _taken(looks.clock(reader, at))
+    planned = _looks(reader, settings)
+    if authorities:
+        planned = (*planned, looks.local(reader, settings))
+    threads = ThreadPoolExecutor(_IN_FLIGHT, thread_name_prefix="survey")
+    try:
+        seen = joined((clock, *threads.map(_taken, planned)))
+        served = tuple(threads.map(lambda one: looks.asked(reader, one), seen.served))
+    finally:
+        threads.shutdown(wait=False, cancel_futures=True)
+    unasked = () if authorities else (_UNASKED,)
+    return replace(seen, served=served, unseen=(*seen.unseen, *_gone(seen), *unasked))
+
+
+def joined(parts: Iterable[Observation]) -> Observation:
+    """One observation of several, each of which saw a part."""
+    every = tuple(parts)
+    return Observation(
+        served=tuple(one for part in every for one in part.served),
+        kept=tuple(one for part in every for one in part.kept),
+        pin=next((part.pin for part in every if part.pin), None),
+        signed=next((part.signed for part in every if part.signed is not None), None),
+        requesters=next((part.requesters for part in every if part.requesters is not None), None),
+        local=next((part.local for part in every if part.local), None),
+        skew=next((part.skew for part in every if part.skew is not None), None),
+        unseen=tuple(one for part in every for one in part.unseen),
+    )
+
+
+def _looks(reader: Reader, settings: Settings) -> tuple[Look, ...]:
+    names = settings.namespaces
+    server = Ref("apps/v1", "StatefulSet", names.spire_server, "spire-server")
+    return (
+        looks.pin(reader),
+        looks.replicas(reader, deployment(names.istio, "istiod"), PlaceKind.ISTIOD, ISTIOD_PORTS),
+        looks.replicas(reader, server, PlaceKind.SPIRE_SERVER, (SERVER_PORT,)),
+        *(looks.webhooks(reader, query) for query in WEBHOOKS),
+        looks.istio_bundles(reader, names.istio),
+        looks.spire_bundle(reader, names.spire_system),
+        looks.requests(reader, settings),
+        looks.who_may_ask(reader, settings),
+    )
+
+
+def _taken(look: Look) -> Observation:
+    """What a look gives; where it fails, that it was not seen and what it needs, and its place with the error."""
+    try:
+        return look.take()
+    except MeshpkiError as error:
+        denied = isinstance(error, ClusterError) and error.status == HTTPStatus.FORBIDDEN
+        needs = f"the right to {look.right}" if denied else f"another answer than: {error.what} ({error.code})"
+        unread = (Kept(look.place, error=error),) if look.place else ()
+        return Observation(kept=unread, unseen=(Unseen(look.what, needs),))
+
+
+def _gone(seen: Observation) -> tuple[Unseen, ...]:
+    """What cert-manager, or somebody, deleted: requests that would tell what was issued."""
+    if seen.signed is None:
+        return ()
+    needs = "its CertificateRequest, which is gone; cert-manager may drop it"
+    missing = (
+        ("what the pinned root was issued as", seen.pin is not None and of_root(seen) is None),
+        ("the newest cacerts", of_istiod(seen) is None),
+    )
+    return tuple(Unseen(what, needs) for what, absent in missing if absent)
