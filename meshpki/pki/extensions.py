@@ -16,6 +16,8 @@ _KEY_USAGES = (
     "key_cert_sign",
     "crl_sign",
 )
+# bits that mean nothing, and cannot be asked for, without keyAgreement (4.2.1.3)
+_AGREEMENT_USAGES = ("encipher_only", "decipher_only")
 _KNOWN_CONSTRAINTS: dict[type[x509.GeneralName], str] = {
     x509.DNSName: "DNS",
     x509.IPAddress: "IP",
@@ -120,7 +122,8 @@ def _key_usage(extensions: x509.Extensions) -> KeyUsage | None:
     found = _find(extensions, x509.KeyUsage)
     if found is None:
         return None
-    return KeyUsage(frozenset(name for name in _KEY_USAGES if getattr(found.value, name)), found.critical)
+    asked = (*_KEY_USAGES, *_AGREEMENT_USAGES) if found.value.key_agreement else _KEY_USAGES
+    return KeyUsage(frozenset(name for name in asked if getattr(found.value, name)), found.critical)
 
 
 def _alternative_names(extensions: x509.Extensions) -> AlternativeNames | None:

@@ -110,14 +110,22 @@ def _no_ca(_policy: Policy, _certificate: x509.Certificate, constraints: x509.Ba
 
 
 def _issuer(path: Sequence[Certificate], chain: Sequence[Certificate], expected: Expected) -> Certificate | Finding:
-    """The next certificate of the walk: a pinned anchor before any other, a valid one before an expired one."""
+    """The next certificate of the walk: a pinned anchor before any other, then what leads to one, then what is valid.
+
+    During a rotation the same CA may be sent twice, signed by either root: the one below the pinned root explains.
+    """
     last = path[-1]
     namesakes = [c for c in (*expected.anchors, *chain) if last.names_issuer(c)]
-    namesakes.sort(key=lambda c: (c in expected.anchors, c.valid_at(expected.at)), reverse=True)
+    namesakes.sort(key=lambda c: _worth(c, expected), reverse=True)
     for candidate in namesakes:
         if candidate not in path and last.signed_by(candidate):
             return candidate
     return _why_it_ends(last, namesakes, expected)
+
+
+def _worth(candidate: Certificate, expected: Expected) -> tuple[bool, bool, bool]:
+    leads_on = any(candidate.names_issuer(anchor) for anchor in expected.anchors)
+    return candidate in expected.anchors, leads_on, candidate.valid_at(expected.at)
 
 
 def _why_it_ends(last: Certificate, namesakes: Sequence[Certificate], expected: Expected) -> Finding:

@@ -27,7 +27,7 @@ def well_formed(path: Path, _expected: Expected) -> Iterator[Finding]:
     for uri in path[0].uris:
         read = _parse(uri)
         if isinstance(read, MalformedIdError):
-            yield _finding("MPK-321", 2, path[0], "a SPIFFE ID", f"{uri} {read.what}")
+            yield _finding("MPK-321", read.rule, path[0], "a SPIFFE ID", f"{uri} {read.what}")
         elif not read.path:
             yield _finding("MPK-321", 4, path[0], "a workload's SPIFFE ID, with a path", uri)
 

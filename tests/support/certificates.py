@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from ipaddress import ip_address
 from typing import Self
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
@@ -34,7 +35,15 @@ _KEY_USAGES = (
     "encipher_only",
     "decipher_only",
 )
-PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
+_CURVES: dict[str, ec.EllipticCurve] = {
+    "P-192": ec.SECP192R1(),
+    "P-224": ec.SECP224R1(),
+    "P-256": ec.SECP256R1(),
+    "P-384": ec.SECP384R1(),
+    "P-521": ec.SECP521R1(),
+    "K-256": ec.SECP256K1(),
+}
+PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey | dsa.DSAPrivateKey
 
 
 @dataclass(frozen=True)
@@ -53,6 +62,7 @@ class Shape:
     uris: tuple[str, ...] = ()
     dns: tuple[str, ...] = ()
     emails: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = ()
     names_critical: bool = False
     ski: bytes | bool = True
     aki: bytes | bool = True
@@ -60,6 +70,10 @@ class Shape:
     constraints_critical: bool = True
     unknown_critical: bool = False
     key: str = "P-256"
+    serial: int | None = None
+    digest: str = "SHA256"
+    # extensions as they stand: OID, critical, DER of the value
+    more: tuple[tuple[str, bool, bytes], ...] = ()
 
     def but(self, **changes: object) -> Self:
         """The same shape with some parts changed."""
@@ -135,9 +149,9 @@ class Issued:
         return Issued(_signed(shape, key, self.x509.subject, self.private_key), key, (self, *self.chain))
 
 
-def root(shape: Shape = ROOT) -> Issued:
+def root(shape: Shape = ROOT, *, private_key: PrivateKey | None = None) -> Issued:
     """A self-signed root."""
-    key = new_key(shape.key)
+    key = private_key or new_key(shape.key)
     return Issued(_signed(shape, key, _name(shape), key), key)
 
 
@@ -170,15 +184,16 @@ def pem(*issued: Issued) -> bytes:
 
 
 def new_key(kind: str) -> PrivateKey:
-    """A private key: P-256, P-521, Ed25519, or RSA with its bits, as `RSA-2048`."""
+    """A private key: P-256, K-256 (secp256k1), Ed25519, or RSA or DSA with its bits, as `RSA-2048`."""
     match kind.partition("-"):
         case ("Ed25519", _, _):
             return ed25519.Ed25519PrivateKey.generate()
         case ("RSA", _, bits):
             return rsa.generate_private_key(65537, int(bits))
-        case (_, _, bits):
-            curves = {"192": ec.SECP192R1(), "256": ec.SECP256R1(), "521": ec.SECP521R1()}
-            return ec.generate_private_key(curves[bits])
+        case ("DSA", _, bits):
+            return dsa.generate_private_key(int(bits))
+        case _:
+            return ec.generate_private_key(_CURVES[kind])
 
 
 def _signed(shape: Shape, key: PrivateKey, issuer: x509.Name, issuer_key: PrivateKey) -> x509.Certificate:
@@ -187,13 +202,14 @@ def _signed(shape: Shape, key: PrivateKey, issuer: x509.Name, issuer_key: Privat
         .subject_name(_name(shape))
         .issuer_name(issuer)
         .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
+        .serial_number(shape.serial or x509.random_serial_number())
         .not_valid_before(shape.not_before)
         .not_valid_after(shape.not_after)
     )
     for extension, critical in _extensions(shape, key, issuer_key):
         builder = builder.add_extension(extension, critical)
-    return builder.sign(issuer_key, None if isinstance(issuer_key, ed25519.Ed25519PrivateKey) else hashes.SHA256())
+    digest = None if isinstance(issuer_key, ed25519.Ed25519PrivateKey) else getattr(hashes, shape.digest)()
+    return builder.sign(issuer_key, digest)
 
 
 def _extensions(shape: Shape, key: PrivateKey, issuer_key: PrivateKey) -> Sequence[tuple[x509.ExtensionType, bool]]:
@@ -201,6 +217,7 @@ def _extensions(shape: Shape, key: PrivateKey, issuer_key: PrivateKey) -> Sequen
         *map(x509.UniformResourceIdentifier, shape.uris),
         *map(x509.DNSName, shape.dns),
         *map(x509.RFC822Name, shape.emails),
+        *(x509.IPAddress(ip_address(address)) for address in shape.addresses),
     ]
     found: list[tuple[x509.ExtensionType, bool]] = []
     if shape.ca is not None:
@@ -216,7 +233,10 @@ def _extensions(shape: Shape, key: PrivateKey, issuer_key: PrivateKey) -> Sequen
         found.append((shape.constraints, shape.constraints_critical))
     if shape.unknown_critical:
         found.append((x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.99999.1"), b"\x05\x00"), True))
-    return [*found, *_key_ids(shape, key, issuer_key)]
+    raw = (
+        (x509.UnrecognizedExtension(x509.ObjectIdentifier(oid), value), critical) for oid, critical, value in shape.more
+    )
+    return [*found, *_key_ids(shape, key, issuer_key), *raw]
 
 
 def _key_ids(shape: Shape, key: PrivateKey, issuer_key: PrivateKey) -> Sequence[tuple[x509.ExtensionType, bool]]:
