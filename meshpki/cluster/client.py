@@ -45,6 +45,9 @@ class Reader(Protocol):
     def list(self, query: Query) -> list[Object]:
         """Every object of the query, none where the kind is not there; read in pages."""
 
+    def scan(self, query: Query) -> Iterator[Object]:
+        """As `list`, but one page at a time is held."""
+
     def watch(self, query: Query, changed: Callable[[], None]) -> AbstractContextManager[None]:
         """While open, call `changed` (from another thread) whenever an object of the query comes, changes or goes."""
 

@@ -41,7 +41,7 @@ def secrets(reader: Reader, pod: Ref) -> Secrets:
         try:
             return parse(ask(connection, PATH))
         except AnswerError as error:
-            raise EnvoyError(f"Envoy's admin port: {error.what}", where=str(pod)) from error
+            raise EnvoyError(f"no answer from Envoy's admin port: {error.what}", where=str(pod)) from error
 
 
 def parse(dump: bytes) -> Secrets:

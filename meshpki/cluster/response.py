@@ -1,7 +1,10 @@
-"""One HTTP answer from inside a pod, put together as its bytes come; whoever sends it is trusted with no limit."""
+"""HTTP answers put together as their bytes come (RFC 9112); whoever sends them is trusted with no limit."""
 
 import re
 import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
 
 from meshpki.errors import MeshpkiError
 
@@ -23,61 +26,65 @@ class AnswerError(MeshpkiError):
         super().__init__("MPK-350", what, where=where, remedy="look at the proxy: kubectl logs POD -c istio-proxy")
 
 
-class Response:
-    """The body of one HTTP/1.1 answer (RFC 9112 section 6), at most LIMIT bytes; no byte is looked at twice."""
+@dataclass(frozen=True)
+class Head:
+    """Status and headers of an answer; names in lower case."""
 
-    def __init__(self) -> None:
-        """Nothing has come yet."""
-        self._pending, self._body = bytearray(), bytearray()
-        self._begun = self._chunked = False
+    status: int
+    headers: Mapping[str, str]
+
+
+def read_head(received: bytearray) -> Head | None:
+    """Take the head off what was received, None while it is not whole; raises AnswerError for what is no HTTP."""
+    end = received.find(_HEAD_END)
+    if end > _HEAD_LIMIT or (end < 0 and len(received) > _HEAD_LIMIT):
+        raise AnswerError("it did not answer in HTTP")
+    if end < 0:
+        return None
+    status, *lines = bytes(received[:end]).split(_LINE_END)
+    answered = _STATUS.match(status)
+    if answered is None:
+        raise AnswerError("it did not answer in HTTP")
+    del received[: end + len(_HEAD_END)]
+    fields = (line.decode("latin-1").partition(":") for line in lines)
+    return Head(int(answered[1]), {name.strip().lower(): value.strip() for name, _, value in fields})
+
+
+class Body:
+    """The body that follows a head, at most LIMIT bytes; no byte is looked at twice."""
+
+    def __init__(self, head: Head) -> None:
+        """The head says how the body ends: by chunks, by length, or by hanging up."""
+        self._pending, self._whole = bytearray(), bytearray()
+        self._chunked = head.headers.get("transfer-encoding", "").lower().endswith("chunked")
+        length = None if self._chunked else head.headers.get("content-length")
         # bytes until the end of the body or chunk; None where that is not known, or not yet
-        self._left: int | None = None
+        self._left = None if length is None else _number(_DECIMAL, length.encode(), 10)
 
     def feed(self, data: bytes) -> bytes | None:
         """Take what came next: the body once it is whole, else None; raises AnswerError for what will never be one."""
         self._pending += data
-        if len(self._pending) + len(self._body) > LIMIT:
+        if len(self._pending) + len(self._whole) > LIMIT:
             raise AnswerError(f"it sent more than {LIMIT} bytes")
-        if not self._begun and not self._begin():
-            return None
         if self._chunked:
             return self._take_chunks()
-        whole = self._left is not None and len(self._pending) >= self._left
-        return bytes(self._pending[: self._left]) if whole else None
+        complete = self._left is not None and len(self._pending) >= self._left
+        return bytes(self._pending[: self._left]) if complete else None
 
     def end(self) -> bytes:
         """The other side hung up: the body, where that was to mark its end; raises AnswerError where it was not."""
-        if self._begun and not self._chunked and self._left is None:
-            return bytes(self._pending)
-        raise AnswerError("the connection ended before the answer did")
-
-    def _begin(self) -> bool:
-        head, found, rest = self._pending.partition(_HEAD_END)
-        if len(head) > _HEAD_LIMIT:
-            raise AnswerError("it did not answer in HTTP")
-        if not found:
-            return False
-        status, *lines = bytes(head).split(_LINE_END)
-        answered = _STATUS.match(status)
-        if answered is None or answered[1] != b"200":
-            raise AnswerError(f"it answered HTTP {answered[1].decode()}" if answered else "it did not answer in HTTP")
-        headers = {
-            name.strip().lower(): value.strip().lower() for name, _, value in (one.partition(b":") for one in lines)
-        }
-        self._chunked = headers.get(b"transfer-encoding", b"").endswith(b"chunked")
-        length = headers.get(b"content-length")
-        self._left = None if self._chunked or length is None else _number(_DECIMAL, length, 10)
-        self._pending, self._begun = rest, True
-        return True
+        if self._chunked or self._left is not None:
+            raise AnswerError("the connection ended before the answer did")
+        return bytes(self._pending)
 
     def _take_chunks(self) -> bytes | None:
         while self._left is not None or self._next_chunk():
             size = self._left or 0
             if size == 0:
-                return bytes(self._body)
+                return bytes(self._whole)
             if len(self._pending) < size + len(_LINE_END):
                 break
-            self._body += self._pending[:size]
+            self._whole += self._pending[:size]
             del self._pending[: size + len(_LINE_END)]
             self._left = None
         return None
@@ -92,6 +99,34 @@ class Response:
         self._left = _number(_HEXADECIMAL, size, 16)
         del self._pending[: end + len(_LINE_END)]
         return True
+
+
+class Response:
+    """One answer of HTTP 200, head and body."""
+
+    def __init__(self) -> None:
+        """Nothing has come yet."""
+        self._received = bytearray()
+        self._body: Body | None = None
+
+    def feed(self, data: bytes) -> bytes | None:
+        """As Body.feed; another status than 200 raises AnswerError."""
+        if self._body is not None:
+            return self._body.feed(data)
+        self._received += data
+        head = read_head(self._received)
+        if head is None:
+            return None
+        if head.status != HTTPStatus.OK:
+            raise AnswerError(f"it answered HTTP {head.status}")
+        self._body = Body(head)
+        return self._body.feed(bytes(self._received))
+
+    def end(self) -> bytes:
+        """As Body.end."""
+        if self._body is None:
+            raise AnswerError("the connection ended before the answer did")
+        return self._body.end()
 
 
 def request(path: str) -> bytes:

@@ -1,6 +1,6 @@
 """Verify: whether every identity of the mesh chains to the pinned root, judged from what each Envoy really holds."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 from meshpki.cluster.client import Reader
@@ -10,13 +10,13 @@ from meshpki.errors import PreconditionError, UsageError
 from meshpki.settings import Settings
 from meshpki.verify import gather
 from meshpki.verify.gather import Progress, Scope
-from meshpki.verify.judge import Pinned, Seen, judge
+from meshpki.verify.judge import Pinned, Seen, Unread, Without, judge
 from meshpki.verify.pods import MeshPod, mesh_pods
 from meshpki.verify.report import Report, grouped
 
 __all__ = ["Report", "Scope", "unjudged", "verify"]
 
-WIDTH = 32
+WIDTH = 64
 
 
 def verify(
@@ -35,9 +35,9 @@ def verify(
     scope = scope or Scope()
     roots = gather.pinned_roots(reader, root_fingerprint)
     mesh = _chosen(mesh_pods(gather.pods(reader, scope)), scope.names)
-    seen = _explained(reader, settings, mesh, gather.secrets(reader, mesh, WIDTH, progress))
+    seen = _explained(reader, settings, gather.secrets(reader, mesh, WIDTH, progress))
     pinned = Pinned(roots, settings.trust_domain, at)
-    verdicts = (judge(pod, answer, pinned) for pod, answer in zip(mesh, seen, strict=True))
+    verdicts = (judge(pod, answer, pinned) for pod, answer in seen)
     return Report(at, settings.trust_domain, roots, grouped(verdicts))
 
 
@@ -71,9 +71,16 @@ def _named(pod: MeshPod, name: str) -> bool:
     return plain in (pod.workload.name, pod.ref.name)
 
 
-def _explained(reader: Reader, settings: Settings, mesh: Sequence[MeshPod], seen: Sequence[Seen]) -> list[Seen]:
+def _explained(
+    reader: Reader, settings: Settings, seen: Iterable[tuple[MeshPod, Seen]]
+) -> Iterator[tuple[MeshPod, Seen]]:
     """Add the reasons that only a pod's surroundings know, where its Envoy told nothing or holds nothing."""
-    if all(isinstance(answer, Secrets) for answer in seen):
-        return list(seen)
-    agents = reader.list(Query("v1", "Pod", settings.namespaces.spire_system))
-    return [gather.explain(reader, pod, answer, agents) for pod, answer in zip(mesh, seen, strict=True)]
+    silent: list[tuple[MeshPod, Unread | Without]] = []
+    for pod, answer in seen:
+        if isinstance(answer, Secrets):
+            yield pod, answer
+        else:
+            silent.append((pod, answer))
+    if silent:
+        agents = reader.list(Query("v1", "Pod", settings.namespaces.spire_system))
+        yield from gather.explained(reader, silent, agents)

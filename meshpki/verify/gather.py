@@ -1,13 +1,14 @@
 """What verify asks the cluster: pods, the pinned roots, each Envoy's secrets, and why a pod has none. No Secret."""
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from meshpki.cluster import envoy
 from meshpki.cluster.client import Reader
 from meshpki.cluster.manifest import Object, Query
 from meshpki.cluster.readiness import newest_warning
+from meshpki.cluster.response import AnswerError
 from meshpki.components.trust import PIN
 from meshpki.errors import MeshpkiError, PreconditionError
 from meshpki.pki.bundle import read_bundle
@@ -27,9 +28,9 @@ class Scope:
     names: tuple[str, ...] = ()
 
 
-def pods(reader: Reader, scope: Scope) -> list[Object]:
-    """The pods of the scope, whatever they are."""
-    return reader.list(Query("v1", "Pod", scope.namespace, labels=scope.selector))
+def pods(reader: Reader, scope: Scope) -> Iterator[Object]:
+    """The pods of the scope, whatever they are, a page at a time."""
+    return reader.scan(Query("v1", "Pod", scope.namespace, labels=scope.selector))
 
 
 def pinned_roots(reader: Reader, fingerprint: str = "") -> tuple[Certificate, ...]:
@@ -56,45 +57,66 @@ def pinned_roots(reader: Reader, fingerprint: str = "") -> tuple[Certificate, ..
     return chosen
 
 
-def secrets(reader: Reader, mesh: Sequence[MeshPod], width: int, progress: Progress) -> list[Seen]:
-    """What each pod's Envoy holds, or why it did not tell; `width` requests in flight."""
-    seen: list[Seen] = []
-    threads = ThreadPoolExecutor(width, thread_name_prefix="verify")
+def secrets(reader: Reader, mesh: Sequence[MeshPod], width: int, progress: Progress) -> Iterator[tuple[MeshPod, Seen]]:
+    """Each pod with what its Envoy holds, or why it did not tell, as the answers come; `width` requests in flight.
+
+    A pod counts as done in `progress` when the caller comes back for the next.
+    """
+    asked = {pod.ref: pod for pod in mesh if pod.has_proxy and pod.running}
+    known = ((pod, _unasked(pod)) for pod in mesh if pod.ref not in asked)
+    answers = reader.fetch(asked, envoy.ADMIN_PORT, envoy.PATH, width) if asked else ()
+    told = ((asked[ref], _told(asked[ref], answer)) for ref, answer in answers)
+    for done, seen in enumerate(chain(known, told), start=1):
+        yield seen
+        progress(done, len(mesh))
+
+
+def explained(
+    reader: Reader, silent: Iterable[tuple[MeshPod, Unread | Without]], agents: Sequence[Object]
+) -> Iterator[tuple[MeshPod, Seen]]:
+    """The reasons with what is known besides: the pod's own trouble, its node's SPIRE agent, its newest warning.
+
+    Reads the warnings of a namespace once, however many of its pods are silent.
+    """
+    warnings: dict[str, Mapping[str, str]] = {}
+    for pod, answer in silent:
+        namespace = pod.ref.namespace
+        if namespace not in warnings:
+            warnings[namespace] = _warnings(reader, namespace)
+        warning = warnings[namespace].get(pod.uid) or warnings[namespace].get("", "")
+        reasons = (answer.reason, pod.trouble, agent_trouble(agents, pod.node), warning)
+        yield pod, replace(answer, reason="; ".join(dict.fromkeys(reason for reason in reasons if reason)))
+
+
+def _unasked(pod: MeshPod) -> Seen:
+    return Without("its proxy does not run") if pod.has_proxy else Unread("it has no sidecar")
+
+
+def _told(pod: MeshPod, answer: bytes | MeshpkiError) -> Seen:
+    match answer:
+        case AnswerError() as error:
+            return _mute(pod, f"no answer from Envoy's admin port: {error.what}", error)
+        case MeshpkiError() as error:
+            return Unread(f"{error.what} ({error.code})")
+        case bytes() as dump:
+            try:
+                held = envoy.parse(dump)
+            except envoy.EnvoyError as error:
+                return _mute(pod, error.what, error)
+            return held if held.chain_pem else Without("Envoy holds no certificate")
+
+
+def _mute(pod: MeshPod, reason: str, error: AnswerError) -> Seen:
+    """A proxy that starts over and over answers nothing and holds nothing."""
+    return Without(reason) if pod.trouble else Unread(f"{reason} ({error.code})")
+
+
+def _warnings(reader: Reader, namespace: str) -> Mapping[str, str]:
+    """The newest warning about each object of a namespace by its uid; that they cannot be read, under no uid."""
+    events: dict[str, list[Object]] = {}
     try:
-        for answer in threads.map(lambda pod: _ask(reader, pod), mesh):
-            seen.append(answer)
-            progress(len(seen), len(mesh))
-    finally:
-        threads.shutdown(wait=False, cancel_futures=True)
-    return seen
-
-
-def explain(reader: Reader, pod: MeshPod, answer: Seen, agents: Sequence[Object]) -> Seen:
-    """The reason with what is known besides: the pod's own trouble, its node's SPIRE agent, its newest warning."""
-    if isinstance(answer, envoy.Secrets):
-        return answer
-    events = Query("v1", "Event", pod.ref.namespace, fields=f"involvedObject.uid={pod.uid}")
-    reasons = (answer.reason, pod.trouble, agent_trouble(agents, pod.node), _warning(reader, events))
-    return replace(answer, reason="; ".join(dict.fromkeys(reason for reason in reasons if reason)))
-
-
-def _ask(reader: Reader, pod: MeshPod) -> Seen:
-    if not pod.has_proxy:
-        return Unread("it has no sidecar")
-    if not pod.running:
-        return Without("its proxy does not run")
-    try:
-        held = envoy.secrets(reader, pod.ref)
-    except envoy.EnvoyError as error:
-        # a proxy that starts over and over answers nothing and holds nothing
-        return Without(error.what) if pod.trouble else Unread(f"{error.what} ({error.code})")
+        for event in reader.scan(Query("v1", "Event", namespace, fields="type=Warning")):
+            events.setdefault(str(event.get("involvedObject", {}).get("uid", "")), []).append(event)
     except MeshpkiError as error:
-        return Unread(f"{error.what} ({error.code})")
-    return held if held.chain_pem else Without("Envoy holds no certificate")
-
-
-def _warning(reader: Reader, events: Query) -> str:
-    try:
-        return newest_warning(reader.list(events))
-    except MeshpkiError as error:
-        return f"its events cannot be read ({error.code}): {error.what}"
+        return {"": f"its events cannot be read ({error.code}): {error.what}"}
+    return {uid: newest_warning(about) for uid, about in events.items() if uid}

@@ -86,6 +86,9 @@ class InMemoryCluster:
         with self.lock:
             return [copy.deepcopy(one) for ref, one in sorted(self.objects.items()) if _matches(ref, one, query)]
 
+    def scan(self, query: Query) -> Iterator[Object]:
+        yield from self.list(query)
+
     @contextlib.contextmanager
     def watch(self, query: Query, changed: Callable[[], None]) -> Iterator[None]:
         entry = (query, changed)

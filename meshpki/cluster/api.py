@@ -1,0 +1,90 @@
+"""Requests to one API server: raw JSON over a connection pool, refusals as errors with a remedy."""
+
+import json
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from urllib.parse import urlencode
+
+import urllib3
+
+from meshpki import __version__
+from meshpki.cluster.client import ClusterError
+from meshpki.cluster.manifest import Object
+from meshpki.cluster.refusal import refused, unreachable
+
+USER_AGENT = f"meshpki/{__version__}"
+JSON = "application/json"
+
+_TIMEOUT = urllib3.Timeout(connect=5, read=30)
+
+
+class Api:
+    """One API server at `host` (a URL); safe to use from many threads."""
+
+    def __init__(self, host: str, pool: urllib3.PoolManager, authorization: Callable[[], dict[str, str]]) -> None:
+        """`authorization` gives the header with the user's credentials anew for each request, empty for none."""
+        self.host, self._pool, self._authorization = host, pool, authorization
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What every request bears: who asks, with which program."""
+        return {"User-Agent": USER_AGENT, **self._authorization()}
+
+    def json(self, verb: str, path: str, query: Mapping[str, str] | None = None, body: Object | None = None) -> Object:
+        """The object that answers a request; raises ClusterError."""
+        return self._object(self.read(verb, path, query, body))
+
+    def find(self, path: str, accept: str = JSON) -> Object | None:
+        """The object at a path, None where there is none; raises ClusterError for any other refusal."""
+        try:
+            return self._object(self.read("GET", path, accept=accept))
+        except ClusterError as error:
+            if error.status == HTTPStatus.NOT_FOUND:
+                return None
+            raise
+
+    def read(
+        self,
+        verb: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        body: Object | None = None,
+        *,
+        accept: str = JSON,
+    ) -> bytes:
+        """The bytes that answer a request; raises ClusterError."""
+        return bytes(self.open(verb, path, query, body, accept=accept).data)
+
+    def open(
+        self,
+        verb: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        body: Object | None = None,
+        *,
+        accept: str = JSON,
+        stream: bool = False,
+    ) -> urllib3.BaseHTTPResponse:
+        """The answer with its headers, unread where it is to `stream`; raises ClusterError."""
+        kind = "application/apply-patch+yaml" if verb == "PATCH" else JSON
+        headers = {"Accept": accept, "Content-Type": kind, **self.headers}
+        url = f"{self.host}{path}?{urlencode(query)}" if query else self.host + path
+        content = None if body is None else json.dumps(body).encode()
+        try:
+            response = self._pool.request(
+                verb, url, body=content, headers=headers, timeout=_TIMEOUT, preload_content=not stream, retries=False
+            )
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise unreachable(self.host, type(error).__name__) from error
+        if response.status >= HTTPStatus.BAD_REQUEST:
+            raise refused(response.status, bytes(response.data), verb.lower(), path)
+        return response
+
+    def _object(self, answer: bytes) -> Object:
+        try:
+            content = json.loads(answer)
+        except ValueError as error:
+            raise unreachable(self.host, "the answer is no JSON; is there a proxy in between?") from error
+        if not isinstance(content, dict):
+            raise unreachable(self.host, "the answer is no object of the Kubernetes API")
+        return content

@@ -1,0 +1,138 @@
+"""What the API server itself answers: objects, watches, dry runs, reviews, logs, its version and clock."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+
+import urllib3
+
+from meshpki.cluster.api import Api
+from meshpki.cluster.client import ClusterError
+from meshpki.cluster.discovery import Discovery
+from meshpki.cluster.manifest import FIELD_MANAGER, Object, Query, Ref
+from meshpki.cluster.watching import Watcher
+
+POD = "/api/v1/namespaces/{0.namespace}/pods/{0.name}/{1}"
+
+_PAGE = 500
+_METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+
+
+class ApiServer:
+    """Both halves of a Cluster but for the connections into pods; safe to use from many threads."""
+
+    def __init__(self, api: Api, *, force_conflicts: bool) -> None:
+        """Ask through `api`; with `force_conflicts` an apply takes fields over from other managers."""
+        self._api, self._force = api, force_conflicts
+        self._discovery = Discovery(api.find)
+        self.host = api.host
+
+    def get(self, ref: Ref) -> Object | None:
+        """See Reader.get."""
+        path = self._discovery.path(ref)
+        return self._api.find(path) if path else None
+
+    def metadata(self, ref: Ref) -> Object | None:
+        """See Reader.metadata."""
+        path = self._discovery.path(ref)
+        return self._api.find(path, accept=_METADATA) if path else None
+
+    def list(self, query: Query) -> list[Object]:
+        """See Reader.list."""
+        return [*self.scan(query)]
+
+    def scan(self, query: Query) -> Iterator[Object]:
+        """See Reader.scan; pages of 500."""
+        resource = self._discovery.find(query.api_version, query.kind)
+        token = ""
+        while resource:
+            selectors = {**_selectors(query, token), "limit": str(_PAGE)}
+            page = self._api.json("GET", resource.path(query.namespace), selectors)
+            for item in page.get("items", []):
+                yield {"apiVersion": query.api_version, "kind": query.kind, **item}
+            token = page.get("metadata", {}).get("continue", "")
+            if not token:
+                break
+
+    def watch(self, query: Query, changed: Callable[[], None]) -> AbstractContextManager[None]:
+        """See Reader.watch."""
+        return Watcher(lambda: self._stream(query), changed)
+
+    def dry_run(self, manifest: Object) -> Object:
+        """See Reader.dry_run."""
+        return self._apply(manifest, {"dryRun": "All"})
+
+    def dry_create(self, manifest: Object) -> Object:
+        """See Reader.dry_create."""
+        resource = self._resource(manifest)
+        return self._api.json("POST", resource, {"dryRun": "All", "fieldValidation": "Strict"}, manifest)
+
+    def apply(self, manifest: Object) -> Object:
+        """See Writer.apply."""
+        return self._apply(manifest, {})
+
+    def delete(self, ref: Ref) -> bool:
+        """See Writer.delete; dependents go in the background."""
+        path = self._discovery.path(ref)
+        if path is None:
+            return False
+        try:
+            self._api.json("DELETE", path, {"propagationPolicy": "Background"})
+        except ClusterError as error:
+            if error.status == HTTPStatus.NOT_FOUND:
+                return False
+            raise
+        return True
+
+    def allowed(self, verb: str, group: str, resource: str, namespace: str = "") -> bool:
+        """See Reader.allowed."""
+        wanted = {"verb": verb, "group": group, "resource": resource, "namespace": namespace}
+        review = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": wanted},
+        }
+        answer = self._api.json("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", {}, review)
+        return bool(answer.get("status", {}).get("allowed"))
+
+    def logs(self, pod: Ref, container: str, lines: int) -> str:
+        """See Reader.logs."""
+        query = {"container": container, "tailLines": str(lines)}
+        return self._api.read("GET", POD.format(pod, "log"), query, accept="*/*").decode(errors="replace")
+
+    def version(self) -> str:
+        """See Reader.version."""
+        return str(self._api.json("GET", "/version")["gitVersion"])
+
+    def date(self) -> datetime | None:
+        """See Reader.date; RFC 9110 section 5.6.7."""
+        try:
+            return parsedate_to_datetime(self._api.open("GET", "/version").headers.get("date", "")).astimezone(UTC)
+        except ValueError:
+            return None
+
+    def _apply(self, manifest: Object, extra: Mapping[str, str]) -> Object:
+        name = manifest["metadata"]["name"]
+        query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict", "force": str(self._force).lower(), **extra}
+        return self._api.json("PATCH", f"{self._resource(manifest)}/{name}", query, manifest)
+
+    def _resource(self, manifest: Object) -> str:
+        resource = self._discovery.find(manifest["apiVersion"], manifest["kind"])
+        if resource is None:
+            what = f"the API server knows no kind {manifest['kind']} in {manifest['apiVersion']} yet"
+            raise ClusterError("MPK-102", what, where=str(manifest["metadata"].get("name", "")), status=503)
+        return resource.path(manifest["metadata"].get("namespace", ""))
+
+    def _stream(self, query: Query) -> urllib3.BaseHTTPResponse | None:
+        resource = self._discovery.find(query.api_version, query.kind)
+        if resource is None:
+            return None
+        selectors = {**_selectors(query), "watch": "true", "timeoutSeconds": "25"}
+        return self._api.open("GET", resource.path(query.namespace), selectors, stream=True)
+
+
+def _selectors(query: Query, token: str = "") -> dict[str, str]:
+    parts = {"labelSelector": query.labels, "fieldSelector": query.fields, "continue": token}
+    return {key: value for key, value in parts.items() if value}

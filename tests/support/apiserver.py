@@ -1,0 +1,277 @@
+"""A stand-in for the API server on loopback: LIST pages over TLS, and port-forwards to Envoys that answer after a time.
+
+It is no API server: no admission, no etcd, no kubelet. What a port-forward costs those is injected as time. Tests count
+what a client did; the bench measures the client.
+"""
+
+import asyncio
+import base64
+import contextlib
+import functools
+import hashlib
+import json
+import ssl
+import struct
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+from meshpki.cluster.manifest import Object
+from tests.support import certificates as made
+
+NAME = "api.example.org"
+TOKEN = "token-of-a-test"
+
+_ACCEPT_SUFFIX = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+_PIECE = 16 * 1024
+_KINDS = {
+    "/api/v1": {"pods": "Pod", "configmaps": "ConfigMap", "events": "Event", "services": "Service"},
+}
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What becomes of one port-forward: a refusal, an error of the kubelet, silence, raw bytes, or Envoy's body."""
+
+    body: bytes = b""
+    status: int = 101
+    retry_after: str = ""
+    error: str = ""
+    silent: bool = False
+    raw: bytes = b""
+
+
+@dataclass
+class Seen:
+    """What the clients did, for tests to count."""
+
+    opened: list[str] = field(default_factory=list)
+    underway: int = 0
+    most: int = 0
+    connections: int = 0
+    resumed: int = 0
+    requests: list[str] = field(default_factory=list)
+    tokens: set[str] = field(default_factory=set)
+
+
+@dataclass
+class StandIn:
+    """Serves `objects` by collection path, and `replies` by pod name; `seconds` pass before each port-forward."""
+
+    replies: Callable[[str], Reply]
+    objects: Mapping[str, Sequence[Object]] = field(default_factory=dict)
+    seconds: float = 0.0
+    seen: Seen = field(default_factory=Seen)
+    transports: set[asyncio.Transport] = field(default_factory=set)
+
+    async def serve(self, tls: ssl.SSLContext | None, port: int = 0) -> asyncio.Server:
+        loop = asyncio.get_running_loop()
+        return await loop.create_server(lambda: _Connection(self), "127.0.0.1", port, ssl=tls, backlog=1024)
+
+    def answer(self, path: str, query: Mapping[str, list[str]]) -> tuple[int, Object]:
+        if path == "/version":
+            return 200, {"gitVersion": "v1.35.4"}
+        if path in _KINDS:
+            served = [{"name": name, "kind": kind, "namespaced": True} for name, kind in _KINDS[path].items()]
+            return 200, {"groupVersion": path.removeprefix("/api/").removeprefix("/apis/"), "resources": served}
+        if path in self.objects:
+            return 200, _page(
+                self.objects[path], int(query.get("limit", ["0"])[0]), int(query.get("continue", ["0"])[0])
+            )
+        if path.rpartition("/")[2] in _KINDS["/api/v1"]:
+            return 200, {"items": [], "metadata": {}}
+        collection, _, name = path.rpartition("/")
+        found = [one for one in self.objects.get(collection, ()) if one["metadata"]["name"] == name]
+        return (200, found[0]) if found else (404, _status("NotFound", f'"{name}" not found'))
+
+
+class _Connection(asyncio.Protocol):
+    """One connection of a client; after an upgrade it is a port-forward until it ends."""
+
+    def __init__(self, served: StandIn) -> None:
+        self._served, self._buffer = served, bytearray()
+        self._forwards = False
+        self._reply = Reply()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._served.transports.add(transport)
+        self._served.seen.connections += 1
+        tls = transport.get_extra_info("ssl_object")
+        self._served.seen.resumed += bool(tls and tls.session_reused)
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        self._served.transports.discard(self._transport)
+        seen = self._served.seen
+        seen.connections -= 1
+        seen.underway -= self._forwards
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        if self._forwards:
+            self._read_frames()
+            return
+        while (end := self._buffer.find(b"\r\n\r\n")) >= 0:
+            first, *lines = bytes(self._buffer[:end]).decode("latin-1").split("\r\n")
+            headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+            size = int(headers.get("content-length", 0))
+            if len(self._buffer) < end + 4 + size:
+                return
+            del self._buffer[: end + 4 + size]
+            self._requested(first, headers)
+
+    def _requested(self, first: str, headers: Mapping[str, str]) -> None:
+        verb, target, _ = first.split(" ")
+        url = urlsplit(target)
+        seen = self._served.seen
+        seen.tokens.add(headers.get("authorization", ""))
+        if headers.get("upgrade") == "websocket":
+            self._forward(url.path.split("/")[-2], headers["sec-websocket-key"])
+        elif verb == "POST":
+            seen.requests.append(f"{verb} {url.path}")
+            self._send(201, {"status": {"allowed": True}})
+        else:
+            seen.requests.append(f"{verb} {url.path}")
+            self._send(*self._served.answer(url.path, parse_qs(url.query)))
+
+    def _forward(self, pod: str, key: str) -> None:
+        seen = self._served.seen
+        seen.opened.append(pod)
+        seen.underway += 1
+        seen.most = max(seen.most, seen.underway)
+        self._forwards = True
+        self._reply = reply = self._served.replies(pod)
+        if not reply.silent:
+            upgrade = functools.partial(self._upgrade, reply, key)
+            asyncio.get_running_loop().call_later(self._served.seconds, upgrade)
+
+    def _upgrade(self, reply: Reply, key: str) -> None:
+        if reply.status != 101:
+            extra = {"Retry-After": reply.retry_after} if reply.retry_after else {}
+            self._send(reply.status, _status("Refused", reply.error), **extra)
+            return
+        accept = base64.b64encode(hashlib.sha1(key.encode() + _ACCEPT_SUFFIX, usedforsecurity=False).digest())
+        self._transport.write(
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Protocol: v4.channel.k8s.io\r\nSec-WebSocket-Accept: %b\r\n\r\n" % accept
+        )
+        for channel in (b"\0", b"\1"):
+            self._transport.write(_frame(channel + struct.pack("<H", 15000)))
+        if reply.error:
+            self._transport.write(_frame(b"\1" + reply.error.encode()))
+        if reply.raw:
+            self._transport.write(reply.raw)
+
+    def _read_frames(self) -> None:
+        """The client's frames are small: the request in one, a farewell in another."""
+        while len(self._buffer) >= 6:
+            size = self._buffer[1] & 0x7F
+            head = 2 if size < 126 else 4
+            size = size if size < 126 else int(struct.unpack_from("!H", self._buffer, 2)[0])
+            if len(self._buffer) < head + 4 + size:
+                return
+            opcode = self._buffer[0] & 0x0F
+            del self._buffer[: head + 4 + size]
+            if opcode == 8:
+                self._transport.close()
+            elif self._reply.body:
+                self._transport.write(_envoys(self._reply.body))
+
+    def _send(self, status: int, content: Object, **headers: str) -> None:
+        body = json.dumps(content).encode()
+        now = datetime.now(UTC).strftime("%a, %d %b %Y %H:%M:%S GMT")
+        fields = {"Date": now, "Content-Length": str(len(body)), **headers}
+        lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+        self._transport.write(f"HTTP/1.1 {status} Said\r\n{lines}\r\n".encode() + body)
+
+
+@contextlib.contextmanager
+def running(stand_in: StandIn, folder: Path) -> Iterator[Path]:
+    """Serve from a thread; the kubeconfig that leads there."""
+    root = made.root(valid(made.ROOT))
+    tls = server_tls(root.issue(valid(made.SVID.but(uris=(), dns=(NAME,)))))
+    loop, port = asyncio.new_event_loop(), Future[int]()
+
+    async def serve() -> None:
+        server = await stand_in.serve(tls)
+        port.set_result(server.sockets[0].getsockname()[1])
+        await over.wait()
+        server.close()
+        for transport in list(stand_in.transports):
+            transport.abort()
+        await asyncio.sleep(0.01)
+
+    over = asyncio.Event()
+    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),), daemon=True)
+    thread.start()
+    try:
+        yield kubeconfig(folder, port.result(10), root.pem)
+    finally:
+        loop.call_soon_threadsafe(over.set)
+        thread.join(10)
+        loop.close()
+
+
+def server_tls(leaf: made.Issued) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    with tempfile.NamedTemporaryFile() as both:
+        both.write(leaf.pem + leaf.key_pem)
+        both.flush()
+        context.load_cert_chain(both.name)
+    return context
+
+
+def kubeconfig(folder: Path, port: int, root: bytes) -> Path:
+    """A kubeconfig that leads to a stand-in by address, and expects the certificate of NAME."""
+    cluster = {
+        "server": f"https://127.0.0.1:{port}",
+        "tls-server-name": NAME,
+        "certificate-authority-data": base64.b64encode(root).decode(),
+    }
+    content = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "stand-in",
+        "clusters": [{"name": "stand-in", "cluster": cluster}],
+        "users": [{"name": "stand-in", "user": {"token": TOKEN}}],
+        "contexts": [{"name": "stand-in", "context": {"cluster": "stand-in", "user": "stand-in"}}],
+    }
+    path = folder / "kubeconfig"
+    path.write_text(json.dumps(content), encoding="utf-8")
+    return path
+
+
+def valid(shape: made.Shape) -> made.Shape:
+    """The shape with a validity around the real time."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    return shape.but(not_before=now - made.HOUR, not_after=now + timedelta(days=1))
+
+
+def _page(items: Sequence[Object], limit: int, begin: int) -> Object:
+    end = begin + limit if limit else len(items)
+    metadata = {"continue": str(end)} if end < len(items) else {}
+    return {"items": list(items[begin:end]), "metadata": metadata}
+
+
+def _status(reason: str, message: str) -> Object:
+    return {"kind": "Status", "reason": reason, "message": message}
+
+
+def _envoys(body: bytes) -> bytes:
+    """Envoy's answer as its admin port gives it: in chunks, and a frame for each piece that was read."""
+    pieces = [body[start : start + _PIECE] for start in range(0, len(body), _PIECE)]
+    chunks = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in [*pieces, b""])
+    answer = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n" + chunks
+    return b"".join(_frame(b"\0" + answer[start : start + _PIECE]) for start in range(0, len(answer), _PIECE))
+
+
+def _frame(content: bytes) -> bytes:
+    size = len(content)
+    head = bytes([0x82, size]) if size < 126 else b"\x82\x7e" + struct.pack("!H", size)
+    return head + content
