@@ -1,0 +1,49 @@
+"""What `graph` and `report` begin with: one look at the mesh, as verify takes it, with the options that both share."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from meshpki.errors import UsageError
+
+if TYPE_CHECKING:
+    from meshpki.cluster.kubernetes import KubernetesCluster
+    from meshpki.verify import Report
+
+Namespace = Annotated[str, typer.Option("--namespace", "-n", help="Look at the pods of one namespace only.")]
+Everywhere = Annotated[bool, typer.Option("--all-namespaces", "-A", help="Look at all of them, as without -n.")]
+Selector = Annotated[str, typer.Option("--selector", "-l", help="Look at pods with these labels.")]
+Fingerprint = Annotated[str, typer.Option(metavar="SHA256", help="The root that must be pinned, known from elsewhere.")]
+Out = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write it to a file instead of stdout.")]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What to look at, and against which root."""
+
+    namespace: str = ""
+    everywhere: bool = False
+    selector: str = ""
+    root_fingerprint: str = ""
+    context: str = ""
+    kubeconfig: Path | None = None
+    files: tuple[Path, ...] = ()
+
+
+def look(wanted: Wanted) -> "tuple[KubernetesCluster, Report]":
+    """The cluster and what verify finds there now; raises UsageError (MPK-356), and what verify raises."""
+    if wanted.namespace and wanted.everywhere:
+        raise UsageError("MPK-356", "-n and -A exclude each other", remedy="leave one of them out")
+    from meshpki.cli.session import open_cluster, settings_of
+    from meshpki.settings import read
+    from meshpki.verify import Scope, verify
+
+    if wanted.files:
+        read(wanted.files)  # wrong files are told before a cluster is asked
+    cluster = open_cluster(wanted.context, wanted.kubeconfig)
+    settings = settings_of(cluster, wanted.files)
+    scope = Scope(wanted.namespace, wanted.selector)
+    return cluster, verify(cluster, settings, datetime.now(UTC), scope, root_fingerprint=wanted.root_fingerprint)

@@ -1,0 +1,77 @@
+"""How certificates, moments and foreign text are put into words on a drawing."""
+
+import re
+import unicodedata
+from datetime import datetime, timedelta
+
+from meshpki.pki.certificate import Certificate
+from meshpki.verify.places import PlaceKind
+
+_COMMON_NAME = re.compile(r"(?:^|,)CN=((?:[^,\\]|\\.)*)")
+_UNITS = (("d", timedelta(days=1)), ("h", timedelta(hours=1)), ("m", timedelta(minutes=1)))
+_UNITS_FROM = 3
+_DIGEST = 16
+
+PLACES = {
+    PlaceKind.ROOT: "the pinned root",
+    PlaceKind.ISTIOD_CA: "istiod's CA",
+    PlaceKind.ISTIOD: "istiod",
+    PlaceKind.SPIRE_SERVER: "spire-server",
+    PlaceKind.SPIRE_BUNDLE: "SPIRE's bundle",
+    PlaceKind.ISTIO_BUNDLE: "istio-ca-root-cert",
+    PlaceKind.WEBHOOK: "webhooks",
+    PlaceKind.REQUEST: "requests of others",
+    PlaceKind.REQUESTERS: "who may ask for a CA",
+    PlaceKind.CLOCK: "clocks",
+}
+
+
+def visible(text: str) -> str:
+    """Text in which every control, format, bidi, private and unassigned character is written as its code point."""
+    return "".join(f"\\u{{{ord(one):x}}}" if _steers(one) else one for one in text)
+
+
+def short_name(certificate: Certificate) -> str:
+    """What people call a certificate: its common name, or `SPIRE CA` for SPIRE's, which has none."""
+    found = _COMMON_NAME.search(certificate.subject)
+    if found:
+        return found.group(1)
+    if certificate.is_ca and any(uri.startswith("spiffe://") for uri in certificate.uris):
+        return "SPIRE CA"
+    return certificate.subject or digest(certificate.sha256)
+
+
+def digest(sha256: str) -> str:
+    """A fingerprint as it is recognised at a glance; the whole stands where it must be compared."""
+    return f"sha256 {sha256[:_DIGEST]}…"
+
+
+def left(until: datetime, at: datetime) -> str:
+    """The time left in one unit, or `expired`."""
+    remaining = until - at
+    if remaining < timedelta():
+        return "expired"
+    for name, unit in _UNITS:
+        if remaining >= _UNITS_FROM * unit:
+            return f"{remaining // unit}{name} left"
+    return f"{remaining // timedelta(minutes=1)}m left"
+
+
+def moment(at: datetime) -> str:
+    """A moment in UTC, to the minute."""
+    return f"{at:%Y-%m-%d %H:%M} UTC"
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """A number with its noun, as `1 pod` or `10,000 pods`."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def some(names: list[str], limit: int) -> str:
+    """The first of some names, and how many more there are."""
+    rest = len(names) - limit
+    return ", ".join(names[:limit]) + (f", and {rest:,} more" if rest > 0 else "")
+
+
+def _steers(char: str) -> bool:
+    return unicodedata.category(char)[0] == "C" or unicodedata.category(char) in ("Zl", "Zp")
