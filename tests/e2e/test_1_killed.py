@@ -5,6 +5,8 @@ import random
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -66,11 +68,71 @@ def test_up_killed_in_each_step_goes_on_and_converges(
         assert roots == ["meshpki-root-g1"]
 
 
-def test_ctrl_c_stops_within_two_seconds_and_says_how_to_go_on(lab: Lab, meshpki: Command) -> None:
+def applies(child: subprocess.Popen[str], lines: Iterator[str]) -> None:
+    await_line(lines, "step=cert-manager state=start")
+
+
+def waits_at_a_gate(child: subprocess.Popen[str], lines: Iterator[str]) -> None:
+    await_line(lines, "state=waiting gate=")
+
+
+def runs_istioctl(child: subprocess.Popen[str], lines: Iterator[str]) -> None:
+    await_line(lines, "step=istio state=start")
+    until = time.monotonic() + 60
+    while not any("istioctl" in program for program in children(child.pid)):
+        assert time.monotonic() < until, "istioctl was never run"
+        time.sleep(0.05)
+
+
+def verifies(child: subprocess.Popen[str], lines: Iterator[str]) -> None:
+    await_line(lines, "seconds: ")
+
+
+# in this order, since each run goes on from where the one before was stopped; up to how long each moment lasts
+MOMENTS = ((applies, 0.3), (waits_at_a_gate, 1.0), (runs_istioctl, 2.0), (verifies, 0.1))
+
+
+def await_line(lines: Iterator[str], part: str) -> None:
+    seen = []
+    for line in lines:
+        seen.append(line)
+        if part in line:
+            return
+    pytest.fail(f"up ended before {part!r}: {''.join(seen)}")
+
+
+def children(process: int) -> list[str]:
+    """The command lines of a process's children and of theirs."""
+    found = []
+    for child in Path(f"/proc/{process}").glob("task/*/children"):
+        for pid in child.read_text().split():
+            try:
+                found += [Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace"), *children(int(pid))]
+            except OSError:
+                continue  # it ended while we looked
+    return found
+
+
+def test_ctrl_c_at_any_moment_stops_within_two_seconds_and_the_same_command_goes_on(
+    lab: Lab, meshpki: Command, sample: random.Random
+) -> None:
     fresh(meshpki)
-    child = kill_in(meshpki, "cert-manager", 0.5, signal.SIGINT)
-    began = time.monotonic()
-    _, err = child.communicate(timeout=30)
-    assert time.monotonic() - began < 2.5
-    assert child.returncode == 130
-    assert "goes on from here" in err
+    for reached, lasts in MOMENTS:
+        child = meshpki.start("up", "--lab")
+        assert child.stderr is not None
+        reached(child, iter(child.stderr.readline, ""))
+        after = sample.uniform(0, lasts)
+        time.sleep(after)
+        began = time.monotonic()
+        child.send_signal(signal.SIGINT)
+        out, err = child.communicate(timeout=30)
+        moment = f"{reached.__name__}, {after:.2f} s in: {err}"
+        assert time.monotonic() - began < 2, moment
+        assert (child.returncode, out) == (130, ""), moment
+        assert "goes on from here" in err, moment
+        assert "Traceback" not in err, moment
+    done = meshpki("up", "--lab", "-o", "json")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert {step["state"] for step in report["steps"]} == {"done"}
+    assert report["verify"]["summary"]["broken"] == 0
