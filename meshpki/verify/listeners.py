@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from http import HTTPStatus
 
+from meshpki.cluster.client import ClusterError
 from meshpki.pki import chain
 from meshpki.pki.certificate import Certificate, UnparsableError
 from meshpki.pki.path import Expected
@@ -31,8 +33,9 @@ def judge_listener(served: Served, observation: Observation, pinned: Pinned) -> 
         whole = Finding(served.error.code, "fail", 35, "whole certificates", served.error.what, served.error.remedy)
         return PlaceVerdict(served.place, "broken", findings=(whole,), reason=served.error.what)
     if served.error:
-        reason = "; ".join(filter(None, (f"{served.error.what} ({served.error.code})", served.error.remedy)))
-        return PlaceVerdict(served.place, "unknown", reason=reason)
+        return PlaceVerdict(
+            served.place, "unknown", reason=f"{served.error.what} ({served.error.code}); {_mend(served)}"
+        )
     if served.place.kind is PlaceKind.ISTIOD:
         verdict = chain.judge(served.chain, Expected(pinned.roots, pinned.at, usages=frozenset({SERVER_AUTH})))
         own = (*_named(served), *_through_cacerts(verdict.path, observation, pinned.at))
@@ -44,9 +47,15 @@ def judge_listener(served: Served, observation: Observation, pinned: Pinned) -> 
 
 def _verdict(served: Served, verdict: Verdict, own: tuple[Finding, ...]) -> PlaceVerdict:
     findings = (*verdict.findings, *own)
-    return PlaceVerdict(
-        served.place, result_of(findings), path=verdict.path, expires=verdict.expires, findings=findings
-    )
+    reason = "; ".join(one.found for one in findings if one.severity != "warn")
+    return PlaceVerdict(served.place, result_of(findings), verdict.path, (), verdict.expires, findings, reason)
+
+
+def _mend(served: Served) -> str:
+    """The verbs of a port-forward are named here: the API server's own answer leaves out which one is missing."""
+    if isinstance(served.error, ClusterError) and served.error.status == HTTPStatus.FORBIDDEN:
+        return f"it needs the right to `get` and `create` pods/portforward in {served.place.ref.namespace}"
+    return served.error.remedy if served.error and served.error.remedy else "run verify again"
 
 
 def _named(served: Served) -> Iterator[Finding]:

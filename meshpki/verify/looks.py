@@ -152,7 +152,8 @@ def local(reader: Reader, settings: Settings) -> Look:
         listed = local_authorities.merged(map(local_authorities.parse, answers))
         return Observation(local=listed if pods else None)
 
-    return Look("SPIRE's prepared and old CAs", f"`get` and `create` pods/exec in {server.namespace}", take)
+    right = f"`get` and `create` pods/exec, and `get` statefulsets/{server.name}, in {server.namespace}"
+    return Look("SPIRE's prepared and old CAs", right, take)
 
 
 def _pods(reader: Reader, workload: Ref) -> list[Object]:

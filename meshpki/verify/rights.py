@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from meshpki.cluster.manifest import MANAGED_BY, Object
+from meshpki.cluster.manifest import Object
 from meshpki.components.trust import CERT_MANAGER, PIN, STATE_NAMESPACE
 from meshpki.settings import Settings
 from meshpki.verify.bundles import ISTIO_BUNDLE
@@ -102,5 +102,6 @@ def manifests(granted: Iterable[Right], subjects: Sequence[Subject]) -> Iterator
 
 def _head(kind: str, name: str, namespace: str) -> Object:
     place = {"namespace": namespace} if namespace else {}
-    notes = {"labels": MANAGED_BY, "annotations": {_DESCRIPTION: PURPOSES[name]}}
+    # whoever applies them manages them: no label of ours that says otherwise
+    notes = {"labels": {"app.kubernetes.io/part-of": "meshpki"}, "annotations": {_DESCRIPTION: PURPOSES[name]}}
     return {"apiVersion": RBAC, "kind": kind, "metadata": {"name": name, **place, **notes}}

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from meshpki.cluster.client import ClusterError
 from meshpki.cluster.manifest import Object, Ref
 from meshpki.settings import defaults
 from meshpki.verify.authorities import authorities
@@ -11,8 +12,8 @@ from meshpki.verify.bundles import hidden
 from meshpki.verify.control_plane import judge
 from meshpki.verify.issuance import rogues
 from meshpki.verify.judge import Pinned
-from meshpki.verify.observation import Observation
-from meshpki.verify.places import PlaceKind, PlaceVerdict
+from meshpki.verify.observation import Observation, Served
+from meshpki.verify.places import Place, PlaceKind, PlaceVerdict
 from meshpki.verify.survey import observe
 from tests.support import certificates as made
 from tests.support.certificates import AT, CACERTS, HOUR, SPIRE_CA, TRUST_DOMAIN
@@ -262,6 +263,13 @@ def test_a_server_that_does_not_answer_is_unknown() -> None:
     del cluster.listeners["spire-server-0", 8081]
     found = judged(cluster)["Pod spire-server/spire-server-0 port 8081"]
     assert (found.result, "HTTP 404" in found.reason) == ("unknown", True)
+
+
+def test_a_port_forward_that_is_refused_names_both_verbs_it_takes() -> None:
+    error = ClusterError("MPK-102", 'pods "istiod-0" is forbidden: ', status=403)
+    place = Place(PlaceKind.ISTIOD, Ref("v1", "Pod", "istio-system", "istiod-0"), "port 15012")
+    found = verdicts(Observation(served=(Served(place, error=error),)))[str(place)]
+    assert (found.result, "`get` and `create` pods/portforward in istio-system" in found.reason) == ("unknown", True)
 
 
 def test_a_ca_bundle_that_is_no_base64_is_broken() -> None:
