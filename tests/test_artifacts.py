@@ -10,14 +10,15 @@ from meshpki.settings import Settings, defaults, read_text
 NOWHERE = "proxy: {https: 'http://127.0.0.1:9'}"  # nobody listens: whatever is downloaded fails
 
 
-def brought(folder: Path, *, text: str = "") -> Settings:
-    """Settings that pin every release file by what lies in `folder`, where one is made for each."""
+def brought(folder: Path, *, text: str = "", unpinned: str = "nothing") -> Settings:
+    """Settings that pin every release file by what lies in `folder`, where one is made for each; but for `unpinned`."""
     folder.mkdir(parents=True, exist_ok=True)
     pins = []
     for artifact in wanted(defaults()):
         content = artifact.name.encode()
         (folder / artifact.name).write_bytes(content)
-        pins.append(f"    {artifact.name}: {hashlib.sha256(content).hexdigest()}")
+        if not artifact.name.startswith(unpinned):
+            pins.append(f"    {artifact.name}: {hashlib.sha256(content).hexdigest()}")
     lines = ["apiVersion: meshpki.dev/v1alpha1", "kind: Mesh", NOWHERE, "artifacts:", "  pins:", *pins, text]
     return read_text("\n".join(lines), "test")
 
@@ -69,7 +70,7 @@ def test_a_directory_that_lacks_a_file_or_has_another_is_refused_by_its_name(
 
 def test_a_file_without_a_pin_is_not_taken_from_a_directory_either(tmp_path: Path) -> None:
     folder = tmp_path / "files"
-    brought(folder)
+    settings = brought(folder, unpinned="istioctl")
     with pytest.raises(PreconditionError) as refused:
-        obtain(defaults(), folder)
+        obtain(settings, folder)
     assert refused.value.code == "MPK-052"
