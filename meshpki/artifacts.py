@@ -4,6 +4,7 @@ They are checked before the first write to any cluster; a file that differs from
 """
 
 import hashlib
+import os
 import tempfile
 import tomllib
 from dataclasses import dataclass
@@ -41,6 +42,10 @@ class Releases:
     spire_crds: tuple[Path, ...]
 
 
+# no release file at all: steps made with it know only what meshpki itself writes
+NONE = Releases(Path(os.devnull), Path(os.devnull), ())
+
+
 def wanted(settings: Settings) -> tuple[Artifact, ...]:
     """Every file that an installation with these settings needs; the user's pins go before ours."""
     versions, pins = settings.versions, {**_published_pins(), **settings.artifacts.pins}
@@ -66,17 +71,19 @@ def _published_pins() -> dict[str, str]:
     return dict(tomllib.loads(text)["sha256"])
 
 
-def obtain(settings: Settings, directory: Path | None = None) -> Releases:
+def obtain(settings: Settings, directory: Path | None = None, *, download: bool = True) -> Releases:
     """The files, each checked; `directory` goes before the settings' own, and with either nothing is downloaded.
+
+    Without `download` what is not in the cache already is missing.
 
     Raises PreconditionError: MPK-050 missing, 051 digest differs, 052 no pin, 053 download failed.
     """
     chosen = directory or (Path(settings.artifacts.directory) if settings.artifacts.directory else None)
-    found = [_checked(artifact, _place(artifact, chosen, settings)) for artifact in wanted(settings)]
+    found = [_checked(artifact, _place(artifact, chosen, settings, download=download)) for artifact in wanted(settings)]
     return Releases(found[0], found[1], tuple(found[2:]))
 
 
-def _place(artifact: Artifact, directory: Path | None, settings: Settings) -> Path:
+def _place(artifact: Artifact, directory: Path | None, settings: Settings, *, download: bool) -> Path:
     if not artifact.sha256:
         remedy = f"write the SHA-256 you trust under artifacts.pins as `{artifact.name}: <hex>`"
         raise PreconditionError("MPK-052", f"{artifact.name} has no pin", where=artifact.url, remedy=remedy)
@@ -90,6 +97,8 @@ def _place(artifact: Artifact, directory: Path | None, settings: Settings) -> Pa
         return path
     cached = Path(platformdirs.user_cache_dir("meshpki")) / "artifacts" / artifact.sha256 / artifact.name
     if not cached.is_file():
+        if not download:
+            raise PreconditionError("MPK-050", f"{artifact.name} is not in the cache", where=str(cached))
         _download(artifact, cached, settings)
     return cached
 

@@ -9,7 +9,7 @@ from types import FrameType
 
 import typer
 
-from meshpki.cli import config, explain, lab, output, step, up, verify, version
+from meshpki.cli import certs, config, explain, inspect, lab, output, status, step, up, verify, version
 from meshpki.errors import FAILED, INTERRUPTED, USAGE, GateTimeoutError, MeshpkiError, StepError
 
 _HELP = """Certificates of a service mesh, from nothing to provably right.
@@ -27,6 +27,9 @@ app = typer.Typer(
 )
 app.command(epilog=up.EXAMPLES)(up.up)
 app.command(epilog=verify.EXAMPLES)(verify.verify)
+app.command(epilog=status.EXAMPLES)(status.status)
+app.command(epilog=certs.EXAMPLES)(certs.certs)
+app.command(epilog=inspect.EXAMPLES)(inspect.inspect)
 app.add_typer(step.app, name="step")
 app.add_typer(lab.app, name="lab")
 app.add_typer(config.app, name="config")

@@ -1,0 +1,136 @@
+"""The status report as text and as JSON: pure functions. Messages of the cluster are data, and shown plainly."""
+
+import json
+from collections.abc import Iterator
+from datetime import datetime
+
+from meshpki.cli.columns import aligned
+from meshpki.cli.validity import renewal_json, rfc3339, seconds_left, when
+from meshpki.cli.verdicts import API_VERSION, left, plain
+from meshpki.pki.renewal import SPIRE_AGENT
+from meshpki.settings import go_duration
+from meshpki.status.drift import Drift
+from meshpki.status.report import AuthorityStatus, State, StatusReport, StepStatus
+
+KIND = "StatusReport"
+_STEPS = ("STEP", "STATE", "VERSION", "OWNER", "DRIFT")
+_AUTHORITIES = ("AUTHORITY", "STATE", "LEFT", "EXPIRES", "NEXT RENEWAL", "BY")
+_SHOWN = 5
+
+
+def text(report: StatusReport) -> str:
+    """A line a step and a line a CA, and under each table the reasons for what is not well."""
+    steps = [_STEPS, *map(_step_row, report.steps)]
+    authorities = [_AUTHORITIES, *(_authority_row(one, report.at) for one in report.authorities)]
+    lines = [*aligned(steps), *(line for step in report.steps for line in _step_reasons(step)), ""]
+    lines += [*aligned(authorities), *(line for one in report.authorities for line in _reason(one.name, one.reason))]
+    lines.append(f"SVIDs live {go_duration(report.svid_ttl)}: the {SPIRE_AGENT} of a node renews them at half of that")
+    return "\n".join(lines)
+
+
+def as_json(report: StatusReport) -> str:
+    """Everything, versioned; times in RFC 3339 UTC. Schema: schemas/status-report.json in the package."""
+    content = {
+        "apiVersion": API_VERSION,
+        "kind": KIND,
+        "at": rfc3339(report.at),
+        "steps": [_step(step) for step in report.steps],
+        "authorities": [_authority(one, report.at) for one in report.authorities],
+        "svids": {"ttl": go_duration(report.svid_ttl), "renewedBy": SPIRE_AGENT, "renewedAtShareOfLife": 0.5},
+    }
+    return json.dumps(content, indent=2)
+
+
+def _step_row(step: StepStatus) -> tuple[str, ...]:
+    return (step.name, step.state, _version(step), ", ".join(step.owners) or "-", _drift_cell(step))
+
+
+def _version(step: StepStatus) -> str:
+    running = ", ".join(step.versions)
+    if not running or not step.wanted or step.versions == (step.wanted,):
+        return running or "-"
+    return f"{running} (settings: {step.wanted})"
+
+
+def _drift_cell(step: StepStatus) -> str:
+    drift = step.drift
+    if step.state is State.ABSENT:
+        return "-"
+    said = [f"{len(drift.found)} of {drift.compared}" if drift.found else f"none of {drift.compared}"]
+    if not drift.compared:
+        said = ["not compared"] if drift.unseen else ["-"]
+    if drift.outdated:
+        said.append(f"{len(drift.outdated)} for `up` to change")
+    if drift.unseen and drift.compared:
+        said.append("in part")
+    return ", ".join(said)
+
+
+def _step_reasons(step: StepStatus) -> Iterator[str]:
+    yield from _reason(step.name, step.reason)
+    for changed in step.drift.found[:_SHOWN]:
+        yield from _reason(step.name, f"drifted: {changed}")
+    if len(step.drift.found) > _SHOWN:
+        yield f"  {step.name}: {len(step.drift.found) - _SHOWN} more drifted; -o json lists all"
+    for why in step.drift.unseen:
+        yield from _reason(step.name, f"not compared: {why}")
+
+
+def _reason(name: str, why: str) -> Iterator[str]:
+    if why:
+        yield plain(f"  {name}: {why}")
+
+
+def _authority_row(one: AuthorityStatus, at: datetime) -> tuple[str, ...]:
+    return (
+        one.name,
+        one.state,
+        left(one.not_after, at) if one.not_after else "-",
+        rfc3339(one.not_after) if one.not_after else "-",
+        _next(one, at),
+        one.renewal.by if one.renewal else "-",
+    )
+
+
+def _next(one: AuthorityStatus, at: datetime) -> str:
+    if one.renewal is None or one.renewal.at is None or one.not_after is None:
+        return "-"
+    return f"{rfc3339(one.renewal.at)} ({when(one.renewal, one.not_after, at)})"
+
+
+def _step(step: StepStatus) -> dict[str, object]:
+    return {
+        "name": step.name,
+        "state": step.state,
+        "reason": step.reason,
+        "versions": list(step.versions),
+        "wantedVersion": step.wanted or None,
+        "owners": list(step.owners),
+        "drift": _drift(step.drift),
+    }
+
+
+def _drift(drift: Drift) -> dict[str, object]:
+    return {
+        "compared": drift.compared,
+        "changed": [
+            {"object": str(one.ref), "gone": not one.fields, "fields": list(one.fields), "managers": list(one.managers)}
+            for one in drift.found
+        ],
+        "outdated": [str(ref) for ref in drift.outdated],
+        "notCompared": list(drift.unseen),
+    }
+
+
+def _authority(one: AuthorityStatus, at: datetime) -> dict[str, object]:
+    ends = one.not_after
+    return {
+        "name": one.name,
+        "state": one.state,
+        "reason": one.reason,
+        "subject": one.subject,
+        "notBefore": rfc3339(one.not_before) if one.not_before else None,
+        "notAfter": rfc3339(ends) if ends else None,
+        "secondsLeft": seconds_left(ends, at) if ends else None,
+        "renewal": renewal_json(one.renewal, ends, at),
+    }

@@ -1,0 +1,52 @@
+"""Status: whether each step still stands and each CA lasts; one quick look that writes nothing and reads no Secret."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+
+from meshpki.artifacts import NONE, Releases
+from meshpki.cluster.client import Reader
+from meshpki.errors import PreconditionError
+from meshpki.install import Target, generation, steps
+from meshpki.settings import Settings
+from meshpki.status import authorities
+from meshpki.status.report import AuthorityStatus, State, StatusReport, StepStatus
+from meshpki.status.step import gather, judge
+
+__all__ = ["AuthorityStatus", "State", "StatusReport", "StepStatus", "look", "unseen"]
+
+_FROM_RELEASES = ("cert-manager", "spire")
+
+
+def look(reader: Reader, settings: Settings, releases: Releases, at: datetime) -> StatusReport:
+    """One look at every step and every CA at a moment (UTC), side by side.
+
+    `releases` may be `artifacts.NONE`: what upstream's files hold is then not compared, and the report says so.
+    Raises ClusterError where the API server does not answer.
+    """
+    planned = steps(settings, releases, Target(), generation(reader))
+    with ThreadPoolExecutor(len(planned) + 3, thread_name_prefix="status") as pool:
+        cas = [
+            pool.submit(authorities.root, reader, at),
+            pool.submit(authorities.istiod_ca, reader, settings, at),
+            pool.submit(authorities.spire_ca, reader, settings, at),
+        ]
+        objects = gather(reader, settings, planned)
+        judged = pool.map(lambda step: judge(reader, settings, step, objects, _missing(step.name, releases)), planned)
+        found = tuple(one for ca in cas for one in ca.result())
+        return StatusReport(at, tuple(judged), found, settings.spire.svid_ttl)
+
+
+def unseen(report: StatusReport) -> PreconditionError:
+    """The error for a report with nothing to be well or ill: nothing is installed, or a right is missing."""
+    if not report.installed:
+        return PreconditionError("MPK-385", "there is no mesh of meshpki's here", remedy="install it: meshpki up")
+    what = "; ".join(report.unknown)
+    return PreconditionError("MPK-386", f"not everything could be seen: {what}", remedy="have these rights granted")
+
+
+def _missing(step: str, releases: Releases) -> str:
+    return (
+        "what upstream's release files hold, which are not at hand (--artifact-dir)"
+        if releases == NONE and step in _FROM_RELEASES
+        else ""
+    )
