@@ -52,7 +52,7 @@ def validate(
 
 @app.command()
 def view(
-    paths: Annotated[list[Path] | None, typer.Option("--file", "-f", help="Settings; later ones win.")] = None,
+    paths: Annotated[list[Path] | None, typer.Option("--settings", "-f", help="Settings; later ones win.")] = None,
     form: Annotated[Format, typer.Option("--output", "-o", help="yaml or json")] = Format.YAML,
 ) -> None:
     """Show the effective settings: what the files say, and the defaults for everything else."""

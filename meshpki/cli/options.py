@@ -25,7 +25,7 @@ Context = Annotated[str, typer.Option(help="Which context of the kubeconfig.")]
 Kubeconfig = Annotated[Path | None, typer.Option(help="Which kubeconfig.")]
 Files = Annotated[
     list[Path] | None,
-    typer.Option("--file", "-f", help="Settings; later files are laid over earlier ones, - is standard input."),
+    typer.Option("--settings", "-f", help="Settings; later files are laid over earlier ones, - is standard input."),
 ]
 Nodes = Annotated[
     int | None, typer.Option("--nodes", min=1, max=2, help="For the lab: how many nodes; a running one keeps its own.")

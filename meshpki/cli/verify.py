@@ -1,93 +1,74 @@
 """`meshpki verify`: the proof that every identity of the mesh chains to the pinned root."""
 
-from enum import StrEnum
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
 import typer
 
-from meshpki.cli import output
-from meshpki.errors import OK, PRECONDITION, UsageError
-
-if TYPE_CHECKING:
-    from meshpki.cluster.client import Reader
-    from meshpki.verify import Report
+from meshpki.cli import verify_options as options
+from meshpki.cli.options import Context, Kubeconfig
+from meshpki.cli.verify_wish import Counting, OfFile, OfMesh, Telling, Wish, check
+from meshpki.errors import OK
 
 EXAMPLES = """\b
 Examples:
   meshpki verify
   meshpki verify productpage-v1 reviews-v3 -n bookinfo
-  meshpki verify -l app=reviews -o wide --strict
-  meshpki verify -o json --root-fingerprint 9f:3a:...
+  meshpki verify -l app=reviews -o wide --strict --root-fingerprint 9f:3a:...
+  meshpki verify --min-validity 33% --fail-on warn --ignore 'MPK-341=legacy/*'
+  meshpki verify --junit-file verify.xml -o github
+  meshpki verify --file chain.pem --anchors root.pem --at 2026-12-24T00:00:00Z
+  istioctl proxy-config secret POD -o json | meshpki verify --config-dump - --anchors root.pem
 \b
-Exit codes: 0 all that could be judged is proven, 5 broken (with --strict also unknown), 4 nothing could be judged.
+Exit codes: 0 all that could be judged is proven, 5 broken (with --strict also unknown, with --fail-on warn also
+warnings, with --min-validity too little time left), 4 nothing could be judged or a right is missing, 2 options or a
+file that is none, 130 interrupted, as every --watch ends. Of a file: 0 proven, 5 not proven, 2 not readable.
+They never depend on -o.
 """
 
 
-class Form(StrEnum):
-    """How the report is written; the exit code never depends on it."""
-
-    TABLE = "table"
-    WIDE = "wide"
-    SHORT = "short"
-    JSON = "json"
-
-
 def verify(
-    workloads: Annotated[
-        list[str] | None, typer.Argument(metavar="[WORKLOAD]...", help="Names such as reviews-v3; none means all.")
-    ] = None,
+    workloads: options.Workloads = None,
     *,
-    namespace: Annotated[str, typer.Option("--namespace", "-n", help="Look at one namespace only.")] = "",
-    everywhere: Annotated[
-        bool, typer.Option("--all-namespaces", "-A", help="Look at all of them, as without -n.")
-    ] = False,
-    selector: Annotated[str, typer.Option("--selector", "-l", help="Look at pods with these labels.")] = "",
-    form: Annotated[Form, typer.Option("--output", "-o", help="table, wide, short or json")] = Form.TABLE,
-    strict: Annotated[bool, typer.Option("--strict", help="Fail on what could not be judged, too.")] = False,
-    root_fingerprint: Annotated[
-        str, typer.Option(metavar="SHA256", help="The root that must be pinned, known from elsewhere.")
-    ] = "",
-    context: Annotated[str, typer.Option(help="Which context of the kubeconfig.")] = "",
-    kubeconfig: Annotated[Path | None, typer.Option(help="Which kubeconfig.")] = None,
-    files: Annotated[
-        list[Path] | None, typer.Option("--file", "-f", help="Settings; without it, those kept in the cluster.")
-    ] = None,
+    namespace: options.Namespace = "",
+    everywhere: options.Everywhere = False,
+    selector: options.Selector = "",
+    form: options.Output = options.Form.TABLE,
+    strict: options.Strict = False,
+    fail_on: options.Failing = options.FailOn.FAIL,
+    min_validity: options.MinValidity = "",
+    ignore: options.Ignores = None,
+    junit_file: options.JUnitFile = None,
+    watch: options.Watch = False,
+    every: options.Every = None,
+    authorities: options.Authorities = False,
+    root_fingerprint: options.RootFingerprint = "",
+    _schema: options.Schema = False,
+    file: options.Chain = None,
+    config_dump: options.Dump = None,
+    anchors: options.Anchors = None,
+    at: options.At = "",
+    rules: options.RuleSet = None,
+    trust_domain: options.TrustDomain = "",
+    max_depth: options.MaxDepth = None,
+    eku: options.Usages = "",
+    context: Context = "",
+    kubeconfig: Kubeconfig = None,
+    settings: options.Settings = None,
 ) -> None:
-    """Prove for every workload that its certificate is its own and chains to the pinned root."""
-    if namespace and everywhere:
-        raise UsageError("MPK-356", "-n and -A exclude each other", remedy="leave one of them out")
-    from datetime import UTC, datetime
-
-    from meshpki.cli.session import open_cluster, settings_of
-    from meshpki.settings import read
-    from meshpki.verify import Scope, verify
-
-    if files:
-        read(files)  # wrong files are told before a cluster is asked
-    cluster = open_cluster(context, kubeconfig)
-    scope = Scope(namespace, selector, tuple(workloads or ()))
-    report = verify(
-        cluster, settings_of(cluster, files or []), datetime.now(UTC), scope, root_fingerprint=root_fingerprint
+    """Prove for every workload that its certificate is its own and chains to the pinned root; or judge a file."""
+    names, paths, ignores = tuple(workloads or ()), tuple(settings or ()), tuple(ignore or ())
+    wish = Wish(
+        OfMesh(names, namespace, everywhere, selector, root_fingerprint, authorities, context, kubeconfig, paths),
+        OfFile(file, config_dump, anchors, at, rules, trust_domain, max_depth, eku),
+        Telling(form, junit_file, watch, every),
+        Counting(min_validity, ignores, strict, fail_on),
     )
-    code = tell(cluster, report, form, strict=strict)
+    code = run(wish)
     if code != OK:
         raise typer.Exit(code)
 
 
-def tell(reader: "Reader", report: "Report", form: Form, *, strict: bool) -> int:
-    """Write the report and answer with its exit code; raises PreconditionError where nothing could be judged."""
-    from meshpki.cli import verdicts
-    from meshpki.verify import unjudged
+def run(wish: Wish) -> int:
+    """Judge the file or the mesh, and answer with the exit code; raises UsageError before anything is looked at."""
+    check(wish)
+    from meshpki.cli.proving import judge_file, prove
 
-    writers = {
-        Form.TABLE: lambda one: verdicts.table(one, output.width()),
-        Form.WIDE: verdicts.wide,
-        Form.SHORT: verdicts.summary,
-        Form.JSON: verdicts.as_json,
-    }
-    output.data(writers[form](report))
-    code = report.exit_code(strict=strict)
-    if code == PRECONDITION:
-        raise unjudged(reader, report)
-    return code
+    return judge_file(wish) if wish.names_a_file else prove(wish)
