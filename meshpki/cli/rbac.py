@@ -1,13 +1,13 @@
 """`meshpki rbac`: the roles with which a command can do its work, to be applied by whoever may."""
 
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from meshpki.cli import output
 from meshpki.cli.config import Format
+from meshpki.cli.options import Files
 from meshpki.errors import UsageError
 
 if TYPE_CHECKING:
@@ -44,13 +44,12 @@ def verify(
         bool, typer.Option("--authorities", help="With the right that `verify --authorities` takes: exec in SPIRE.")
     ] = False,
     form: Annotated[Format, typer.Option("--output", "-o", help="yaml or json")] = Format.YAML,
-    files: Annotated[
-        list[Path] | None, typer.Option("--file", "-f", help="Settings, for their namespaces; else the defaults.")
-    ] = None,
+    files: Files = None,
 ) -> None:
     """Print the roles and bindings that `meshpki verify` needs, and no more: no Secret is among them.
 
-    Without a subject they are bound to the group meshpki-verifiers. No cluster is asked.
+    Without a subject they are bound to the group meshpki-verifiers. Of the settings, the namespaces count; no cluster
+    is asked.
     """
     from meshpki.settings import read
     from meshpki.verify.rights import manifests, rights

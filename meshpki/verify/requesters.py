@@ -20,6 +20,9 @@ _ADMINISTRATORS = ("Group system:masters", "Group kubeadm:cluster-admins")
 # Kubernetes' own controllers, as the garbage collector, which may patch everything.
 _CONTROLLERS = "system:controller:"
 _SHOWN = 20
+_FEW = 5
+# A subject's name may be any text; a ServiceAccount's is at most this long.
+_LONGEST = 330
 
 
 def requesters(objects: Iterable[Object], settings: Settings) -> tuple[Requester, ...]:
@@ -52,16 +55,21 @@ def judge_requesters(found: Sequence[Requester] | None) -> Iterator[PlaceVerdict
         yield PlaceVerdict(place, "proven", reason="by RBAC, only the mesh's own parts and administrators may ask it")
         return
     everybody = [_in_words(subject, list(rights)) for subject, rights in groupby(found, lambda one: one.subject)]
-    left = f"; and {len(everybody) - _SHOWN} more" if len(everybody) > _SHOWN else ""
     remedy = "narrow these bindings, or let cert-manager's approver-policy keep isCA for cacerts and SPIRE alone"
     expected = "by RBAC, only the mesh's own parts may ask the root for a certificate"
-    warning = Finding("MPK-370", "warn", 44, expected, "; ".join(everybody[:_SHOWN]) + left, remedy)
+    warning = Finding("MPK-370", "warn", 44, expected, _some(everybody, _SHOWN, "; "), remedy)
     yield PlaceVerdict(place, "proven", findings=(warning,), reason=f"{len(everybody)} others may ask it, by RBAC")
 
 
 def _in_words(subject: str, rights: Sequence[Requester]) -> str:
     where = sorted({f"namespace {one.namespace}" if one.namespace else "every namespace" for one in rights})
-    return f"{subject} ({', '.join(where)}; through {', '.join(sorted({str(one.through) for one in rights}))})"
+    through = sorted({str(one.through) for one in rights})
+    return f"{subject[:_LONGEST]} ({_some(where, _FEW, ', ')}; through {_some(through, _FEW, ', ')})"
+
+
+def _some(texts: Sequence[str], most: int, between: str) -> str:
+    left = f"{between}and {len(texts) - most} more" if len(texts) > most else ""
+    return between.join(texts[:most]) + left
 
 
 def _resources(role: Object) -> tuple[str, ...]:

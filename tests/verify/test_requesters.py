@@ -144,5 +144,13 @@ def test_a_crowd_is_counted_rather_than_listed() -> None:
     assert verdict.reason == "500 others may ask it, by RBAC"
 
 
+def test_one_of_many_bindings_or_of_a_long_name_stays_readable() -> None:
+    long = {"kind": "User", "name": "x" * 100_000}
+    many = [binding(EVE, long, namespace=f"n{number:03}") for number in range(300)]
+    (verdict,) = judge_requesters(requesters((ASKER, *many), defaults()))
+    assert "and 295 more; through RoleBinding n000/asks" in verdict.findings[0].found
+    assert len(verdict.findings[0].found) < 1000
+
+
 def test_where_rbac_was_not_read_nothing_is_said_of_it() -> None:
     assert list(judge_requesters(None)) == []
