@@ -6,10 +6,12 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property, lru_cache
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.utils import CryptographyDeprecationWarning
@@ -114,7 +116,7 @@ class Certificate:
         """Whether the moment, in whole seconds, lies in the validity, both ends included (RFC 5280 section 4.1.2.5)."""
         return self.not_before <= at.replace(microsecond=0) <= self.not_after
 
-    @property
+    @cached_property
     def self_issued(self) -> bool:
         """Whether subject and issuer are the same name, whoever's key signed."""
         return self.names_issuer(self)
@@ -181,18 +183,25 @@ def _read_all(parsed: Sequence[x509.Certificate], first_limit: int) -> tuple[Cer
 
 
 def _read(parsed: x509.Certificate, limit: int) -> Certificate:
+    der = parsed.public_bytes(Encoding.DER)
+    if len(der) > limit * _DER_SHARE:
+        raise UnparsableError(f"a certificate is larger than {limit} bytes of PEM")
     try:
-        if len(parsed.public_bytes(Encoding.DER)) > limit * _DER_SHARE:
-            raise UnparsableError(f"a certificate is larger than {limit} bytes of PEM")
-        return _certificate(parsed)
+        return _certificate(parsed) if limit == LEAF_LIMIT else _kept(der)
     except _PARSE_ERRORS as error:
         raise UnparsableError(f"a certificate cannot be read: {type(error).__name__}") from error
+
+
+@lru_cache(maxsize=128)
+def _kept(der: bytes) -> Certificate:
+    """A CA stands behind thousands of leaves: it is read once."""
+    return _certificate(x509.load_der_x509_certificate(der))
 
 
 def _certificate(parsed: x509.Certificate) -> Certificate:
     if parsed.version is not x509.Version.v3:
         raise UnparsableError("a certificate is not of X.509 version 3")
-    hashed = parsed.signature_hash_algorithm
+    hashed, public = parsed.signature_hash_algorithm, parsed.public_key()
     return Certificate(
         sha256=parsed.fingerprint(SHA256()).hex(),
         subject=parsed.subject.rfc4514_string(),
@@ -201,16 +210,15 @@ def _certificate(parsed: x509.Certificate) -> Certificate:
         not_before=parsed.not_valid_before_utc,
         not_after=parsed.not_valid_after_utc,
         self_signed=_signed_by(parsed, parsed),
-        key=_key(parsed),
-        key_sha256=_key_digest(parsed),
+        key=_key(public),
+        key_sha256=_key_digest(public),
         signature_hash="" if hashed is None else hashed.name,
         extensions=extensions.read(parsed.extensions),
         parsed=parsed,
     )
 
 
-def _key(parsed: x509.Certificate) -> str:
-    public = parsed.public_key()
+def _key(public: CertificatePublicKeyTypes) -> str:
     match public:
         case rsa.RSAPublicKey():
             return f"RSA {public.key_size}"
@@ -220,9 +228,8 @@ def _key(parsed: x509.Certificate) -> str:
             return type(public).__name__.lstrip("_").removesuffix("PublicKey")
 
 
-def _key_digest(parsed: x509.Certificate) -> str:
-
-    return hashlib.sha256(parsed.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
+def _key_digest(public: CertificatePublicKeyTypes) -> str:
+    return hashlib.sha256(public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
 
 
 def _signed_by(parsed: x509.Certificate, issuer: x509.Certificate) -> bool:

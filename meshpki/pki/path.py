@@ -1,12 +1,13 @@
 """Gate A: whether a path exists is decided by `cryptography`; where it stops is found by walking the names."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.x509.verification import (
+    ClientVerifier,
     Criticality,
     ExtensionPolicy,
     Policy,
@@ -21,6 +22,9 @@ from meshpki.pki.verdict import Finding, named
 # besides VerificationError, what the verifier is known to raise on damaged certificates
 _REFUSALS = (VerificationError, ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension)
 
+# a chain of a leaf and one intermediate, the signers above it: that intermediate and the anchor
+_WITH_INTERMEDIATE = 2
+_PROVEN_LIMIT = 64
 # leaf and anchor, and one more to tell a path that is too long
 _ENDS = 3
 
@@ -50,17 +54,79 @@ class Refusal:
 
 
 def validate(chain: Sequence[Certificate], expected: Expected) -> tuple[Certificate, ...] | Refusal:
-    """The path from the leaf to an anchor that RFC 5280 section 6 accepts, or the refusal."""
+    """The path from the leaf to an anchor that RFC 5280 section 6 accepts, or the refusal.
+
+    Below an intermediate that a whole path has proven, only the leaf is verified (`_Proven`); a no is never taken
+    from there.
+    """
     if not expected.anchors:
         return Refusal("there is no anchor to trust")
+    return _PROVEN.path(chain, expected) or _whole(chain, expected)
+
+
+def _whole(chain: Sequence[Certificate], expected: Expected) -> tuple[Certificate, ...] | Refusal:
     known = {certificate.parsed: certificate for certificate in (*chain, *expected.anchors)}
     try:
         verified = (
             _builder(chain, expected).build_client_verifier().verify(chain[0].parsed, [c.parsed for c in chain[1:]])
         )
-        return tuple(known[found] for found in verified.chain)
     except _REFUSALS as error:
         return Refusal(str(error) or type(error).__name__)
+    path = tuple(known[found] for found in verified.chain)
+    _PROVEN.learn(path, chain, expected)
+    return path
+
+
+@dataclass(frozen=True)
+class _Below:
+    """How a leaf below a proven intermediate is verified, and the path from that intermediate to its anchor."""
+
+    verifier: ClientVerifier
+    path: tuple[Certificate, ...]
+
+
+class _Proven:
+    """Intermediates that the library has proven, so that each further leaf below one costs one signature check.
+
+    Sound, as everything that the whole path says of them is the same for every leaf: the anchors, the moment and the
+    policy are part of the key, the position in the path is fixed, and CAs with name constraints, which judge the
+    leaf's names, are left out. Bounded; what falls out is proven again.
+    """
+
+    def __init__(self) -> None:
+        """Nothing is proven yet."""
+        self._below: dict[tuple[object, ...], _Below] = {}
+
+    def path(self, chain: Sequence[Certificate], expected: Expected) -> tuple[Certificate, ...] | None:
+        """The path of a leaf and its proven intermediate, None where the whole has to be asked."""
+        below = self._below.get(_key(chain[1], expected)) if len(chain) == _WITH_INTERMEDIATE else None
+        if below is None:
+            return None
+        try:
+            below.verifier.verify(chain[0].parsed, [])
+        except _REFUSALS:
+            return None
+        return (chain[0], *below.path)
+
+    def learn(self, path: tuple[Certificate, ...], chain: Sequence[Certificate], expected: Expected) -> None:
+        """Keep what a whole path says of its one intermediate."""
+        signers = path[1:]
+        if len(signers) != _WITH_INTERMEDIATE or tuple(chain[1:]) != signers[:1]:
+            return
+        if any(signer.extensions.name_constraints for signer in signers):
+            return
+        if len(self._below) >= _PROVEN_LIMIT:
+            self._below.clear()
+        verifier = _builder(chain[:1], replace(expected, anchors=signers[:1])).build_client_verifier()
+        self._below[_key(signers[0], expected)] = _Below(verifier, signers)
+
+
+_PROVEN = _Proven()
+
+
+def _key(intermediate: Certificate, expected: Expected) -> tuple[object, ...]:
+    anchors = tuple(anchor.sha256 for anchor in expected.anchors)
+    return intermediate.sha256, anchors, expected.at, expected.max_depth, expected.trust_domain
 
 
 def walk(chain: Sequence[Certificate], expected: Expected) -> tuple[tuple[Certificate, ...], Finding | None]:

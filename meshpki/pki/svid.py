@@ -1,6 +1,7 @@
 """Gate B, SPIFFE: what X509-SVID and SPIFFE-ID ask of a leaf and its signers, numbered as in `chain.py`."""
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 from meshpki.pki.certificate import Certificate
 from meshpki.pki.path import Expected
@@ -108,6 +109,7 @@ RULES: tuple[Rule, ...] = (
 )
 
 
+@lru_cache(maxsize=64)
 def _parse(uri: str) -> SpiffeId | MalformedIdError:
     try:
         return parse(uri)
