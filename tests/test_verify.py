@@ -1,3 +1,4 @@
+from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -11,6 +12,7 @@ from meshpki.verify import Report, Scope, unjudged, verify
 from tests.support import certificates as made
 from tests.support import mesh as support
 from tests.support.certificates import AT, SVID, TRUST_DOMAIN
+from tests.support.control_plane import ControlPlane
 from tests.support.mesh import Mesh, agent, held, mesh, pin, pod, unready
 
 ROOT = made.mesh_root()
@@ -24,7 +26,7 @@ def judged(*pods: Object, **envoys: bytes) -> Report:
 
 
 def healthy(*pods: Object, **envoys: bytes) -> Mesh:
-    return mesh(pin(ROOT), agent(), *pods, **envoys)
+    return ControlPlane().around(agent(), *pods, **envoys)
 
 
 def codes(report: Report) -> tuple[str, ...]:
@@ -223,15 +225,44 @@ def test_a_fingerprint_from_outside_must_be_the_pinned_one() -> None:
 def test_while_a_rotation_pins_two_roots_a_bundle_must_hold_both() -> None:
     new = made.root()
     both = leaf(example_org=made.pem(new, ROOT))
-    cluster = mesh(pin(ROOT, new), pod(), pod("reviews-v1-5d9-y"), reviews_v1_5d9_x=held(), reviews_v1_5d9_y=both)
+    two = ControlPlane(pinned=(ROOT, new))
+    cluster = two.around(pod(), pod("reviews-v1-5d9-y"), reviews_v1_5d9_x=held(), reviews_v1_5d9_y=both)
     assert [one.result for one in verify(cluster, defaults(), AT).pods] == ["broken", "proven"]
 
 
-def test_no_secret_is_ever_asked_for_and_healthy_pods_cost_one_forward_each() -> None:
-    cluster = healthy(pod(), reviews_v1_5d9_x=held())
-    verify(cluster, defaults(), AT)
-    assert [verb for verb, _ in cluster.requests] == ["get", "list", "forward"]
+def requests(count: int) -> Counter[str]:
+    """The requests by verb of a verify of so many healthy pods."""
+    pods = [pod(f"reviews-v1-5d9-{number}") for number in range(count)]
+    cluster = healthy(*pods, **{f"reviews_v1_5d9_{number}": held() for number in range(count)})
+    report = verify(cluster, defaults(), AT)
+    assert report.counts == Counter(proven=count)
     assert "Secret" not in str(cluster.requests)
+    return Counter(verb for verb, _ in cluster.requests)
+
+
+def test_no_secret_is_ever_asked_for_and_each_more_pod_costs_one_forward() -> None:
+    assert requests(7) - requests(2) == Counter(forward=5)
+
+
+def test_the_control_plane_is_judged_with_the_pods_and_counts_for_the_exit_code() -> None:
+    good = ControlPlane().cluster()
+    assert {place.result for place in verify(good, defaults(), AT).places} == {"proven"}
+    report = verify(ControlPlane(bundle=made.root().pem).cluster(), defaults(), AT)
+    assert report.counts == {"proven": 1}
+    assert report.exit_code(strict=False) == errors.BROKEN
+
+
+def test_pods_are_judged_unknown_where_spires_own_cas_are_not_known() -> None:
+    report = verify(mesh(pin(ROOT), pod(), reviews_v1_5d9_x=held()), defaults(), AT)
+    assert [(one.result, [finding.code for finding in one.findings]) for one in report.pods] == [
+        ("unknown", ["MPK-371"])
+    ]
+
+
+def test_pods_that_hold_other_anchors_are_named_as_peers_that_refuse_each_other() -> None:
+    stranger = held(root=made.root())
+    report = judged(pod(), pod("reviews-v1-5d9-y"), reviews_v1_5d9_x=held(), reviews_v1_5d9_y=stranger)
+    assert sorted(pair.result for pair in report.peers) == ["broken", "broken", "proven", "proven"]
 
 
 def test_progress_counts_every_pod() -> None:

@@ -7,12 +7,16 @@ from meshpki.cluster.client import Reader
 from meshpki.cluster.envoy import Secrets
 from meshpki.cluster.manifest import Query
 from meshpki.errors import PreconditionError, UsageError
+from meshpki.pki.certificate import Certificate
 from meshpki.settings import Settings
-from meshpki.verify import gather
+from meshpki.verify import control_plane, gather, issuance, survey
+from meshpki.verify.authorities import authorities as known_authorities
 from meshpki.verify.gather import Progress, Scope
-from meshpki.verify.judge import Pinned, Seen, Unread, Without, judge
+from meshpki.verify.judge import Pinned, Seen, Unread, Without, anchors_of, judge
+from meshpki.verify.observation import Observation
+from meshpki.verify.peers import Trust, judge_peers
 from meshpki.verify.pods import MeshPod, mesh_pods
-from meshpki.verify.report import Report, grouped
+from meshpki.verify.report import PodVerdict, Report, grouped
 
 __all__ = ["Report", "Scope", "unjudged", "verify"]
 
@@ -26,19 +30,47 @@ def verify(
     scope: Scope | None = None,
     *,
     root_fingerprint: str = "",
+    authorities: bool = False,
+    width: int = WIDTH,
     progress: Progress = lambda _done, _of: None,
 ) -> Report:
-    """Judge every pod of the scope at one moment (UTC); reads pods, one ConfigMap and Envoys, never a Secret.
+    """Judge every pod of the scope, and the control plane, at one moment (UTC); reads no Secret.
 
+    `authorities` has spire-server asked for its own list of CAs, by exec. `width` Envoys are asked at a time.
     Raises PreconditionError where no root is pinned, UsageError for a workload that is not there, ClusterError.
     """
     scope = scope or Scope()
     roots = gather.pinned_roots(reader, root_fingerprint)
     mesh = _chosen(mesh_pods(gather.pods(reader, scope)), scope.names)
-    seen = _explained(reader, settings, gather.secrets(reader, mesh, WIDTH, progress))
-    pinned = Pinned(roots, settings.trust_domain, at)
-    verdicts = (judge(pod, answer, pinned) for pod, answer in seen)
-    return Report(at, settings.trust_domain, roots, grouped(verdicts))
+    observation = survey.observe(reader, settings, at, authorities=authorities)
+    pinned = _pinned(roots, settings, at, observation)
+    answers = _explained(reader, settings, gather.secrets(reader, mesh, width, progress))
+    pods, trust = _judged(answers, pinned)
+    return Report(
+        at,
+        settings.trust_domain,
+        roots,
+        grouped(pods),
+        places=control_plane.judge(observation, pinned, {pod.ref.namespace for pod in mesh}),
+        peers=judge_peers(pods, trust),
+        unseen=tuple(observation.unseen),
+    )
+
+
+def _pinned(roots: tuple[Certificate, ...], settings: Settings, at: datetime, seen: Observation) -> Pinned:
+    known = known_authorities(seen, settings.spire.svid_ttl, issuance.rogues(seen, roots))
+    return Pinned(roots, settings.trust_domain, at, known)
+
+
+def _judged(answers: Iterable[tuple[MeshPod, Seen]], pinned: Pinned) -> tuple[list[PodVerdict], Trust]:
+    """The verdict on each pod, and every anchor that one of them trusts."""
+    verdicts = []
+    anchors = {root.sha256: root for root in pinned.roots}
+    for pod, answer in answers:
+        verdicts.append(judge(pod, answer, pinned))
+        if isinstance(answer, Secrets):
+            anchors.update((one.sha256, one) for one in anchors_of(answer, pinned.trust_domain))
+    return verdicts, Trust(anchors, pinned.roots, pinned.trust_domain, pinned.at)
 
 
 def unjudged(reader: Reader, report: Report) -> PreconditionError:

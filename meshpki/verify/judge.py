@@ -117,7 +117,7 @@ def _issuer(path: tuple[Certificate, ...], pinned: Pinned) -> Iterator[Finding]:
         found = f"it was issued by {issuer.subject}"
         remedy = "the pod fell back to istiod's CA: add the spire injection template and restart it"
         yield Finding("MPK-342", "fail", 37, "a leaf issued by SPIRE's CA", found, remedy, named(path[0]))
-    elif pinned.authorities:
+    elif pinned.authorities and path[-1] in pinned.roots:
         found_out = judge_issuer(path[0], issuer, pinned.authorities, pinned.at)
         if found_out:
             yield found_out

@@ -11,15 +11,15 @@ from meshpki.errors import BROKEN, OK, PreconditionError
 from meshpki.settings import defaults
 from meshpki.verify import Report, verify
 from meshpki.workflow.event import Applied, GateOpened, Outcome, StepStarted
-from tests.support import certificates as made
 from tests.support.certificates import AT
-from tests.support.mesh import held, mesh, pin, pod, unready
+from tests.support.control_plane import ControlPlane
+from tests.support.mesh import held, pod, unready
 
 REF = Ref("v1", "ConfigMap", "kube-system", "one")
 
 
 def report(*pods: dict[str, object], **envoys: bytes) -> Report:
-    return verify(mesh(pin(made.mesh_root()), *pods, **envoys), defaults(), AT)
+    return verify(ControlPlane().around(*pods, **envoys), defaults(), AT)
 
 
 def board() -> Board:

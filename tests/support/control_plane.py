@@ -89,12 +89,16 @@ class ControlPlane:
 
     def cluster(self) -> Mesh:
         """The cluster in memory, with one pod of the mesh."""
+        return self.around(pod(), reviews_v1_5d9_x=held())
+
+    def around(self, *objects: Object, **envoys: bytes) -> Mesh:
+        """The control plane with these objects, and the answers of their Envoys, as in `mesh.mesh`."""
         cacerts = self.cacerts or self.root.issue(made.CACERTS)
         pinned, spire_ca = self.pinned or (self.root,), self.spire_ca or made.mesh_spire_ca()
         bundle = made.pem(*pinned) if self.bundle is None else self.bundle
         listed = [root_request(pinned[0]), request("cacerts-1", cacerts)] if self.requests is None else self.requests
         cluster = mesh(
-            pin(*pinned), pod(), *listed, *self.others,
+            pin(*pinned), *objects, *listed, *self.others,
             workload("Deployment", "istiod"), workload("StatefulSet", "spire-server"), replica("spire-server", 0),
             *(replica("istiod", number) for number in range(len(self.istiods))),
             webhook(bundle), webhook(bundle, name="istio-validator-istio-system"),
@@ -103,7 +107,7 @@ class ControlPlane:
                 config_map("istio-ca-root-cert", namespace, **{"root-cert.pem": bundle.decode(errors="replace")})
                 for namespace in ("istio-system", "bookinfo")
             ),
-            reviews_v1_5d9_x=held(),
+            **envoys,
         )  # fmt: skip
         for number, signer in enumerate(self.istiods):
             ca = signer or cacerts
