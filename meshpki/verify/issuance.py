@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from meshpki.cluster.manifest import Object, Ref, ref_of
+from meshpki.cluster.readiness import condition, holds
 from meshpki.components.trust import ALIAS, CERT_MANAGER, root_name
 from meshpki.errors import MeshpkiError
 from meshpki.pki.certificate import Certificate, UnparsableError, read_chain
@@ -27,10 +28,15 @@ def service_account(namespace: str, name: str) -> str:
 def signed(requests: Iterable[Object], settings: Settings) -> tuple[Signed, ...]:
     """The requests that matter to the mesh: those that name our issuers, and those that ask any issuer for a CA.
 
-    The latter because an issuer of another name may sign with the same key.
+    The latter because an issuer of another name may sign with the same key. What was denied or failed gave nobody
+    anything and is left out.
     """
     ours = (f"ClusterIssuer {ALIAS}", f"Issuer {settings.namespaces.cert_manager}/{SELF_SIGNED}")
-    return tuple(_signed(one, settings) for one in requests if one["spec"].get("isCA") or _issuer(one) in ours)
+    return tuple(
+        _signed(one, settings)
+        for one in requests
+        if (one["spec"].get("isCA") or _issuer(one) in ours) and not _refused(one)
+    )
 
 
 def newest(requests: Iterable[Signed], party: Party, certificate: str) -> Signed | None:
@@ -54,7 +60,7 @@ def of_istiod(observation: Observation) -> Signed | None:
 def being_issued(observation: Observation, after: Signed) -> bool:
     """Whether cert-manager is at work on a later revision of the same Certificate."""
     same = (one for one in observation.signed or () if (one.party, one.certificate) == (after.party, after.certificate))
-    return any(one.revision > after.revision and not one.chain for one in same)
+    return any(one.revision > after.revision and not one.chain and not one.error for one in same)
 
 
 def rogues(observation: Observation, roots: Iterable[Certificate]) -> dict[str, Ref]:
@@ -143,6 +149,12 @@ def _party(request: Object, settings: Settings) -> Party:
     if made == (service_account(names.spire_server, "spire-server"), alias, names.spire_server):
         return "spire"
     return ""
+
+
+def _refused(request: Object) -> bool:
+    """Whether it ended without a certificate (cert-manager pkg/apis/certmanager/v1/types_certificaterequest.go)."""
+    ended = (condition(request, "Ready") or {}).get("reason") in ("Failed", "Denied")
+    return ended or holds(request, "Denied") or holds(request, "InvalidRequest")
 
 
 def _issuer(request: Object) -> str:

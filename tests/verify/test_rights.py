@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from copy import deepcopy
+from functools import cache
 
 import pytest
 
@@ -18,7 +19,7 @@ from meshpki.verify.survey import observe
 from tests.support import certificates as made
 from tests.support.certificates import AT, TRUST_DOMAIN
 from tests.support.control_plane import ControlPlane
-from tests.support.mesh import pod
+from tests.support.mesh import Mesh, pod
 from tests.support.rbac import Restricted
 
 LISTING = json.dumps({"active": {"authority_id": made.mesh_spire_ca().certificate.ski}})
@@ -46,9 +47,14 @@ def without(place: int, number: int, verb: str) -> tuple[Object, ...]:
     return changed
 
 
+@cache
+def healthy() -> Mesh:
+    return ControlPlane(others=[pod(SILENT)]).cluster()
+
+
 def limited(granted: tuple[Object, ...]) -> Restricted:
     """A mesh with a pod whose proxy says nothing, as only then its events are read."""
-    plane = ControlPlane(others=[pod(SILENT)]).cluster()
+    plane = healthy()
     cluster = Restricted(objects=plane.objects, listeners=plane.listeners, server_date=AT, roles=granted)
     cluster.answers["exec"] = LISTING
     return cluster

@@ -187,6 +187,23 @@ def test_requests_of_other_issuers_count_only_where_they_ask_for_a_ca() -> None:
     assert [one.ref.name for one in found or ()] == ["x"]
 
 
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        {"type": "Denied", "status": "True"},
+        {"type": "InvalidRequest", "status": "True"},
+        {"type": "Ready", "status": "False", "reason": "Failed"},
+    ],
+    ids=lambda one: str(one["type"]),
+)
+def test_a_request_that_was_refused_gave_nobody_anything(refusal: dict[str, str]) -> None:
+    refused, pending = request("refused"), request("pending")
+    refused["status"] = {"conditions": [refusal]}
+    pending["status"] = {"conditions": [{"type": "Ready", "status": "False", "reason": "Pending"}]}
+    found = seen(ControlPlane(requests=[refused, pending]).cluster()).signed
+    assert [one.ref.name for one in found or ()] == ["pending"]
+
+
 @pytest.mark.parametrize("status", ["!!", "bm90IGEgY2VydGlmaWNhdGU="])
 def test_an_answer_that_is_no_certificate_is_kept_as_an_error(status: str) -> None:
     broken = request("x")
