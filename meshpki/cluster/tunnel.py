@@ -45,9 +45,12 @@ class Tunnel:
 
     def _carry(self) -> None:
         # one of the ends hung up, whichever it was
-        with contextlib.suppress(OSError, websocket.WebSocketException), selectors.DefaultSelector() as ready:
-            ready.register(self._carrier.sock, selectors.EVENT_READ)
-            ready.register(self._inner, selectors.EVENT_READ)
+        with (
+            contextlib.suppress(OSError, ValueError, websocket.WebSocketException),
+            selectors.DefaultSelector() as ready,
+        ):
+            ready.register(self._carrier.sock or -1, selectors.EVENT_READ, "carrier")
+            ready.register(self._inner, selectors.EVENT_READ, "near")
             while not self._left.is_set() and self._turn(ready):
                 pass
         with contextlib.suppress(OSError, websocket.WebSocketException):
@@ -58,14 +61,14 @@ class Tunnel:
 
     def _turn(self, ready: selectors.BaseSelector) -> bool:
         """Carry what is there in either direction; whether there may be more."""
-        came = {key.fileobj for key, _ in ready.select(0 if self._buffered() else _LOOK)}
-        if self._inner in came:
+        came = {key.data for key, _ in ready.select(0 if self._buffered() else _LOOK)}
+        if "near" in came:
             content = self._inner.recv(1 << 16)
             if content:
                 self._carrier.send_binary(bytes([_DATA]) + content)
             else:  # the near end sends no more, and may still read
                 ready.unregister(self._inner)
-        return self._receive() if self._buffered() or self._carrier.sock in came else True
+        return self._receive() if self._buffered() or "carrier" in came else True
 
     def _buffered(self) -> bool:
         """Whether the TLS layer holds bytes that the socket no longer shows."""

@@ -90,12 +90,16 @@ class Report:
     @property
     def results(self) -> Counter[Result]:
         """Everything that was judged, by result: pods, places and pairs of peers."""
-        return self.counts + Counter(one.result for one in (*self.places, *self.peers))
+        return self.counts + Counter(one.result for one in self._beside)
 
     @property
     def findings(self) -> tuple[Finding, ...]:
         """Every finding, of pods, places and peers."""
-        return tuple(finding for one in (*self.pods, *self.places, *self.peers) for finding in one.findings)
+        return tuple(finding for one in (*self.pods, *self._beside) for finding in one.findings)
+
+    @property
+    def _beside(self) -> tuple[PlaceVerdict | PeerVerdict, ...]:
+        return (*self.places, *self.peers)
 
     def exit_code(self, *, strict: bool, fail_on: Literal["fail", "warn"] = "fail") -> int:
         """5 where anything is broken, with `strict` also unknown, with `fail_on` warn where there is a warning.
