@@ -37,6 +37,7 @@ def look(wanted: Wanted) -> "tuple[KubernetesCluster, Report]":
     """The cluster and what verify finds there now; raises UsageError (MPK-356), and what verify raises."""
     if wanted.namespace and wanted.everywhere:
         raise UsageError("MPK-356", "-n and -A exclude each other", remedy="leave one of them out")
+    from meshpki.cli.counting import counting
     from meshpki.cli.session import open_cluster, settings_of
     from meshpki.settings import read
     from meshpki.verify import Scope, verify
@@ -46,4 +47,13 @@ def look(wanted: Wanted) -> "tuple[KubernetesCluster, Report]":
     cluster = open_cluster(wanted.context, wanted.kubeconfig)
     settings = settings_of(cluster, wanted.files)
     scope = Scope(wanted.namespace, wanted.selector)
-    return cluster, verify(cluster, settings, datetime.now(UTC), scope, root_fingerprint=wanted.root_fingerprint)
+    with counting() as progress:
+        report = verify(
+            cluster,
+            settings,
+            datetime.now(UTC),
+            scope,
+            root_fingerprint=wanted.root_fingerprint,
+            progress=progress,
+        )
+    return cluster, report

@@ -63,7 +63,7 @@ def _workloads(members: Sequence[Holder], report: Report, most: int) -> tuple[No
     by_namespace = _by(members, lambda holder: holder.owner.namespace)
     ranked = sorted(by_namespace.items(), key=lambda item: (-rank(worst(_marks(item[1]))), -len(item[1]), item[0]))
     kept, rest = ranked[:most], [holder for _, found in ranked[most:] for holder in found]
-    summed = [_namespace(f"and {counted(len(ranked) - most, 'more namespace')}", rest, report)] if rest else []
+    summed = [_namespace(f"{counted(len(ranked) - most, 'namespace')} more", rest, report)] if rest else []
     return (*(_namespace(name, found, report) for name, found in kept), *summed)
 
 

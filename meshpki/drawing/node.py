@@ -1,4 +1,4 @@
-"""One box of the drawing."""
+"""One box of the drawing: its words are made visible and bounded here, so that no renderer has to remember it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,6 +6,8 @@ from enum import StrEnum
 
 from meshpki.drawing.mark import Mark, rank
 from meshpki.drawing.words import visible
+
+_LONGEST = 160
 
 
 class Kind(StrEnum):
@@ -32,9 +34,9 @@ class Node:
     below: tuple["Node", ...] = ()
 
     def __post_init__(self) -> None:
-        """No drawing can be steered by a name: whatever makes a node, its words are made visible here."""
-        object.__setattr__(self, "title", visible(self.title))
-        object.__setattr__(self, "lines", tuple(visible(line) for line in self.lines))
+        """No name can steer or fill a drawing, whatever makes the node."""
+        object.__setattr__(self, "title", _told(self.title))
+        object.__setattr__(self, "lines", tuple(_told(line) for line in self.lines))
 
     def walk(self) -> Iterator["Node"]:
         """Itself, then all below it."""
@@ -46,3 +48,10 @@ class Node:
     def importance(self) -> tuple[int, str]:
         """For sorting: the worst first, then by name."""
         return -rank(self.mark), self.title
+
+
+def _told(text: str) -> str:
+    """Foreign text with nothing that steers, and the middle left out where it is long."""
+    shown = visible(text)
+    half = _LONGEST // 2
+    return shown if len(shown) <= _LONGEST else f"{shown[:half]}…{shown[-half:]}"

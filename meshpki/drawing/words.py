@@ -28,6 +28,8 @@ PLACES = {
 
 def visible(text: str) -> str:
     """Text in which every control, format, bidi, private and unassigned character is written as its code point."""
+    if text.isascii() and text.isprintable():
+        return text
     return "".join(f"\\u{{{ord(one):x}}}" if _steers(one) else one for one in text)
 
 

@@ -114,7 +114,7 @@ def test_ten_thousand_pods_make_a_box_a_namespace_and_a_sum_and_all_are_counted(
     spire = box(root.below, "SPIRE CA")
     groups = [node for node in spire.below if node.kind is Kind.WORKLOADS]
     assert len(groups) == 13
-    assert groups[-1].title == "and 48 more namespaces"
+    assert groups[-1].title == "48 namespaces more"
     tallies = [line for node in groups for line in node.lines if " pods proven" in line]
     assert sum(int(line.split(" of ")[1].split()[0].replace(",", "")) for line in tallies) == 10_000
     assert sum(int(line.split(", ")[1].split()[0]) for line in tallies if "broken" in line) == 10
@@ -144,4 +144,4 @@ def test_the_summary_counts_pods_and_places() -> None:
 
 def test_no_character_that_steers_reaches_a_box() -> None:
     for node in tree(drawn("hostile")).nodes:
-        assert all(text.isprintable() for text in (node.title, *node.lines))
+        assert all(text.isprintable() and len(text) <= 161 for text in (node.title, *node.lines))
