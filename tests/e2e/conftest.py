@@ -3,7 +3,10 @@
 import json
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +47,52 @@ class Mesh:
         return ["--kubeconfig", str(self.lab.kubeconfig), "--context", self.lab.context, *settings]
 
 
+@dataclass(frozen=True)
+class Said:
+    """What one `verify -o json` said: exit code, report (empty where there was none), and the story on stderr."""
+
+    code: int
+    report: dict[str, Any]
+    stderr: str
+
+    @cached_property
+    def pods(self) -> dict[str, dict[str, Any]]:
+        """The pods' verdicts by `namespace/name`."""
+        workloads = self.report["workloads"]
+        return {f"{one['namespace']}/{pod['name']}": pod for one in workloads for pod in one["pods"]}
+
+    def broken(self) -> dict[str, set[str]]:
+        """The codes for which each broken pod is broken."""
+        return {name: refusals(pod) for name, pod in self.pods.items() if pod["result"] == "broken"}
+
+    def unknown(self) -> dict[str, str]:
+        """Why each pod that could not be judged could not."""
+        return {name: pod["reason"] for name, pod in self.pods.items() if pod["result"] == "unknown"}
+
+    def places(self, kind: str) -> dict[str, dict[str, Any]]:
+        """The verdicts on the places of one kind, by `namespace/name detail`."""
+        return {_place(one): one for one in self.report["places"] if one["kind"] == kind}
+
+    def broken_places(self) -> dict[str, set[str]]:
+        """The codes for which each broken place is broken, by kind and name."""
+        broken = (one for one in self.report["places"] if one["result"] == "broken")
+        return {f"{one['kind']} {_place(one)}": refusals(one) for one in broken}
+
+
+def _place(verdict: dict[str, Any]) -> str:
+    about = verdict["object"]
+    name = "/".join(filter(None, (about["namespace"], about["name"])))
+    return f"{name} {verdict['detail']}".rstrip()
+
+
+def refusals(verdict: dict[str, Any]) -> set[str]:
+    """The codes of a verdict's findings; warnings are none."""
+    return {finding["code"] for finding in verdict["findings"] if finding["severity"] != "warn"}
+
+
+Verify = Callable[..., Said]
+
+
 class Audit:
     """The API server's audit log from one moment on."""
 
@@ -52,12 +101,9 @@ class Audit:
 
     def persisted(self, *agents: str) -> list[str]:
         """Writes that were carried out for these user agents; dry runs, reviews and streams are none."""
-        with self._log.open("rb") as content:
-            content.seek(self._from)
-            events = [json.loads(line) for line in content.read().splitlines() if line.endswith(b"}")]
         return [
             f"{event['verb']} {event['requestURI']}"
-            for event in events
+            for event in self._events()
             if event["verb"] in WRITES
             and event.get("userAgent", "").startswith(agents)
             and event["stage"] == "ResponseComplete"
@@ -69,14 +115,29 @@ class Audit:
 
     def secrets_read(self, *agents: str) -> list[str]:
         """Requests for Secrets by these user agents."""
-        with self._log.open("rb") as content:
-            content.seek(self._from)
-            events = [json.loads(line) for line in content.read().splitlines() if line.endswith(b"}")]
         return [
             event["requestURI"]
-            for event in events
+            for event in self._events()
             if event.get("userAgent", "").startswith(agents) and event.get("objectRef", {}).get("resource") == "secrets"
         ]
+
+    def requests(self, *agents: str) -> Counter[str]:
+        """How many requests of each kind these user agents made; a request that is logged in two stages counts once."""
+        kinds = {
+            event["auditID"]: _kind(event) for event in self._events() if event.get("userAgent", "").startswith(agents)
+        }
+        return Counter(kinds.values())
+
+    def _events(self) -> list[dict[str, Any]]:
+        with self._log.open("rb") as content:
+            content.seek(self._from)
+            return [json.loads(line) for line in content.read().splitlines() if line.endswith(b"}")]
+
+
+def _kind(event: dict[str, Any]) -> str:
+    about = event.get("objectRef", {})
+    resource = about.get("resource") or event["requestURI"].partition("?")[0]
+    return "/".join(filter(None, (f"{event['verb']} {resource}", about.get("subresource"))))
 
 
 @pytest.fixture(scope="session")
@@ -84,6 +145,17 @@ def mesh(lab: Lab, meshpki: Command) -> Mesh:
     done = meshpki("up", "--lab", "-o", "json")
     assert done.returncode == 0, done.stderr
     return Mesh(lab, json.loads(done.stdout))
+
+
+@pytest.fixture(scope="session")
+def verify(mesh: Mesh, meshpki: Command) -> Verify:
+    """`meshpki verify -o json` as a user runs it, with more options if wanted."""
+
+    def run(*options: str, where: list[str] | None = None) -> Said:
+        done = meshpki("verify", *(mesh.where() if where is None else where), *options, "-o", "json", seconds=120)
+        return Said(done.returncode, json.loads(done.stdout or "{}"), done.stderr)
+
+    return run
 
 
 @pytest.fixture
