@@ -181,8 +181,8 @@ def _meshed(plan: Plan) -> bool:
 
 def _next_commands(result: Result) -> str:
     where = f" --context {result.context}" if result.context and not result.lab else ""
+    first = ["  export KUBECONFIG=$(meshpki lab kubeconfig)"] if result.lab else []
+    looks = [f"  meshpki {look}{where}" for look in ("verify -o wide", "status", "graph")]
     again = f"  meshpki up{' --lab' if result.lab else where}      (changes nothing now)"
-    lines = [f"  meshpki verify{where} -o wide", again]
-    if result.lab:
-        lines += ["  export KUBECONFIG=$(meshpki lab kubeconfig)", "  meshpki lab status", "  meshpki lab down"]
-    return "\n".join(["next:", *lines])
+    last = ["  meshpki lab status", "  meshpki lab down"] if result.lab else []
+    return "\n".join(["next:", *first, *looks, again, *last])

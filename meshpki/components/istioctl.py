@@ -27,6 +27,7 @@ _INSTALLED = (
     ("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration"),
     ("admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration"),
     ("apiextensions.k8s.io/v1", "CustomResourceDefinition"),
+    ("policy/v1", "PodDisruptionBudget"),
 )
 _SHOWN_LINES = 15
 _MEMBER_LIMIT = 512 * 1024 * 1024
@@ -140,5 +141,7 @@ def _content(item: Object) -> object:
             return [hook["name"] for hook in item.get("webhooks", [])]
         case "CustomResourceDefinition":
             return [version["name"] for version in item["spec"]["versions"]]
+        case "PodDisruptionBudget":
+            return item["spec"]
         case _:
             return {key: item.get(key) for key in ("data", "rules", "roleRef", "subjects")}

@@ -116,12 +116,17 @@ def test_the_exit_code_of_a_run_is_what_verify_says() -> None:
 @pytest.mark.parametrize(
     ("lab", "context", "commands"),
     [
-        (False, "", ["verify -o wide", "up"]),
-        (False, "kind-demo", ["verify --context kind-demo -o wide", "up --context kind-demo"]),
-        (True, "lab", ["verify -o wide", "up --lab", "lab status", "lab down"]),
+        (False, "", ["verify -o wide", "status", "graph", "up"]),
+        (
+            False,
+            "demo",
+            ["verify -o wide --context demo", "status --context demo", "graph --context demo", "up --context demo"],
+        ),
+        (True, "lab", ["verify -o wide", "status", "graph", "up --lab", "lab status", "lab down"]),
     ],
 )
 def test_the_next_commands_are_for_the_cluster_that_was_used(lab: bool, context: str, commands: list[str]) -> None:
     text = Result(board(), report(pod(), reviews_v1_5d9_x=held()), lab=lab, context=context).as_text()
     after = text.partition("next:\n")[2]
     assert re.findall(r"^  meshpki (.*?)(?: {2,}.*)?$", after, re.MULTILINE) == commands
+    assert after.startswith("  export KUBECONFIG=") == lab
