@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from meshpki import __version__
@@ -24,6 +25,7 @@ from meshpki.settings import Settings, read
 from meshpki.verify import Scope, offline, terms, unjudged, verify
 from meshpki.verify.assessment import Assessment, assess
 from meshpki.verify.demands import Demands
+from meshpki.verify.gather import Progress
 
 _SUMMARY = "GITHUB_STEP_SUMMARY"
 _DEPTH = 1
@@ -41,29 +43,30 @@ def prove(wish: Wish) -> int:
         settings = settings_of(cluster, wish.mesh.settings)
         if wish.telling.watch:
             watch_mesh(cluster, settings, wish, demands)
-        return tell(cluster, look(cluster, settings, wish.mesh, demands), wish.telling, junit)
+        with counting() as progress:
+            assessment = look(cluster, settings, wish.mesh, demands, progress)
+        return tell(cluster, assessment, wish.telling, junit)
 
 
-def look(reader: Reader, settings: Settings, mesh: OfMesh, demands: Demands) -> Assessment:
-    """One look at the mesh, with its progress on stderr, under the user's demands."""
-    scope = Scope(mesh.namespace, mesh.selector, mesh.workloads)
-    with counting() as progress:
-        report = verify(
-            reader,
-            settings,
-            datetime.now(UTC),
-            scope,
-            root_fingerprint=mesh.root_fingerprint,
-            progress=progress,
-            authorities=mesh.authorities,
-        )
+def look(reader: Reader, settings: Settings, mesh: OfMesh, demands: Demands, progress: Progress) -> Assessment:
+    """One look at the mesh under the user's demands."""
+    report = verify(
+        reader,
+        settings,
+        datetime.now(UTC),
+        Scope(mesh.namespace, mesh.selector, mesh.workloads),
+        root_fingerprint=mesh.root_fingerprint,
+        authorities=mesh.authorities,
+        progress=progress,
+    )
     return assess(report, demands)
 
 
 def watch_mesh(reader: Reader, settings: Settings, wish: Wish, demands: Demands) -> None:
     """Look again and again; ends only by Ctrl-C, or where the first look fails."""
-    form = _texts(wish.telling.form)
-    watch(lambda: look(reader, settings, wish.mesh, demands), form, wish.telling.every or EVERY, SystemClock())
+    every = wish.telling.every or EVERY
+    quietly = partial(look, reader, settings, wish.mesh, demands, lambda _done, _of: None)
+    watch(quietly, _texts(wish.telling.form), every, SystemClock())
 
 
 def tell(reader: Reader, assessment: Assessment, telling: Telling, junit: JUnitFile) -> int:

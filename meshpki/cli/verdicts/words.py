@@ -48,9 +48,8 @@ def chain(path: Sequence[Certificate], roots: Sequence[Certificate]) -> str:
     """A path in a line, from the leaf up; a question mark where it leads to no pinned root."""
     if not path:
         return "-"
-    if len(path) == 1 and path[0] in roots:
-        return short_name(path[0])
-    names = ["leaf", *(short_name(certificate) for certificate in path[1:])]
+    first = short_name(path[0]) if path[0].is_ca else "leaf"
+    names = [first, *(short_name(certificate) for certificate in path[1:])]
     return " > ".join(names if path[-1] in roots else [*names, "?"])
 
 
