@@ -17,7 +17,7 @@ def deliver(text: str, out: Path | None) -> None:
         output.data(text)
         return
     try:
-        _replace(out, text)
+        write_whole(out, text)
     except OSError as error:
         what = f"cannot be written: {error.strerror or type(error).__name__}"
         raise UsageError(
@@ -26,8 +26,8 @@ def deliver(text: str, out: Path | None) -> None:
     output.progress(output.plain(f"written to {out}"))
 
 
-def _replace(path: Path, text: str) -> None:
-    """Beside the old file first, so that a reader never finds half of one."""
+def write_whole(path: Path, text: str) -> None:
+    """Beside the old file first, so that a reader never finds half of one; raises OSError."""
     if path.is_dir():
         raise IsADirectoryError(None, "it is a folder")
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:50]}.")

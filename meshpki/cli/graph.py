@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from meshpki.cli.look import Everywhere, Fingerprint, Namespace, Out, Selector, Wanted, look
+from meshpki.cli.look import Out, Wanted, look
 from meshpki.cli.options import Context, Files, Kubeconfig
+from meshpki.cli.verify_options import Authorities, Everywhere, Namespace, RootFingerprint, Selector
 
 if TYPE_CHECKING:
     from meshpki.drawing.tree import Tree
@@ -43,14 +44,17 @@ def graph(
     namespace: Namespace = "",
     everywhere: Everywhere = False,
     selector: Selector = "",
-    root_fingerprint: Fingerprint = "",
+    root_fingerprint: RootFingerprint = "",
+    authorities: Authorities = False,
     context: Context = "",
     kubeconfig: Kubeconfig = None,
     files: Files = None,
 ) -> None:
     """Draw who trusts whom: pinned roots, the CAs below them, every workload, and where anchors are kept."""
     settings = tuple(files or ())
-    _, found = look(Wanted(namespace, everywhere, selector, root_fingerprint, context, kubeconfig, settings))
+    _, found = look(
+        Wanted(namespace, everywhere, selector, root_fingerprint, authorities, context, kubeconfig, settings)
+    )
     tell(found, form, out)
 
 

@@ -1,4 +1,4 @@
-"""What `graph` and `report` begin with: one look at the mesh, as verify takes it, with the options that both share."""
+"""What `graph` and `report` begin with: one look at the mesh, as verify takes it, and where the drawing goes."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,10 +13,6 @@ if TYPE_CHECKING:
     from meshpki.cluster.kubernetes import KubernetesCluster
     from meshpki.verify import Report
 
-Namespace = Annotated[str, typer.Option("--namespace", "-n", help="Look at the pods of one namespace only.")]
-Everywhere = Annotated[bool, typer.Option("--all-namespaces", "-A", help="Look at all of them, as without -n.")]
-Selector = Annotated[str, typer.Option("--selector", "-l", help="Look at pods with these labels.")]
-Fingerprint = Annotated[str, typer.Option(metavar="SHA256", help="The root that must be pinned, known from elsewhere.")]
 Out = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write it to a file instead of stdout.")]
 
 
@@ -28,6 +24,7 @@ class Wanted:
     everywhere: bool = False
     selector: str = ""
     root_fingerprint: str = ""
+    authorities: bool = False
     context: str = ""
     kubeconfig: Path | None = None
     files: tuple[Path, ...] = ()
@@ -54,6 +51,7 @@ def look(wanted: Wanted) -> "tuple[KubernetesCluster, Report]":
             datetime.now(UTC),
             scope,
             root_fingerprint=wanted.root_fingerprint,
+            authorities=wanted.authorities,
             progress=progress,
         )
     return cluster, report

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from meshpki.cli.look import Everywhere, Fingerprint, Namespace, Out, Selector, Wanted, look
+from meshpki.cli.look import Out, Wanted, look
 from meshpki.cli.options import Context, Files, Kubeconfig
+from meshpki.cli.verify_options import Authorities, Everywhere, Namespace, RootFingerprint, Selector
 from meshpki.errors import OK, PRECONDITION
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ def report(
     namespace: Namespace = "",
     everywhere: Everywhere = False,
     selector: Selector = "",
-    root_fingerprint: Fingerprint = "",
+    root_fingerprint: RootFingerprint = "",
+    authorities: Authorities = False,
     context: Context = "",
     kubeconfig: Kubeconfig = None,
     files: Files = None,
@@ -52,7 +54,7 @@ def report(
 
     del form  # there is one so far; the option keeps its place for others
     settings = tuple(files or ())
-    wanted = Wanted(namespace, everywhere, selector, root_fingerprint, context, kubeconfig, settings)
+    wanted = Wanted(namespace, everywhere, selector, root_fingerprint, authorities, context, kubeconfig, settings)
     cluster, found = look(wanted)
     code = tell(cluster, found, Origin(cluster.context, cluster.host, __version__), out, strict=strict)
     if code != OK:

@@ -23,6 +23,7 @@ _VERDICTS = {
     Mark.UNKNOWN: "Not all of it could be judged",
     Mark.BROKEN: "Broken: the mesh is not what it should be",
 }
+_NOTHING = "Nothing could be judged"
 _SECTIONS = (
     ("tree", "Trust tree"),
     ("expiry", "What expires when"),
@@ -95,7 +96,7 @@ def _header(report: Report, origin: Origin) -> Element:
             _sign(mark),
             element(
                 "div",
-                element("strong", "Nothing could be judged" if not report.judged else _VERDICTS[mark]),
+                element("strong", _NOTHING if mark is Mark.UNKNOWN and not report.judged else _VERDICTS[mark]),
                 element("p", f"{summary(report)}."),
             ),
             class_=f"verdict {mark}",

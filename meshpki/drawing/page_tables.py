@@ -37,16 +37,20 @@ def places(report: Report) -> list[Content]:
 
 
 def unseen(report: Report) -> list[Content]:
-    """The pods that could not be judged, with the reason, and what verify did not look at, with what it needs."""
-    unknown = [pod for pod in report.pods if pod.result == "unknown"]
-    if not unknown and not report.unseen:
+    """What could not be judged, with the reason, and what verify did not look at, with what it needs."""
+    verdicts: tuple[PodVerdict | PlaceVerdict, ...] = (*report.pods, *report.places)
+    unknown = [(one.name, one.reason) for one in verdicts if one.result == "unknown"]
+    pairs = sum(1 for pair in report.peers if pair.result == "unknown")
+    if not unknown and not pairs and not report.unseen:
         return [element("p", "Everything that verify looks at was seen and judged.")]
     said: list[Content] = []
     if unknown:
-        shown = unknown[:_REASONS]
         more = f", of which {_REASONS} are shown" if len(unknown) > _REASONS else ""
-        caption = f"{counted(len(unknown), 'pod')} that could not be judged{more}"
-        said.append(table(caption, ("Pod", "Namespace", "Reason"), (_unjudged(pod) for pod in shown)))
+        caption = f"{counted(len(unknown), 'pod or place', 'pods and places')} that could not be judged{more}"
+        rows = ((name(whom), name(reason)) for whom, reason in unknown[:_REASONS])
+        said.append(table(caption, ("What", "Why"), rows))
+    if pairs:
+        said.append(element("p", f"{counted(pairs, 'pair')} of groups of pods could not be compared."))
     if report.unseen:
         rows = ((name(one.what), name(one.needs)) for one in report.unseen)
         said.append(table("Not looked at", ("What", "It needs"), rows))
@@ -97,12 +101,6 @@ def _shown(one: PlaceVerdict, report: Report) -> str:
     served = " > ".join(short_name(certificate) if certificate.is_ca else "leaf" for certificate in one.path)
     kept = ", ".join(known.get(sha256, f"a stranger, sha256 {sha256}") for sha256 in one.bundle)
     return one.reason or served or kept
-
-
-def _unjudged(pod: PodVerdict) -> Iterator[Cell]:
-    yield name(pod.pod.ref.name)
-    yield name(pod.pod.ref.namespace)
-    yield name(pod.reason)
 
 
 def _mark(one: WorkloadVerdict) -> Mark:

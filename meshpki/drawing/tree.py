@@ -13,9 +13,7 @@ from meshpki.drawing.words import counted, digest, left, moment, short_name
 from meshpki.errors import BROKEN, PRECONDITION
 from meshpki.pki.certificate import Certificate
 from meshpki.pki.verdict import Finding
-from meshpki.verify.peers import PeerVerdict
-from meshpki.verify.places import PlaceVerdict
-from meshpki.verify.report import PodVerdict, Report
+from meshpki.verify.report import Report
 
 # A drawing stays one that a person reads and every renderer takes, whatever the size of the mesh.
 MOST_BOXES = 120
@@ -73,13 +71,13 @@ def tree(report: Report) -> Tree:
 
 
 def overall(report: Report) -> Mark:
-    """One mark for the whole: `unknown` where a pod could not be judged, or none is there, and nothing is broken."""
+    """One mark for the whole: `broken` before `unknown`, which is also a mesh without pods, before `warned`."""
     code = report.exit_code(strict=False)
     if code == BROKEN:
         return Mark.BROKEN
-    if code == PRECONDITION or report.counts["unknown"]:
+    if code == PRECONDITION or report.results["unknown"]:
         return Mark.UNKNOWN
-    return Mark.WARNED if any(finding.severity == "warn" for finding in findings(report)) else Mark.PROVEN
+    return Mark.WARNED if any(finding.severity == "warn" for finding in report.findings) else Mark.PROVEN
 
 
 def summary(report: Report) -> str:
@@ -164,17 +162,10 @@ def _node(branch: _Branch, growth: _Growth, kind: Kind) -> Node:
 def _findings_by_certificate(report: Report) -> dict[str, list[Finding]]:
     """Findings by the SHA-256 of what they are about; a place that is a CA's own counts for that CA."""
     about: dict[str, list[Finding]] = {}
-    for finding in findings(report):
+    for finding in report.findings:
         if finding.certificate:
             about.setdefault(finding.certificate.sha256, []).append(finding)
     for place in report.places:
         if place.path and place.path[0].is_ca:
             about.setdefault(place.path[0].sha256, []).extend(place.findings)
     return about
-
-
-def findings(report: Report) -> Iterator[Finding]:
-    """Every finding, of pods, places and peers."""
-    verdicts: tuple[PodVerdict | PlaceVerdict | PeerVerdict, ...] = (*report.pods, *report.places, *report.peers)
-    for verdict in verdicts:
-        yield from verdict.findings

@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
 from itertools import pairwise
 
@@ -11,7 +11,9 @@ import pytest
 
 from meshpki.codes import catalogue
 from meshpki.drawing.page import Origin, page
-from tests.support.reports import EVERY, HOSTILE, drawn
+from meshpki.verify.places import PlaceKind
+from meshpki.verify.report import Report
+from tests.support.reports import EVERY, HOSTILE, drawn, finding, place
 
 ORIGIN = Origin("meshpki-lab", "https://10.250.0.11:6443", "0.1.0")
 TITLES = {code: entry.title for code, entry in catalogue().items()}
@@ -102,9 +104,17 @@ def written(name: str) -> str:
     return page(drawn(name), ORIGIN, TITLES)
 
 
+def words_of(report: Report) -> str:
+    return read(page(report, ORIGIN, TITLES)).words()
+
+
 def seen(name: str) -> Seen:
+    return read(written(name))
+
+
+def read(text: str) -> Seen:
     reader = Seen()
-    reader.feed(written(name))
+    reader.feed(text)
     reader.close()
     assert reader.open == []
     return reader
@@ -204,6 +214,20 @@ def test_what_was_not_seen_or_not_judged_is_told_with_what_it_needs() -> None:
     assert "no answer from Envoy's admin port (MPK-350)" in words
     assert "--authorities, with the right to exec into spire-server" in words
     assert "There are none." in seen("good").words()
+
+
+def test_a_place_that_could_not_be_judged_is_told_and_nothing_claims_that_all_was() -> None:
+    silent = place(PlaceKind.ISTIOD, "istiod-7f-y", "unknown", reason="no handshake on 15012")
+    words = words_of(replace(drawn("good"), places=(silent,), unseen=()))
+    assert "Not all of it could be judged" in words
+    assert "1 pod or place that could not be judged" in words
+    assert "no handshake on 15012" in words
+    assert "was seen and judged" not in words
+
+
+def test_a_broken_place_is_no_lesser_verdict_where_no_pod_could_be_judged() -> None:
+    stale = place(PlaceKind.WEBHOOK, "injector", "broken", finding())
+    assert "Broken: the mesh is not what it should be" in words_of(replace(drawn("empty"), places=(stale,)))
 
 
 def test_every_workload_has_a_row_and_the_broken_come_first() -> None:

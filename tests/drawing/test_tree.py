@@ -41,6 +41,12 @@ def test_one_pod_that_could_not_be_judged_keeps_the_whole_from_proven() -> None:
     assert overall(replace(good, workloads=grouped([*good.pods, silent]))) is Mark.UNKNOWN
 
 
+def test_one_place_that_could_not_be_judged_keeps_the_whole_from_proven() -> None:
+    good = drawn("good")
+    silent = reports.place(reports.PlaceKind.ISTIOD, "istiod-7f-y", "unknown", reason="no handshake")
+    assert overall(replace(good, places=(*good.places, silent))) is Mark.UNKNOWN
+
+
 def test_a_warning_alone_makes_the_whole_warned() -> None:
     good = drawn("good")
     odd = reports.pod("odd", good.pods[0].path, "proven", reports.finding("MPK-328", severity="warn"))
