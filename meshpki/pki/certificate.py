@@ -201,6 +201,8 @@ def _kept(der: bytes) -> Certificate:
 def _certificate(parsed: x509.Certificate) -> Certificate:
     if parsed.version is not x509.Version.v3:
         raise UnparsableError("a certificate is not of X.509 version 3")
+    if _unused_bits(parsed):
+        raise UnparsableError("a certificate's signature does not end with a whole octet")
     hashed, public = parsed.signature_hash_algorithm, parsed.public_key()
     return Certificate(
         sha256=parsed.fingerprint(SHA256()).hex(),
@@ -216,6 +218,11 @@ def _certificate(parsed: x509.Certificate) -> Certificate:
         extensions=extensions.read(parsed.extensions),
         parsed=parsed,
     )
+
+
+def _unused_bits(parsed: x509.Certificate) -> int:
+    """The octet before the signature (X.690 8.6.2), which ends the certificate: the library ignores what it says."""
+    return parsed.public_bytes(Encoding.DER)[-len(parsed.signature) - 1]
 
 
 def _key(public: CertificatePublicKeyTypes) -> str:

@@ -25,14 +25,13 @@ _KNOWN_CONSTRAINTS: dict[type[x509.GeneralName], str] = {
     x509.UniformResourceIdentifier: "URI",
     x509.DirectoryName: "directoryName",
 }
-# what this package and the library's path validation read; anything else that is critical is unknown
+# what this package and the library's path validation read; anything else that is critical is unknown, and so are the
+# key identifiers, which must not be (4.2.1.1, 4.2.1.2): OpenSSL and Envoy's BoringSSL refuse the certificate
 _UNDERSTOOD = (
     x509.BasicConstraints,
     x509.KeyUsage,
     x509.ExtendedKeyUsage,
     x509.SubjectAlternativeName,
-    x509.SubjectKeyIdentifier,
-    x509.AuthorityKeyIdentifier,
     x509.NameConstraints,
 )
 

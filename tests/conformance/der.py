@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from tests.support.certificates import Issued, PrivateKey
+from tests.support.certificates import PrivateKey
 
 SEQUENCE, INTEGER, BIT_STRING = 0x30, 0x02, 0x03
 VERSION, EXTENSIONS = 0xA0, 0xA3
@@ -57,9 +58,11 @@ def children(text: bytes) -> list[bytes]:
     return found
 
 
-def elements(text: bytes) -> list[Element]:
+@lru_cache(16)
+def elements(text: bytes) -> tuple[Element, ...]:
     """Every element of well-formed DER, at any depth of constructed ones."""
-    found, todo = [], [(0, len(text))]
+    found: list[Element] = []
+    todo = [(0, len(text))]
     while todo:
         at, end = todo.pop()
         while at < end:
@@ -68,7 +71,7 @@ def elements(text: bytes) -> list[Element]:
             if one.tag & 0x20:
                 todo.append((one.value, one.end))
             at = one.end
-    return found
+    return tuple(found)
 
 
 def of(certificate: x509.Certificate) -> bytes:
@@ -79,7 +82,7 @@ def signed(tbs: bytes, algorithm: bytes, key: PrivateKey) -> bytes:
     """A certificate around the TBS part, signed by an EC or RSA key with SHA-256."""
     match key:
         case ec.EllipticCurvePrivateKey():
-            signature = key.sign(tbs, ec.ECDSA(hashes.SHA256()))
+            signature = key.sign(tbs, ec.ECDSA(hashes.SHA256(), deterministic_signing=True))
         case rsa.RSAPrivateKey():
             signature = key.sign(tbs, padding.PKCS1v15(), hashes.SHA256())
         case _:
@@ -137,6 +140,7 @@ def signature_flipped(der: bytes) -> bytes:
     return der[:-1] + bytes([der[-1] ^ 1])
 
 
-def reissued(issued: Issued, der: bytes) -> Issued:
-    """The same key with other bytes of its certificate; ValueError where the library does not read them at all."""
-    return Issued(x509.load_der_x509_certificate(der), issued.private_key, issued.chain)
+def with_unused_bits(der: bytes) -> bytes:
+    """The signature as it was, but said to end with an unused bit: X.690 8.6.2, outside of what is signed."""
+    value = element(der, len(der) - len(children(der)[2])).value
+    return der[:value] + b"\x01" + der[value + 1 :]

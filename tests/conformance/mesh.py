@@ -10,7 +10,6 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
-from textwrap import wrap
 from typing import Literal
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -105,6 +104,10 @@ class Keys:
         chance = random.Random(f"{self.seed} {kind} {holder}")  # noqa: S311 - a seed makes the keys repeatable
         return ec.derive_private_key(chance.getrandbits(250) + 1, known[kind])
 
+    def serial(self, holder: str) -> int:
+        """A serial number of 20 octets, its first one neither small nor large."""
+        return random.Random(f"{self.seed} {holder}").getrandbits(150) | 1 << 151  # noqa: S311 - repeatable
+
 
 @cache
 def _once(kind: str, holder: str) -> PrivateKey:
@@ -113,7 +116,7 @@ def _once(kind: str, holder: str) -> PrivateKey:
 
 def build(case: Case, seed: int) -> tuple[bytes, bytes]:
     """The PEM that the peer sends, and the PEM of the pinned anchors."""
-    chain = _issue(case, Keys(seed))
+    chain = issue(case, Keys(seed))
     chance = random.Random(f"{seed} {case.name}")  # noqa: S311 - the order of what is sent, repeatable
     if case.base == "rotation":
         chain = replace(chain, sent=_mixed(chain.sent, der.of(_before(chain, seed).x509), chance))
@@ -131,12 +134,14 @@ def pem(*ders: bytes) -> bytes:
 
 
 def _block(content: bytes) -> bytes:
-    lines = "\n".join(wrap(base64.b64encode(content).decode(), 64))
-    return f"-----BEGIN CERTIFICATE-----\n{lines}\n-----END CERTIFICATE-----\n".encode()
+    text = base64.b64encode(content)
+    lines = b"\n".join(text[place : place + 64] for place in range(0, len(text), 64))
+    return b"-----BEGIN CERTIFICATE-----\n" + lines + b"\n-----END CERTIFICATE-----\n"
 
 
-def _issue(case: Case, keys: Keys) -> Chain:
-    shapes = {position: _shape(case, position) for position in ("leaf", "ca", "root")}
+def issue(case: Case, keys: Keys) -> Chain:
+    """The certificates of a case with their keys, as they are before anything is arranged."""
+    shapes = {position: _shape(case, position, keys) for position in ("leaf", "ca", "root")}
     own = {position: keys.key(shape.key, f"{case.base} {position}") for position, shape in shapes.items()}
     root = made.root(shapes["root"], private_key=own["root"])
     ca = root.issue(shapes["ca"], private_key=own["ca"])
@@ -148,8 +153,8 @@ def _issue(case: Case, keys: Keys) -> Chain:
     return Chain(leaf, ca, root, (ders["leaf"], ders["ca"]), (ders["root"],))
 
 
-def _shape(case: Case, position: str) -> Shape:
-    shape = SHAPES[case.base][position]
+def _shape(case: Case, position: str, keys: Keys) -> Shape:
+    shape = SHAPES[case.base][position].but(serial=keys.serial(f"{case.base} {position}"))
     if position == "leaf":
         shape = shape.but(**case.row.leaf)
     return shape.but(**case.row.shape) if position == case.position else shape

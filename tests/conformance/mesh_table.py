@@ -80,6 +80,20 @@ def twice(fields: list[bytes]) -> list[bytes]:
     return [*fields, fields[0]]
 
 
+def made_critical(oid: str) -> Callable[[bytes, PrivateKey], bytes]:
+    """Every extension as it was, but this one (the value of its OID in hexadecimal) critical."""
+    named = der.tlv(0x06, bytes.fromhex(oid))
+
+    def change(listed: list[bytes]) -> list[bytes]:
+        parts = [(one, der.children(one)) for one in listed]
+        return [
+            der.tlv(der.SEQUENCE, named, der.tlv(0x01, b"\xff"), inside[-1]) if inside[0] == named else whole
+            for whole, inside in parts
+        ]
+
+    return edit(der.with_extensions(change))
+
+
 def other_string_type(name: bytes) -> bytes:
     """The last attribute as the other of UTF8String and PrintableString: the same text, other bytes."""
     place = name.rindex(0x0C) if 0x0C in name else name.rindex(0x13)
@@ -190,6 +204,7 @@ LEAF_FORM = (
     proven("no SKI", ski=False),
     proven("no AKI", "30:314", aki=False),
     broken("the AKI of another key", "31:313", aki=b"\1" * 20),
+    broken("its AKI critical", "26:309", der=made_critical("551d23")),
     proven("a life longer than its CA's", not_after=AT + timedelta(days=4000)),
 )
 
@@ -218,6 +233,7 @@ EVERYWHERE = (
     broken("a negative serial number", UNREADABLE, der=edit(der.with_serial(b"\xff\x01"))),
     proven("a serial number of 20 octets", serial=(1 << 159) - 1),
     broken("a serial number of 21 octets", "32:315", der=edit(der.with_serial(b"\1" + b"\0" * 20))),
+    broken("an unused bit in its signature", UNREADABLE, der=lambda content, _: der.with_unused_bits(content)),
     broken("bytes after its end", UNREADABLE, der=lambda content, _: content + b"\0"),
     broken("its last bytes cut off", UNREADABLE, der=lambda content, _: content[:-7]),
     broken("rubbish in its place", UNREADABLE, der=lambda _content, _: b"\x30\x03\x02\x01\x01"),
@@ -228,7 +244,7 @@ BELOW_THE_ROOT = (
     broken(
         "one bit of its serial number changed",
         "22:304",
-        der=lambda content, _: content[:15] + bytes([content[15] ^ 1]) + content[16:],
+        der=lambda content, _: content[:20] + bytes([content[20] ^ 1]) + content[21:],
     ),
     broken(
         "the algorithm inside is not the one outside",
@@ -242,6 +258,7 @@ BELOW_THE_ROOT = (
 )
 
 SIGNER = (
+    broken("its SKI critical", "26:309", der=made_critical("551d0e")),
     broken("BasicConstraints not critical", "14:307", ca_critical=False),
     broken("no key usage", "15:307", key_usages=None),
     broken("no keyCertSign", "15:307", key_usages=("crl_sign",)),
@@ -311,6 +328,7 @@ CA_FORM = (
     proven("path length 0", path_length=0),
     proven("no AKI", "30:314", aki=False),
     broken("the AKI of another key", "31:313", aki=b"\1" * 20),
+    broken("its AKI critical", "26:309", der=made_critical("551d23")),
     proven(
         "an address constraint that is kept",
         leaf={"addresses": ("10.0.0.1",)},

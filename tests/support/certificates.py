@@ -209,7 +209,8 @@ def _signed(shape: Shape, key: PrivateKey, issuer: x509.Name, issuer_key: Privat
     for extension, critical in _extensions(shape, key, issuer_key):
         builder = builder.add_extension(extension, critical)
     digest = None if isinstance(issuer_key, ed25519.Ed25519PrivateKey) else getattr(hashes, shape.digest)()
-    return builder.sign(issuer_key, digest)
+    same_again = True if isinstance(issuer_key, ec.EllipticCurvePrivateKey) else None
+    return builder.sign(issuer_key, digest, ecdsa_deterministic=same_again)
 
 
 def _extensions(shape: Shape, key: PrivateKey, issuer_key: PrivateKey) -> Sequence[tuple[x509.ExtensionType, bool]]:
