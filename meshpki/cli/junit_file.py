@@ -1,18 +1,14 @@
 """The JUnit file of a command: there from its first moment, and never without a failure unless it came through."""
 
-import os
-import tempfile
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from meshpki.cli import output
+from meshpki.cli.document import write_whole
 from meshpki.cli.verdicts.junit import aborted
 from meshpki.errors import MeshpkiError, UsageError
-
-_MODE = 0o644
 
 
 class JUnitFile:
@@ -50,24 +46,9 @@ class JUnitFile:
         if self._path is None:
             return
         try:
-            _replace(self._path, text)
+            write_whole(self._path, text)
         except OSError as error:
             what = f"cannot be written: {error.strerror or type(error).__name__}"
             raise UsageError(
                 "MPK-368", what, where=str(self._path), remedy="choose a place you may write to"
             ) from error
-
-
-def _replace(path: Path, text: str) -> None:
-    if path.is_dir():
-        raise IsADirectoryError(None, "it is a folder")
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".meshpki-")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
-            os.fchmod(stream.fileno(), _MODE)
-        Path(name).replace(path)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            Path(name).unlink()
-        raise
