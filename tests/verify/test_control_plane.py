@@ -6,6 +6,7 @@ import pytest
 
 from meshpki.cluster.client import ClusterError
 from meshpki.cluster.manifest import Object, Ref
+from meshpki.pki.certificate import UnparsableError
 from meshpki.settings import defaults
 from meshpki.verify.authorities import authorities
 from meshpki.verify.bundles import hidden
@@ -25,6 +26,7 @@ NOW, BEFORE = ROOT.issue(CACERTS), ROOT.issue(CACERTS.but(not_before=AT - 40 * H
 FRESH = ROOT.issue(CACERTS.but(not_before=AT - timedelta(seconds=40)))
 ROGUE = ROOT.issue(SPIRE_CA)
 EXPIRED_ROOT = made.root(made.ROOT.but(not_before=AT - 9 * HOUR, not_after=AT - HOUR))
+EXPIRED_AGAIN = made.root(made.ROOT.but(not_before=AT - 9 * HOUR, not_after=AT - HOUR))
 REQUEST = Ref("cert-manager.io/v1", "CertificateRequest", "elsewhere", "mine")
 
 
@@ -89,6 +91,13 @@ def elsewhere(*chain: made.Issued, issuer: Object | None = None) -> Object:
     )  # fmt: skip
 
 
+def leaf_request(*chain: made.Issued) -> Object:
+    """A request that asks for no CA."""
+    plain = elsewhere(*chain)
+    plain["spec"]["isCA"] = False
+    return plain
+
+
 def requests(*more: Object, cacerts: Sequence[Object] = ()) -> list[Object]:
     return [root_request(ROOT), *(cacerts or (request("cacerts-1", NOW),)), *more]
 
@@ -97,6 +106,8 @@ def identity(uri: str) -> made.Issued:
     return ROOT.issue(made.SVID.but(uris=(uri,)))
 
 
+TWO_REVISIONS = (request("cacerts-2", NOW, revision=2), request("cacerts-1", BEFORE))
+UNANSWERED_FIRST = (request("a"), request("b", BEFORE, revision=2), request("c", NOW, revision=3))
 CASES = (
     Case(
         "one istiod serves through the cacerts before",
@@ -130,6 +141,22 @@ CASES = (
         "cacerts cannot be compared, as its request is gone",
         ControlPlane(requests=[root_request(ROOT)]),
         {"istiod istiod-0": ("unknown", ("MPK-347",))},
+    ),
+    Case(
+        "istiod serves through the newest of two revisions",
+        ControlPlane(cacerts=NOW, requests=requests(cacerts=TWO_REVISIONS)),
+        {},
+    ),
+    Case(
+        "istiod serves through the older of two revisions, and an even older one was never answered",
+        ControlPlane(cacerts=BEFORE, requests=requests(cacerts=UNANSWERED_FIRST)),
+        {"istiod istiod-0": ("broken", ("MPK-347",))},
+        "kubectl rollout restart",
+    ),
+    Case(
+        "cacerts is no CA",
+        ControlPlane(requests=requests(cacerts=(request("cacerts-1", ROOT.issue(made.SVID)),)), istiods=()),
+        {"istiod-ca cacerts-1": ("broken", ("MPK-359",)), "istiod istiod": ("unknown", ())},
     ),
     Case(
         "cacerts may sign and encipher",
@@ -179,13 +206,13 @@ CASES = (
     ),
     Case(
         "an identity of the trust domain that the root issued",
-        ControlPlane(cacerts=NOW, requests=requests(elsewhere(identity(f"spiffe://{TRUST_DOMAIN}/ns/a/sa/b")))),
+        ControlPlane(cacerts=NOW, requests=requests(leaf_request(identity(f"spiffe://{TRUST_DOMAIN}/ns/a/sa/b")))),
         {"request mine": ("broken", ("MPK-358",))},
         f"the identity spiffe://{TRUST_DOMAIN}/ns/a/sa/b",
     ),
     Case(
         "a plain certificate that the root issued",
-        ControlPlane(cacerts=NOW, requests=requests(elsewhere(identity("spiffe://other.example/a")))),
+        ControlPlane(cacerts=NOW, requests=requests(leaf_request(identity("spiffe://other.example/a")))),
         {"request mine": ("proven", ("MPK-358",))},
     ),
     Case(
@@ -256,6 +283,18 @@ def test_a_server_that_answers_under_another_name_is_broken() -> None:
     found = judged(cluster)
     assert [one.code for one in found["Pod istio-system/istiod-0 port 15012"].findings] == ["MPK-359"]
     assert [one.code for one in found["Pod spire-server/spire-server-0 port 8081"].findings] == ["MPK-359"]
+
+
+def test_a_certificate_of_istiod_that_is_not_for_servers_is_broken() -> None:
+    cluster = ControlPlane(cacerts=NOW).cluster()
+    cluster.listeners["istiod-0", 15012] = listener(NOW.issue(made.ISTIOD_SERVING.but(extended=(made.CLIENT,))), NOW)
+    assert [one.code for one in judged(cluster)["Pod istio-system/istiod-0 port 15012"].findings] == ["MPK-324"]
+
+
+def test_a_chain_that_cannot_be_parsed_is_broken() -> None:
+    place = Place(PlaceKind.SPIRE_SERVER, Ref("v1", "Pod", "spire-server", "spire-server-0"), "port 8081")
+    found = verdicts(Observation(served=(Served(place, error=UnparsableError("cut off")),)))[str(place)]
+    assert (found.result, [one.code for one in found.findings]) == ("broken", ["MPK-301"])
 
 
 def test_a_server_that_does_not_answer_is_unknown() -> None:
@@ -338,10 +377,11 @@ def test_a_certificate_that_is_valid_by_the_api_servers_clock_is_explained_by_th
         ((EXPIRED_ROOT, ROOT), ["MPK-349"]),
         ((ROOT, EXPIRED_ROOT), []),
         ((EXPIRED_ROOT,), []),
+        ((EXPIRED_ROOT, EXPIRED_AGAIN), []),
         ((EXPIRED_ROOT, made.root(made.ROOT.but(subject=((made.NameOID.COMMON_NAME, "g2"),)))), []),
         ((made.root(made.ROOT.but(not_before=AT + HOUR)), ROOT), []),
     ],
-    ids=["expired first", "valid first", "expired alone", "another name", "not yet valid first"],
+    ids=["expired first", "valid first", "expired alone", "expired twice", "another name", "not yet valid first"],
 )
 def test_an_expired_anchor_counts_only_before_a_valid_one_of_its_name(
     anchors: tuple[made.Issued, ...], codes: list[str]

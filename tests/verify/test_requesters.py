@@ -114,6 +114,11 @@ CASES = (
         ),
     ),
     Case(
+        "a namespace's binding that is named like a controller's",
+        (ASKER, binding(account("x", "kube-system"), namespace="kube-system", name="system:controller:x")),
+        (("ServiceAccount kube-system/x", "certificaterequests", "kube-system"),),
+    ),
+    Case(
         "somebody who borrows a controller's binding",
         (ASKER, binding(EVE, name="system:controller:x")),
         (("User eve", "certificaterequests", ""),),

@@ -10,7 +10,7 @@ from meshpki.verify.places import PlaceKind
 from meshpki.verify.survey import observe
 from tests.support import certificates as made
 from tests.support.certificates import AT
-from tests.support.control_plane import SPIRE, ControlPlane, replica, request, root_request, webhook
+from tests.support.control_plane import SELF_SIGNED, SPIRE, ControlPlane, replica, request, root_request, webhook
 from tests.support.mesh import Mesh
 
 LISTING = '{"active":{"authority_id":"a1","expires_at":"1"},"old":{"authority_id":"0e","expires_at":"2"}}'
@@ -159,6 +159,7 @@ ROGUE = ROOT.issue(made.SPIRE_CA)
     [
         (root_request(ROOT), "root"),
         (root_request(ROOT, 12), "root"),
+        (request("x", ROOT, namespace="cert-manager", certificate="other", issuer=SELF_SIGNED), ""),
         (request("cacerts-1", ROGUE), "istiod-ca"),
         (request("x", ROGUE, namespace="spire-server", certificate="", username=SPIRE), "spire"),
         (request("x", ROGUE, username="eve"), ""),
