@@ -7,7 +7,7 @@ import json
 import os
 import time
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -59,22 +59,28 @@ def cases() -> list[dict[str, Any]]:
 
 
 @cache
-def left_out() -> dict[str, str]:
+def listed(table: str) -> dict[str, str]:
+    """Patterns of case ids in `left_out.toml`, and why each stands there."""
     text = Path(__file__).with_name("left_out.toml").read_text(encoding="utf-8")
-    return {pattern: entry["why"] for entry in tomllib.loads(text)["left_out"] for pattern in entry["ids"]}
+    return {pattern: entry["why"] for entry in tomllib.loads(text)[table] for pattern in entry["ids"]}
+
+
+def profile() -> dict[str, "Outcome"]:
+    """The reference profile as far as it is known: its 39 cases to accept, and 93 to reject for its 92."""
+    return {name: one for name, one in outcomes().items() if name not in listed("beyond")}
 
 
 @cache
 def outcomes() -> dict[str, Outcome]:
-    judged = [case for case in cases() if not any(fnmatch.fnmatchcase(case["id"], one) for one in left_out())]
+    judged = [case for case in cases() if not any(fnmatch.fnmatchcase(case["id"], one) for one in listed("left_out"))]
     return {case["id"]: outcome(case) for case in judged}
 
 
-def outcome(case: dict[str, Any]) -> Outcome:
+def outcome(case: dict[str, Any], trust_domain: str = "") -> Outcome:
     started = time.process_time()
     try:
         chain = [one for pem in (case["peer_certificate"], *case["untrusted_intermediates"]) for one in read(pem)]
-        verdict = judge(chain, expected(case))
+        verdict = judge(chain, replace(expected(case), trust_domain=trust_domain))
     except UnparsableError as error:
         accepted, codes = False, (error.code,)
     else:
@@ -103,6 +109,32 @@ def test_nothing_that_must_be_rejected_is_accepted() -> None:
     assert [name for name, one in must.items() if one.accepted] == []
 
 
+def test_the_mesh_profile_accepts_nothing_by_mistake_and_rejects_at_most_three() -> None:
+    assert [name for name, one in profile().items() if one.accepted and not one.accept] == []
+    assert sum(not one.accept for one in profile().values()) == 93
+    accept = {name: one for name, one in profile().items() if one.accept}
+    assert len(accept) == 39
+    assert len([name for name, one in accept.items() if not one.accepted]) <= 3
+
+
+AS_SVID = {
+    "rfc5280::ca-as-leaf": "MPK-325",
+    "rfc5280::ca-as-leaf-wrong-san": "MPK-325",
+    "webpki::ca-as-leaf": "MPK-325",
+    "webpki::ee-basicconstraints-ca": "MPK-325",
+    "pathlen::validation-ignores-pathlen-in-leaf": "MPK-325",
+    "webpki::san::no-san": "MPK-320",
+}
+
+
+@pytest.mark.parametrize("name", AS_SVID)
+def test_a_leaf_that_the_path_rules_do_not_refuse_is_refused_as_an_svid(name: str) -> None:
+    (case,) = [case for case in cases() if case["id"] == name]
+    found = outcome(case, trust_domain="example.org")
+    assert not found.accepted
+    assert AS_SVID[name] in found.codes
+
+
 def test_every_rejection_has_a_code() -> None:
     assert [name for name, one in outcomes().items() if not one.accepted and not one.codes] == []
 
@@ -121,6 +153,6 @@ def test_a_serial_number_that_is_too_long_has_its_own_code() -> None:
     assert "MPK-315" in outcomes()["rfc5280::serial::too-long"].codes
 
 
-@pytest.mark.parametrize("pattern", left_out())
+@pytest.mark.parametrize("pattern", [*listed("left_out"), *listed("beyond")])
 def test_every_reason_for_leaving_out_still_leaves_something_out(pattern: str) -> None:
     assert fnmatch.filter([case["id"] for case in cases()], pattern)
