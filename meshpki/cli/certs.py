@@ -1,14 +1,15 @@
 """`meshpki certs`: every certificate of the mesh with the time it has left, and what renews it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from meshpki.cli import output
+from meshpki.cli import output, schema
+from meshpki.cli.look import Wanted, look
 from meshpki.cli.options import Context, Files, Kubeconfig
-from meshpki.errors import UsageError
+from meshpki.cli.verify_options import Everywhere, Namespace, Selector
 
 if TYPE_CHECKING:
     from meshpki.cluster.client import Reader
@@ -22,7 +23,6 @@ Examples:
   meshpki certs -o json | jq '.leaves[] | select(.secondsLeft < 600)'
 \b
 Authorities first, then leaves; each certificate once, however many places hold it. Nothing is judged here.
-\b
 Exit codes: 0 listed, 4 there is nothing to list, or no right to see it.
 """
 
@@ -44,30 +44,24 @@ class Order(StrEnum):
 
 def certs(
     *,
-    namespace: Annotated[str, typer.Option("--namespace", "-n", help="Pods of one namespace only.")] = "",
-    everywhere: Annotated[bool, typer.Option("--all-namespaces", "-A", help="All of them, as without -n.")] = False,
     order: Annotated[Order, typer.Option("--sort", help="left: least time first; name")] = Order.LEFT,
     form: Annotated[Form, typer.Option("--output", "-o", help="table, wide or json")] = Form.TABLE,
+    namespace: Namespace = "",
+    everywhere: Everywhere = False,
+    selector: Selector = "",
     context: Context = "",
     kubeconfig: Kubeconfig = None,
     files: Files = None,
+    _schema: Annotated[bool, schema.option("certificate-list")] = False,
 ) -> None:
     """List every certificate of the mesh, root to leaf, with the time left, and when and by what it is renewed."""
-    if namespace and everywhere:
-        raise UsageError("MPK-356", "-n and -A exclude each other", remedy="leave one of them out")
-    from datetime import UTC, datetime
-
-    from meshpki.cli.session import open_cluster, settings_of
+    from meshpki.cli.session import settings_of
     from meshpki.components.renewal import cacerts_renewal
-    from meshpki.settings import read
-    from meshpki.verify import Scope, verify
 
-    if files:
-        read(files)  # wrong files are told before a cluster is asked
-    cluster = open_cluster(context, kubeconfig)
-    settings = settings_of(cluster, files or [])
-    report = verify(cluster, settings, datetime.now(UTC), Scope(namespace))
-    tell(cluster, report, cacerts_renewal(cluster, settings), form, order)
+    chosen = tuple(files or ())
+    wanted = Wanted(namespace, everywhere, selector, context=context, kubeconfig=kubeconfig, files=chosen)
+    cluster, report = look(wanted)
+    tell(cluster, report, cacerts_renewal(cluster, settings_of(cluster, chosen)), form, order)
 
 
 def tell(reader: "Reader", report: "Report", known: "Mapping[str, Renewal]", form: Form, order: Order) -> None:
@@ -77,14 +71,8 @@ def tell(reader: "Reader", report: "Report", known: "Mapping[str, Renewal]", for
     from meshpki.verify.expiry import inventory
 
     held = inventory(report, known)
-    if order is Order.NAME:
-        held = forms.by_name(held)
-    writers: dict[Form, Callable[[], str]] = {
-        Form.TABLE: lambda: forms.table(held, report),
-        Form.WIDE: lambda: forms.wide(held, report),
-        Form.JSON: lambda: forms.as_json(held, report),
-    }
-    output.data(writers[form]())
+    writers = {Form.TABLE: forms.table, Form.WIDE: forms.wide, Form.JSON: forms.as_json}
+    output.data(writers[form](forms.by_name(held) if order is Order.NAME else held, report))
     untold = [pod for pod in report.pods if not pod.path]
     if len(untold) == len(report.pods) and not any(place.path for place in report.places):
         raise unjudged(reader, report)

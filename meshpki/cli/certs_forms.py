@@ -4,9 +4,9 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from meshpki.cli.columns import aligned
-from meshpki.cli.validity import renewal_json, rfc3339, seconds_left, when
-from meshpki.cli.verdicts import API_VERSION, left, short_name
+from meshpki.cli.validity import renewal_json, seconds_left, when
+from meshpki.cli.verdicts import API_VERSION
+from meshpki.cli.verdicts.words import aligned, left, moment, short_name
 from meshpki.pki.certificate import Certificate
 from meshpki.verify.expiry import Held
 from meshpki.verify.report import Report
@@ -32,7 +32,7 @@ def as_json(held: Sequence[Held], report: Report) -> str:
     content = {
         "apiVersion": API_VERSION,
         "kind": KIND,
-        "at": rfc3339(report.at),
+        "at": moment(report.at),
         "trustDomain": report.trust_domain,
         "authorities": [_entry(one, report.at) for one in held if one.is_authority],
         "leaves": [_entry(one, report.at) for one in held if not one.is_authority],
@@ -69,7 +69,7 @@ def _row(one: Held, names: Mapping[str, str], report: Report) -> tuple[str, ...]
         one.kind,
         "itself" if certificate.self_signed else names.get(certificate.issuer) or certificate.issuer,
         left(certificate.not_after, report.at),
-        rfc3339(certificate.not_after),
+        moment(certificate.not_after),
         _renewal(one, report.at),
         one.places[0],
         str(len(one.places)),
@@ -97,8 +97,8 @@ def _entry(one: Held, at: datetime) -> dict[str, object]:
         "serial": f"{certificate.serial:x}",
         "sha256": certificate.sha256,
         "key": certificate.key,
-        "notBefore": rfc3339(certificate.not_before),
-        "notAfter": rfc3339(certificate.not_after),
+        "notBefore": moment(certificate.not_before),
+        "notAfter": moment(certificate.not_after),
         "secondsLeft": seconds_left(certificate.not_after, at),
         "renewal": renewal_json(one.renewal, certificate.not_after, at),
         "places": list(one.places),

@@ -1,13 +1,12 @@
 """`meshpki inspect`: the certificates of a pod, a file, a Secret or a ConfigMap, without base64, jq and openssl."""
 
 import sys
-from collections.abc import Callable
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from meshpki.cli import output
+from meshpki.cli import output, schema
 from meshpki.cli.options import Context, Kubeconfig
 from meshpki.errors import UsageError
 
@@ -48,6 +47,7 @@ def inspect(
     form: Annotated[Form, typer.Option("--output", "-o", help="text, short, json or pem")] = Form.TEXT,
     context: Context = "",
     kubeconfig: Kubeconfig = None,
+    _schema: Annotated[bool, schema.option("inspection")] = False,
 ) -> None:
     """Show the certificates of a pod's Envoy, of a file, or of a Secret or ConfigMap, and how they hang together."""
     from datetime import UTC, datetime
@@ -73,12 +73,7 @@ def tell(found: "Inspection", form: Form) -> None:
     from meshpki.cli import inspect_forms as forms
     from meshpki.cli.inspect_json import as_json
 
-    writers: dict[Form, Callable[[Inspection], str]] = {
-        Form.TEXT: forms.text,
-        Form.SHORT: forms.short,
-        Form.JSON: as_json,
-        Form.PEM: forms.pem,
-    }
+    writers = {Form.TEXT: forms.text, Form.SHORT: forms.short, Form.JSON: as_json, Form.PEM: forms.pem}
     output.data(writers[form](found))
     damaged = [why for part in found.parts for why in part.contents.damaged]
     if damaged:

@@ -6,8 +6,7 @@ Every name in a certificate is data: what steers a terminal is shown by its code
 from collections.abc import Iterator
 from datetime import datetime
 
-from meshpki.cli.validity import rfc3339
-from meshpki.cli.verdicts import left, plain, short_name
+from meshpki.cli.verdicts.words import left, moment, plain, short_name
 from meshpki.inspection.model import Inspection, Link, Part, Role
 from meshpki.pki.certificate import Certificate
 
@@ -81,7 +80,7 @@ def _lines(certificate: Certificate, at: datetime) -> Iterator[tuple[str, str]]:
     names = certificate.extensions.alternative_names
     if names and names.others:
         yield "other names", f"{names.others}"
-    until = f"{rfc3339(certificate.not_before)} to {rfc3339(certificate.not_after)}"
+    until = f"{moment(certificate.not_before)} to {moment(certificate.not_after)}"
     yield "valid", f"{until}, {_left(certificate, at)}"
     yield "key", f"{certificate.key}, signed with {certificate.signature_hash or 'no hash of its own'}"
     yield "usages", _usages(certificate)

@@ -2,8 +2,8 @@
 
 import json
 
-from meshpki.cli.validity import rfc3339
 from meshpki.cli.verdicts import API_VERSION
+from meshpki.cli.verdicts.words import moment
 from meshpki.inspection.model import Inspection, Link, Part
 from meshpki.pki.certificate import Certificate
 
@@ -15,7 +15,7 @@ def as_json(inspection: Inspection) -> str:
     content = {
         "apiVersion": API_VERSION,
         "kind": KIND,
-        "at": rfc3339(inspection.at),
+        "at": moment(inspection.at),
         "source": inspection.source,
         "parts": [_part(inspection, part) for part in inspection.parts],
     }
@@ -47,8 +47,8 @@ def _certificate(certificate: Certificate) -> dict[str, object]:
         "uris": list(certificate.uris),
         "dnsNames": list(certificate.dns_names),
         "otherNames": parts.alternative_names.others if parts.alternative_names else 0,
-        "notBefore": rfc3339(certificate.not_before),
-        "notAfter": rfc3339(certificate.not_after),
+        "notBefore": moment(certificate.not_before),
+        "notAfter": moment(certificate.not_after),
         "key": certificate.key,
         "signatureHash": certificate.signature_hash,
         "keyUsages": sorted(usage.names) if usage else None,

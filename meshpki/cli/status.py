@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from meshpki.cli import output
+from meshpki.cli import output, schema
 from meshpki.cli.format import Format
 from meshpki.cli.options import ArtifactDir, Context, Files, Kubeconfig
 from meshpki.errors import BROKEN, PRECONDITION, PreconditionError
@@ -34,6 +34,7 @@ def status(
     kubeconfig: Kubeconfig = None,
     files: Files = None,
     artifact_dir: ArtifactDir = None,
+    _schema: Annotated[bool, schema.option("status-report")] = False,
 ) -> None:
     """Show each step's state, version, owner and drift, and how long each CA lasts and what renews it."""
     from datetime import UTC, datetime

@@ -4,9 +4,9 @@ import json
 from collections.abc import Iterator
 from datetime import datetime
 
-from meshpki.cli.columns import aligned
-from meshpki.cli.validity import renewal_json, rfc3339, seconds_left, when
-from meshpki.cli.verdicts import API_VERSION, left, plain
+from meshpki.cli.validity import renewal_json, seconds_left, when
+from meshpki.cli.verdicts import API_VERSION
+from meshpki.cli.verdicts.words import aligned, left, moment, plain
 from meshpki.pki.renewal import SPIRE_AGENT
 from meshpki.settings import go_duration
 from meshpki.status.drift import Drift
@@ -33,7 +33,7 @@ def as_json(report: StatusReport) -> str:
     content = {
         "apiVersion": API_VERSION,
         "kind": KIND,
-        "at": rfc3339(report.at),
+        "at": moment(report.at),
         "steps": [_step(step) for step in report.steps],
         "authorities": [_authority(one, report.at) for one in report.authorities],
         "svids": {"ttl": go_duration(report.svid_ttl), "renewedBy": SPIRE_AGENT, "renewedAtShareOfLife": 0.5},
@@ -86,7 +86,7 @@ def _authority_row(one: AuthorityStatus, at: datetime) -> tuple[str, ...]:
         one.name,
         one.state,
         left(one.not_after, at) if one.not_after else "-",
-        rfc3339(one.not_after) if one.not_after else "-",
+        moment(one.not_after) if one.not_after else "-",
         _next(one, at),
         one.renewal.by if one.renewal else "-",
     )
@@ -95,7 +95,7 @@ def _authority_row(one: AuthorityStatus, at: datetime) -> tuple[str, ...]:
 def _next(one: AuthorityStatus, at: datetime) -> str:
     if one.renewal is None or one.renewal.at is None or one.not_after is None:
         return "-"
-    return f"{rfc3339(one.renewal.at)} ({when(one.renewal, one.not_after, at)})"
+    return f"{moment(one.renewal.at)} ({when(one.renewal, one.not_after, at)})"
 
 
 def _step(step: StepStatus) -> dict[str, object]:
@@ -129,8 +129,8 @@ def _authority(one: AuthorityStatus, at: datetime) -> dict[str, object]:
         "state": one.state,
         "reason": one.reason,
         "subject": one.subject,
-        "notBefore": rfc3339(one.not_before) if one.not_before else None,
-        "notAfter": rfc3339(ends) if ends else None,
+        "notBefore": moment(one.not_before) if one.not_before else None,
+        "notAfter": moment(ends) if ends else None,
         "secondsLeft": seconds_left(ends, at) if ends else None,
         "renewal": renewal_json(one.renewal, ends, at),
     }

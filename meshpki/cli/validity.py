@@ -1,14 +1,9 @@
-"""Moments, what is left of a validity, and what renews it: the same words and JSON in every command."""
+"""What is left of a validity, and what renews it: the same words and JSON in every command."""
 
 from datetime import datetime, timedelta
 
-from meshpki.cli.verdicts import left
+from meshpki.cli.verdicts.words import left, moment
 from meshpki.pki.renewal import Renewal
-
-
-def rfc3339(moment: datetime) -> str:
-    """A moment in UTC, to the second."""
-    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def seconds_left(not_after: datetime, at: datetime) -> int:
@@ -31,7 +26,7 @@ def renewal_json(renewal: Renewal | None, not_after: datetime | None, at: dateti
         return None
     return {
         "by": renewal.by,
-        "at": rfc3339(renewal.at) if renewal.at else None,
-        "prepared": rfc3339(renewal.prepared) if renewal.prepared else None,
+        "at": moment(renewal.at) if renewal.at else None,
+        "prepared": moment(renewal.prepared) if renewal.prepared else None,
         "overdue": renewal.overdue(not_after, at) if not_after else False,
     }

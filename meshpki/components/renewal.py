@@ -13,7 +13,7 @@ from meshpki.settings import Settings
 
 def renewal_of(certificate: Object) -> Renewal:
     """When cert-manager renews a Certificate: `status.renewalTime`, which it keeps itself."""
-    return Renewal(CERT_MANAGER, moment(certificate.get("status", {}).get("renewalTime")))
+    return Renewal(CERT_MANAGER, read_time(certificate.get("status", {}).get("renewalTime")))
 
 
 def cacerts_renewal(reader: Reader, settings: Settings) -> Mapping[str, Renewal]:
@@ -26,6 +26,6 @@ def cacerts_renewal(reader: Reader, settings: Settings) -> Mapping[str, Renewal]
     return {chain[0].sha256: renewal_of(live)} if live and chain else {}
 
 
-def moment(text: object) -> datetime | None:
+def read_time(text: object) -> datetime | None:
     """A time of the Kubernetes API (RFC 3339), None where there is none."""
     return datetime.fromisoformat(str(text)) if text else None

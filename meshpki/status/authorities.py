@@ -6,7 +6,7 @@ from datetime import datetime
 from meshpki.cluster.client import ClusterError, NoAccessError, Reader
 from meshpki.cluster.manifest import Object, Ref
 from meshpki.cluster.readiness import condition, holds
-from meshpki.components.renewal import moment, renewal_of
+from meshpki.components.renewal import read_time, renewal_of
 from meshpki.components.rollout import pods_of
 from meshpki.components.serving import pod_ref
 from meshpki.components.spire import SERVER_PORT
@@ -49,7 +49,7 @@ def judge_certificate(live: Object | None, ref: Ref, at: datetime) -> AuthorityS
     if live is None:
         return AuthorityStatus(ISTIOD_CA, State.ABSENT, f"{ref} is not there")
     status, issuing = live.get("status", {}), condition(live, "Issuing") or {}
-    ends = moment(status.get("notAfter"))
+    ends = read_time(status.get("notAfter"))
     planned = renewal_of(live)
     trouble = ""
     if ends is None or not holds(live, "Ready"):
@@ -63,7 +63,7 @@ def judge_certificate(live: Object | None, ref: Ref, at: datetime) -> AuthorityS
         State.NOT_READY if trouble else State.READY,
         trouble,
         str(live.get("spec", {}).get("commonName", "")),
-        moment(status.get("notBefore")),
+        read_time(status.get("notBefore")),
         ends,
         planned,
     )

@@ -158,3 +158,13 @@ def test_help_says_what_becomes_of_a_secret() -> None:
     text = run("--help").stdout
     assert "keeps its certificates alone and drops the rest at once" in text
     assert "Exit codes: 0 shown, 2 no certificate" in text
+
+
+@pytest.mark.parametrize(
+    ("command", "kind"),
+    [("status", "StatusReport"), ("certs", "CertificateList"), ("inspect", "Inspection")],
+)
+def test_each_document_gives_its_schema_and_asks_no_cluster(command: str, kind: str) -> None:
+    result = CliRunner().invoke(app, [command, "--schema"])
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["properties"]["kind"] == {"const": kind}
