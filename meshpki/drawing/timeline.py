@@ -109,15 +109,16 @@ def _authorities(report: Report) -> Iterator[Ending]:
 
 
 def _leaves(report: Report) -> Iterator[Ending]:
+    """Leaves by where they are; one that outlives its CA, as istiod's own does, ends with that."""
     found: dict[str, list[tuple[datetime, Mark]]] = {}
     for pod in report.pods:
-        if pod.path:
+        if pod.path and pod.expires:
             mark = of_result(pod.result, pod.findings)
-            found.setdefault(f"in {pod.pod.ref.namespace}", []).append((pod.path[0].not_after, mark))
+            found.setdefault(f"in {pod.pod.ref.namespace}", []).append((pod.expires, mark))
     for place in report.places:
-        if place.path and not place.path[0].is_ca:
+        if place.path and place.expires and not place.path[0].is_ca:
             mark = of_result(place.result, place.findings)
-            found.setdefault(f"of {PLACES[place.place.kind]}", []).append((place.path[0].not_after, mark))
+            found.setdefault(f"of {PLACES[place.place.kind]}", []).append((place.expires, mark))
     for where, ends in found.items():
         name = f"{counted(len(ends), 'leaf', 'leaves')} {where}"
         yield Ending(name, min(end for end, _ in ends), worst(mark for _, mark in ends))

@@ -35,6 +35,15 @@ def test_what_has_expired_is_broken_and_says_so() -> None:
     assert "expired" in [one.text for one in timeline(found).iter("text")]
 
 
+def test_a_leaf_that_outlives_its_ca_ends_with_it() -> None:
+    authority = made.mesh_root().issue(made.CACERTS)
+    leaf = authority.issue(made.ISTIOD_SERVING.but(not_after=AT + 10 * YEAR))
+    path = (leaf.certificate, authority.certificate, made.mesh_root().certificate)
+    served = reports.place(reports.PlaceKind.ISTIOD, "istiod-7f-x", path=path)
+    ends = {ending.name: ending.ends for ending in endings(replace(drawn("empty"), places=(served,)))}
+    assert ends["1 leaf of istiod"] == ends["CA istiod.istio-system.svc"]
+
+
 def test_a_ca_of_no_proven_chain_is_not_drawn_as_a_good_one() -> None:
     marks = sorted(ending.mark for ending in endings(drawn("broken")) if ending.name.startswith("CA SPIRE CA "))
     assert marks == [Mark.PROVEN, Mark.UNKNOWN, Mark.UNKNOWN]
