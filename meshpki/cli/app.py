@@ -9,7 +9,22 @@ from types import FrameType
 
 import typer
 
-from meshpki.cli import certs, config, explain, graph, inspect, lab, output, report, status, step, up, verify, version
+from meshpki.cli import (
+    certs,
+    config,
+    explain,
+    graph,
+    inspect,
+    lab,
+    output,
+    rbac,
+    report,
+    status,
+    step,
+    up,
+    verify,
+    version,
+)
 from meshpki.errors import FAILED, INTERRUPTED, USAGE, GateTimeoutError, MeshpkiError, StepError
 
 _HELP = """Certificates of a service mesh, from nothing to provably right.
@@ -32,6 +47,7 @@ app.command(epilog=certs.EXAMPLES)(certs.certs)
 app.command(epilog=inspect.EXAMPLES)(inspect.inspect)
 app.command(epilog=graph.EXAMPLES)(graph.graph)
 app.command(epilog=report.EXAMPLES)(report.report)
+app.add_typer(rbac.app, name="rbac")
 app.add_typer(step.app, name="step")
 app.add_typer(lab.app, name="lab")
 app.add_typer(config.app, name="config")
