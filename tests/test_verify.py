@@ -1,3 +1,4 @@
+import re
 from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
@@ -178,6 +179,16 @@ def test_where_nothing_could_be_judged_the_missing_right_is_named() -> None:
     assert "none of 1 pods could be judged: port-forward refused (HTTP 404)" in str(unjudged(cluster, report))
     cluster.denied = frozenset({"pods/portforward"})
     assert "`create` pods/portforward" in str(unjudged(cluster, report))
+
+
+def test_where_spires_server_may_not_be_looked_at_the_error_names_the_right() -> None:
+    cluster = ControlPlane().cluster()
+    cluster.hidden = frozenset({"StatefulSet"})
+    report = verify(cluster, defaults(), AT)
+    assert report.exit_code(strict=False) == errors.PRECONDITION
+    assert re.search(
+        r"one of SPIRE's own CAs.*right to `get` statefulsets/spire-server", str(unjudged(cluster, report))
+    )
 
 
 def test_a_mesh_without_pods_judges_nothing() -> None:

@@ -83,7 +83,10 @@ def unjudged(reader: Reader, report: Report) -> PreconditionError:
             "no proxy could be asked: the right to `create` pods/portforward is missing",
             remedy="have an administrator grant `get` and `create` on pods/portforward",
         )
-    what = f"none of {len(report.pods)} pods could be judged: {report.pods[0].reason}"
+    first = report.pods[0]
+    why = [first.reason, *(f"expected {one.expected}; found {one.found}" for one in first.findings)]
+    lacking = [f"not seen: {one.what}, which needs {one.needs}" for one in report.unseen]
+    what = f"none of {len(report.pods)} pods could be judged: {'; '.join(one for one in (*why, *lacking) if one)}"
     return PreconditionError("MPK-351", what, remedy="mend that, then run verify again")
 
 

@@ -116,6 +116,9 @@ def _issuer(path: tuple[Certificate, ...], pinned: Pinned) -> Iterator[Finding]:
     if issuer in pinned.roots or f"spiffe://{pinned.trust_domain}" not in issuer.uris:
         found = f"it was issued by {issuer.subject}"
         remedy = "the pod fell back to istiod's CA: add the spire injection template and restart it"
+        if issuer.uris:
+            found = f"it was issued by the CA of {', '.join(issuer.uris)}"
+            remedy = "find out which SPIRE server the pod's agent belongs to, and what its trust domain shall be"
         yield Finding("MPK-342", "fail", 37, "a leaf issued by SPIRE's CA", found, remedy, named(path[0]))
     elif pinned.authorities and path[-1] in pinned.roots:
         found_out = judge_issuer(path[0], issuer, pinned.authorities, pinned.at)
@@ -125,7 +128,9 @@ def _issuer(path: tuple[Certificate, ...], pinned: Pinned) -> Iterator[Finding]:
 
 def _identity(pod: MeshPod, leaf: Certificate, pinned: Pinned) -> Iterator[Finding]:
     expected = str(of_service_account(pinned.trust_domain, pod.ref.namespace, pod.service_account))
-    if leaf.uris and leaf.uris != (expected,):
+    # of another trust domain, rule 21 has said so
+    ours = any(uri.startswith(f"spiffe://{pinned.trust_domain}/") for uri in leaf.uris)
+    if ours and leaf.uris != (expected,):
         remedy = "find the ClusterSPIFFEID or registration entry that gives the pod another identity"
         yield Finding("MPK-340", "fail", 38, expected, ", ".join(leaf.uris), remedy, named(leaf))
 

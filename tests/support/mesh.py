@@ -11,7 +11,7 @@ from functools import partial
 
 from meshpki.cluster.client import ClusterError
 from meshpki.cluster.envoy import ADMIN_PORT
-from meshpki.cluster.manifest import Object, Query
+from meshpki.cluster.manifest import Object, Query, Ref
 from meshpki.verify.pods import IDENTITY_LABEL, PROXY
 from tests.support import certificates as made
 from tests.support.certificates import TRUST_DOMAIN
@@ -123,9 +123,17 @@ def held(account: str = "bookinfo-reviews", *, root: made.Issued | None = None) 
 
 @dataclass
 class Mesh(InMemoryCluster):
-    """The cluster in memory, with kinds that may not be listed and resources that one has no right to."""
+    """The cluster in memory, with kinds that may not be listed and resources that one has no right to;
+
+    `hidden` are kinds that may not be got by name."""
 
     denied: frozenset[str] = frozenset()
+    hidden: frozenset[str] = frozenset()
+
+    def get(self, ref: Ref) -> Object | None:
+        if ref.kind in self.hidden:
+            raise ClusterError("MPK-102", f"get refused: {ref.kind}", status=403)
+        return super().get(ref)
 
     def list(self, query: Query) -> list[Object]:
         if query.kind in self.denied:
