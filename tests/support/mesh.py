@@ -123,9 +123,9 @@ def held(account: str = "bookinfo-reviews", *, root: made.Issued | None = None) 
 
 @dataclass
 class Mesh(InMemoryCluster):
-    """The cluster in memory, with kinds that may not be listed and resources that one has no right to;
-
-    `hidden` are kinds that may not be got by name."""
+    """The cluster in memory, with kinds that may not be listed, `hidden` ones that may not be got by name, and
+    resources that one has no right to.
+    """
 
     denied: frozenset[str] = frozenset()
     hidden: frozenset[str] = frozenset()
