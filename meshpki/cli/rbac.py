@@ -48,8 +48,7 @@ def verify(
 ) -> None:
     """Print the roles and bindings that `meshpki verify` needs, and no more: no Secret is among them.
 
-    Without a subject they are bound to the group meshpki-verifiers. Of the settings, the namespaces count; no cluster
-    is asked.
+    Without a subject the group meshpki-verifiers has them. Of settings the namespaces count; no cluster is asked.
     """
     from meshpki.settings import read
     from meshpki.verify.rights import manifests, rights
