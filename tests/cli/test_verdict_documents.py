@@ -17,6 +17,7 @@ from meshpki.cli.verdicts.junit import aborted, as_junit
 from meshpki.errors import PreconditionError
 from meshpki.verify.assessment import Assessment, assess
 from meshpki.verify.demands import Demands, Ignore
+from meshpki.verify.report import grouped
 from tests.support import certificates as made
 from tests.support import reports
 from tests.support.certificates import AT
@@ -153,6 +154,14 @@ def test_every_line_for_github_is_one_whole_command(name: str) -> None:
         assert command
         assert not re.search(r"%(?!25|0A|0D)", data)
         assert line.isprintable()
+
+
+def test_what_would_end_a_title_or_a_message_is_escaped_for_github() -> None:
+    bad = reports.finding("MPK-341", found="100%\r\n::error::x")
+    found = replace(reports.drawn("empty"), workloads=grouped([reports.pod("a:b,c%", (), "broken", bad)]))
+    line = annotations(Assessment(found)).splitlines()[0]
+    assert line.startswith("::error title=MPK-341 pod bookinfo/a%3Ab%2Cc%25-5d9-0::")
+    assert "found 100%25\\u{d}\\u{a}::error::x" in line
 
 
 def test_github_is_told_errors_warnings_and_what_is_unknown() -> None:

@@ -1,5 +1,6 @@
 import json
 import stat
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
@@ -18,6 +19,7 @@ from meshpki.cli.verify_wish import Counting, OfFile, OfMesh, Telling, Wish, che
 from meshpki.errors import BROKEN, OK, USAGE, PreconditionError, UsageError
 from meshpki.verify.assessment import Assessment, assess
 from meshpki.verify.demands import Demands, Ignore, MinValidity
+from meshpki.verify.report import grouped
 from tests.support import certificates as made
 from tests.support import mesh, reports
 from tests.support.certificates import AT, SVID, TRUST_DOMAIN
@@ -78,10 +80,12 @@ def test_where_nothing_could_be_judged_the_report_is_written_and_an_error_follow
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     path = tmp_path / "verify.xml"
-    with pytest.raises(PreconditionError, match="there is no pod"), JUnitFile(path, {}) as junit:
-        tell(mesh.mesh(), Assessment(reports.drawn("empty")), Telling(Form.JSON), junit)
-    assert json.loads(capsys.readouterr().out)["summary"]["pods"] == 0
-    assert JUnitXml.fromfile(str(path)).errors == 1
+    silent = grouped([reports.pod("silent", (), "unknown", reason="no answer")])
+    with pytest.raises(PreconditionError, match="none of 1 pods"), JUnitFile(path, {}) as junit:
+        tell(mesh.mesh(), Assessment(replace(reports.drawn("empty"), workloads=silent)), Telling(Form.JSON), junit)
+    assert json.loads(capsys.readouterr().out)["summary"]["unknown"] == 1
+    kept = JUnitXml.fromfile(str(path))
+    assert (kept.tests, kept.errors, kept.skipped) == (2, 1, 1)
 
 
 def test_an_ignore_that_met_nothing_is_told(capsys: pytest.CaptureFixture[str]) -> None:

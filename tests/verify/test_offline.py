@@ -61,8 +61,9 @@ def test_a_chain_in_a_file_is_judged_as_a_pod_s_is(
         BLOCK.format("Z2FyYmFnZQ==").encode(),
         BLOCK.format("").encode(),
         b"x" * 95_001,
+        CHAIN + b"text between the blocks" * 5_000,
     ],
-    ids=range(12),
+    ids=range(13),
 )
 def test_what_was_never_a_chain_is_refused_before_anything_is_judged(garbage: bytes) -> None:
     with pytest.raises(UsageError) as refused:
