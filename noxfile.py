@@ -40,3 +40,10 @@ def bench(session: nox.Session) -> None:
     """Ratios against kubectl, istioctl and openssl, both sides in one run on the lab."""
     _install(session, "test")
     session.run("python", "tests/bench/bench.py", *session.posargs)
+
+
+@nox.session(name="bench-verify")
+def bench_verify(session: nox.Session) -> None:
+    """`meshpki verify` of 10,000 pods beside one process a pod, on a stand-in for the API server."""
+    _install(session, "test")
+    session.run("python", "tests/bench/verify_at_scale.py", *session.posargs, env={"PYTHONPATH": "."})

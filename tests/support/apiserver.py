@@ -1,4 +1,4 @@
-"""A stand-in for the API server on loopback: LIST pages over TLS, and port-forwards to Envoys that answer after a time.
+"""A stand-in for the API server on loopback: LIST pages over TLS, port-forward and exec to Envoys, after a set time.
 
 It is no API server: no admission, no etcd, no kubelet. What a port-forward costs those is injected as time. Tests count
 what a client did; the bench measures the client.
@@ -29,8 +29,18 @@ TOKEN = "token-of-a-test"
 
 _ACCEPT_SUFFIX = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _PIECE = 16 * 1024
-_KINDS = {
-    "/api/v1": {"pods": "Pod", "configmaps": "ConfigMap", "events": "Event", "services": "Service"},
+_KINDS = {"pods": "Pod", "configmaps": "ConfigMap", "events": "Event", "services": "Service"}
+_DISCOVERY: dict[str, Object] = {
+    "/api": {"kind": "APIVersions", "versions": ["v1"]},
+    "/apis": {"kind": "APIGroupList", "apiVersion": "v1", "groups": []},
+    "/api/v1": {
+        "kind": "APIResourceList",
+        "groupVersion": "v1",
+        "resources": [
+            {"name": name, "singularName": kind.lower(), "kind": kind, "namespaced": True, "verbs": ["get", "list"]}
+            for name, kind in _KINDS.items()
+        ],
+    },
 }
 
 
@@ -76,14 +86,13 @@ class StandIn:
     def answer(self, path: str, query: Mapping[str, list[str]]) -> tuple[int, Object]:
         if path == "/version":
             return 200, {"gitVersion": "v1.35.4"}
-        if path in _KINDS:
-            served = [{"name": name, "kind": kind, "namespaced": True} for name, kind in _KINDS[path].items()]
-            return 200, {"groupVersion": path.removeprefix("/api/").removeprefix("/apis/"), "resources": served}
+        if path in _DISCOVERY:
+            return 200, _DISCOVERY[path]
         if path in self.objects:
             return 200, _page(
                 self.objects[path], int(query.get("limit", ["0"])[0]), int(query.get("continue", ["0"])[0])
             )
-        if path.rpartition("/")[2] in _KINDS["/api/v1"]:
+        if path.rpartition("/")[2] in _KINDS:
             return 200, {"items": [], "metadata": {}}
         collection, _, name = path.rpartition("/")
         found = [one for one in self.objects.get(collection, ()) if one["metadata"]["name"] == name]
@@ -132,7 +141,7 @@ class _Connection(asyncio.Protocol):
         seen = self._served.seen
         seen.tokens.add(headers.get("authorization", ""))
         if headers.get("upgrade") == "websocket":
-            self._forward(url.path.split("/")[-2], headers["sec-websocket-key"])
+            self._forward(url.path.split("/")[-2], headers["sec-websocket-key"], executes=url.path.endswith("/exec"))
         elif verb == "POST":
             seen.requests.append(f"{verb} {url.path}")
             self._send(201, {"status": {"allowed": True}})
@@ -140,7 +149,7 @@ class _Connection(asyncio.Protocol):
             seen.requests.append(f"{verb} {url.path}")
             self._send(*self._served.answer(url.path, parse_qs(url.query)))
 
-    def _forward(self, pod: str, key: str) -> None:
+    def _forward(self, pod: str, key: str, *, executes: bool) -> None:
         seen = self._served.seen
         seen.opened.append(pod)
         seen.underway += 1
@@ -148,10 +157,10 @@ class _Connection(asyncio.Protocol):
         self._forwards = True
         self._reply = reply = self._served.replies(pod)
         if not reply.silent:
-            upgrade = functools.partial(self._upgrade, reply, key)
+            upgrade = functools.partial(self._upgrade, reply, key, executes=executes)
             asyncio.get_running_loop().call_later(self._served.seconds, upgrade)
 
-    def _upgrade(self, reply: Reply, key: str) -> None:
+    def _upgrade(self, reply: Reply, key: str, *, executes: bool) -> None:
         if reply.status != 101:
             extra = {"Retry-After": reply.retry_after} if reply.retry_after else {}
             self._send(reply.status, _status("Refused", reply.error), **extra)
@@ -159,14 +168,23 @@ class _Connection(asyncio.Protocol):
         accept = base64.b64encode(hashlib.sha1(key.encode() + _ACCEPT_SUFFIX, usedforsecurity=False).digest())
         self._transport.write(
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Protocol: v4.channel.k8s.io\r\nSec-WebSocket-Accept: %b\r\n\r\n" % accept
+            b"Sec-WebSocket-Protocol: v%d.channel.k8s.io\r\nSec-WebSocket-Accept: %b\r\n\r\n"
+            % (5 if executes else 4, accept)
         )
+        if executes:
+            self._execute(reply)
+            return
         for channel in (b"\0", b"\1"):
             self._transport.write(_frame(channel + struct.pack("<H", 15000)))
         if reply.error:
             self._transport.write(_frame(b"\1" + reply.error.encode()))
         if reply.raw:
             self._transport.write(reply.raw)
+
+    def _execute(self, reply: Reply) -> None:
+        """Standard output, the verdict, and the end, as for a command that prints Envoy's body."""
+        self._transport.write(_frame(b"\1" + reply.body) + _frame(b"\3" + json.dumps({"status": "Success"}).encode()))
+        self._transport.write(b"\x88\x02\x03\xe8")
 
     def _read_frames(self) -> None:
         """The client's frames are small: the request in one, a farewell in another."""
@@ -180,13 +198,13 @@ class _Connection(asyncio.Protocol):
             del self._buffer[: head + 4 + size]
             if opcode == 8:
                 self._transport.close()
-            elif self._reply.body:
+            elif self._reply.body and opcode == 2:
                 self._transport.write(_envoys(self._reply.body))
 
     def _send(self, status: int, content: Object, **headers: str) -> None:
         body = json.dumps(content).encode()
         now = datetime.now(UTC).strftime("%a, %d %b %Y %H:%M:%S GMT")
-        fields = {"Date": now, "Content-Length": str(len(body)), **headers}
+        fields = {"Date": now, "Content-Type": "application/json", "Content-Length": str(len(body)), **headers}
         lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
         self._transport.write(f"HTTP/1.1 {status} Said\r\n{lines}\r\n".encode() + body)
 
