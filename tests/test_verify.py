@@ -281,3 +281,18 @@ def test_progress_counts_every_pod() -> None:
     cluster = healthy(pod(), pod("ratings-v1-77f-z"), reviews_v1_5d9_x=held(), ratings_v1_77f_z=b"")
     verify(cluster, defaults(), AT, progress=lambda done, total: seen.append((done, total)))
     assert seen == [(1, 2), (2, 2)]
+
+
+def test_an_expired_anchor_before_a_live_one_of_its_name_is_a_warning() -> None:
+    old = made.root(made.ROOT.but(not_before=AT - timedelta(days=2), not_after=AT - timedelta(days=1)))
+    found = judged(pod(), reviews_v1_5d9_x=leaf(example_org=made.pem(old, ROOT))).pods[0]
+    assert {"MPK-349", "MPK-341"} <= {one.code for one in found.findings}
+
+
+def test_a_leaf_that_is_valid_by_the_clusters_clock_has_the_clocks_named() -> None:
+    ca = made.mesh_spire_ca()
+    ahead = ca.issue(SVID.but(uris=(REVIEWS,), not_before=AT + timedelta(seconds=30)))
+    cluster = healthy(pod(), reviews_v1_5d9_x=support.dump(made.pem(ahead, ca), {TRUST_DOMAIN: ROOT.pem}))
+    cluster.server_date = AT + timedelta(minutes=1)
+    (finding,) = [one for one in verify(cluster, defaults(), AT).pods[0].findings if one.code == "MPK-306"]
+    assert "this machine's clock is 60 s behind the API server's" in finding.remedy

@@ -1,9 +1,11 @@
 """Trust bundles: sets of anchors, told apart by fingerprint."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from meshpki.pki.certificate import CA_LIMIT, Certificate, read_blocks
+from meshpki.pki.verdict import Finding, named
 
 # Size of PEM in bytes: cert-manager internal/pem/decode.go at v1.21
 BUNDLE_LIMIT = 330_000
@@ -45,3 +47,15 @@ def difference(bundle: Bundle, pinned: Iterable[str]) -> Difference:
         tuple(sorted(expected - bundle.fingerprints)),
         tuple(anchor for anchor in bundle.anchors if anchor.sha256 not in expected),
     )
+
+
+def hidden(anchors: Sequence[Certificate], at: datetime) -> Iterator[Finding]:
+    """43: no expired anchor stands before a valid one of the same name: OpenSSL takes the first of a name it finds."""
+    for place, expired in enumerate(anchors):
+        later = (one for one in anchors[place + 1 :] if one.subject == expired.subject and one.valid_at(at))
+        live = next(later, None)
+        if live and at > expired.not_after:
+            found = f"it ended at {expired.not_after:%Y-%m-%dT%H:%M:%SZ} and stands before {live.sha256[:16]}"
+            expected = f"valid anchors named {expired.subject} first"
+            remedy = "take the expired anchor out of the bundle, or move it behind the valid one"
+            yield Finding("MPK-349", "warn", 43, expected, found, remedy, named(expired))

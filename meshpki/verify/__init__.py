@@ -1,7 +1,8 @@
 """Verify: whether every identity of the mesh chains to the pinned root, judged from what each Envoy really holds."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 from meshpki.cluster.client import Reader
 from meshpki.cluster.envoy import Secrets
@@ -11,6 +12,7 @@ from meshpki.pki.certificate import Certificate
 from meshpki.settings import Settings
 from meshpki.verify import control_plane, gather, issuance, survey
 from meshpki.verify.authorities import authorities as known_authorities
+from meshpki.verify.clock import explained
 from meshpki.verify.gather import Progress, Scope
 from meshpki.verify.judge import Pinned, Seen, Unread, Without, anchors_of, judge
 from meshpki.verify.observation import Observation
@@ -41,11 +43,12 @@ def verify(
     """
     scope = scope or Scope()
     roots = gather.pinned_roots(reader, root_fingerprint)
-    mesh = _chosen(mesh_pods(gather.pods(reader, scope)), scope.names)
+    # before the pods are listed: every moment that passes would count as skew of the clocks
     observation = survey.observe(reader, settings, at, authorities=authorities)
+    mesh = _chosen(mesh_pods(gather.pods(reader, scope)), scope.names)
     pinned = _pinned(roots, settings, at, observation)
     answers = _explained(reader, settings, gather.secrets(reader, mesh, width, progress))
-    pods, trust = _judged(answers, pinned)
+    pods, trust = _judged(answers, pinned, observation.skew)
     return Report(
         at,
         settings.trust_domain,
@@ -62,12 +65,16 @@ def _pinned(roots: tuple[Certificate, ...], settings: Settings, at: datetime, se
     return Pinned(roots, settings.trust_domain, at, known)
 
 
-def _judged(answers: Iterable[tuple[MeshPod, Seen]], pinned: Pinned) -> tuple[list[PodVerdict], Trust]:
+def _judged(
+    answers: Iterable[tuple[MeshPod, Seen]], pinned: Pinned, skew: timedelta | None
+) -> tuple[list[PodVerdict], Trust]:
     """The verdict on each pod, and every anchor that one of them trusts."""
     verdicts = []
     anchors = {root.sha256: root for root in pinned.roots}
     for pod, answer in answers:
-        verdicts.append(judge(pod, answer, pinned))
+        verdict = judge(pod, answer, pinned)
+        findings = explained(verdict.findings, verdict.path, pinned.at, skew)
+        verdicts.append(replace(verdict, findings=findings) if findings else verdict)
         if isinstance(answer, Secrets):
             anchors.update((one.sha256, one) for one in anchors_of(answer, pinned.trust_domain))
     return verdicts, Trust(anchors, pinned.roots, pinned.trust_domain, pinned.at)

@@ -1,10 +1,9 @@
 """The trust bundles that the control plane keeps in objects: each is exactly the pinned set."""
 
 from collections.abc import Collection, Iterator, Sequence
-from datetime import datetime
 
 from meshpki.cluster.manifest import Ref
-from meshpki.pki.bundle import difference, read_bundle
+from meshpki.pki.bundle import difference, hidden, read_bundle
 from meshpki.pki.certificate import Certificate, UnparsableError
 from meshpki.pki.verdict import Finding, named, result_of
 from meshpki.verify.judge import Pinned
@@ -56,18 +55,6 @@ def judge_missing(kept: Sequence[Kept], namespaces: Collection[str], pinned: Pin
     for namespace in sorted(set(namespaces) - there):
         place = Place(PlaceKind.ISTIO_BUNDLE, Ref("v1", "ConfigMap", namespace, ISTIO_BUNDLE))
         yield _broken(place, (_another_set(place, pinned, "it is not there"),))
-
-
-def hidden(anchors: Sequence[Certificate], at: datetime) -> Iterator[Finding]:
-    """43: no expired anchor stands before a valid one of the same name: OpenSSL takes the first of a name it finds."""
-    for place, expired in enumerate(anchors):
-        later = (one for one in anchors[place + 1 :] if one.subject == expired.subject and one.valid_at(at))
-        live = next(later, None)
-        if live and at > expired.not_after:
-            found = f"it ended at {expired.not_after:%Y-%m-%dT%H:%M:%SZ} and stands before {live.sha256[:16]}"
-            expected = f"valid anchors named {expired.subject} first"
-            remedy = "take the expired anchor out of the bundle, or move it behind the valid one"
-            yield Finding("MPK-349", "warn", 43, expected, found, remedy, named(expired))
 
 
 def _broken(place: Place, findings: tuple[Finding, ...]) -> PlaceVerdict:

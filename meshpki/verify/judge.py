@@ -6,7 +6,7 @@ from datetime import datetime
 
 from meshpki.cluster.envoy import Secrets
 from meshpki.pki import chain
-from meshpki.pki.bundle import difference, read_bundle
+from meshpki.pki.bundle import difference, hidden, read_bundle
 from meshpki.pki.certificate import Certificate, UnparsableError, read_chain
 from meshpki.pki.path import Expected
 from meshpki.pki.spiffe import of_service_account
@@ -54,6 +54,7 @@ def judge(pod: MeshPod, seen: Seen, pinned: Pinned) -> PodVerdict:
          own (`authorities.py`): a CA that somebody else obtained below the pinned root is a rogue
       38 the leaf's identity is that of the pod's ServiceAccount
       39 the bundle that the pod's Envoy trusts is exactly the pinned set
+      43 no expired anchor in it stands before a valid one of the same name (warning)
     A pod that was promised an identity and has none is broken; any other that tells nothing is unknown.
     """
     match seen:
@@ -142,10 +143,12 @@ def _bundle(seen: Secrets, pinned: Pinned) -> Iterator[Finding]:
         yield _wrong_bundle(pinned, "Envoy holds no bundle for it")
         return
     try:
-        differs = difference(read_bundle(pem), (root.sha256 for root in pinned.roots))
+        bundle = read_bundle(pem)
     except UnparsableError as error:
         yield _unparsable(error, "the bundle")
         return
+    differs = difference(bundle, (root.sha256 for root in pinned.roots))
+    yield from hidden(bundle.anchors, pinned.at)
     for fingerprint in differs.missing:
         yield _wrong_bundle(pinned, f"{fingerprint[:16]} is missing")
     for stranger in differs.strangers:
