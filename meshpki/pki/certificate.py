@@ -26,6 +26,8 @@ CA_LIMIT = 6_500
 CHAIN_LIMIT = 95_000
 
 _LABEL = re.compile(rb"-----(BEGIN|END) ([^\r\n]*?)-----")
+_EDGE = re.compile(rb"-----(?:BEGIN|END)")
+_BEGIN = b"-----BEGIN CERTIFICATE-----"
 _CERTIFICATE = b"CERTIFICATE"
 # DER is three quarters of its PEM
 _DER_SHARE = 0.75
@@ -170,11 +172,18 @@ def _count_blocks(pem: bytes) -> int:
         raise UnparsableError("a private key lies among the certificates")
     if kinds - {_CERTIFICATE}:
         raise UnparsableError("a block that is no CERTIFICATE lies among them")
-    if [edge for edge, _ in labels] != [b"BEGIN", b"END"] * (len(labels) // 2):
+    paired = [edge for edge, _ in labels] == [b"BEGIN", b"END"] * (len(labels) // 2)
+    if not paired or _cut_in_a_label(pem, len(labels)):
         raise UnparsableError("a certificate is cut off: its BEGIN and END lines do not pair")
     if not labels:
         raise UnparsableError("there is no certificate")
     return len(labels) // 2
+
+
+def _cut_in_a_label(pem: bytes, labels: int) -> bool:
+    """Whether the text ends within a BEGIN line, or has one without its dashes, which would pass for text between."""
+    last = pem.rpartition(b"\n")[2]
+    return bool(last and _BEGIN.startswith(last)) or len(_EDGE.findall(pem)) != labels
 
 
 def _read_all(parsed: Sequence[x509.Certificate], first_limit: int) -> tuple[Certificate, ...]:

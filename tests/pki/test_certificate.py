@@ -103,3 +103,27 @@ def test_a_damaged_certificate_is_read_or_refused_and_never_raises_anything_else
 def test_arbitrary_bytes_are_refused_and_never_raise_anything_else(noise: bytes) -> None:
     with pytest.raises(UnparsableError):
         read_chain(noise)
+
+
+# text that is neither a label nor a key, as RFC 7468 allows between blocks
+BETWEEN = st.text(st.characters(codec="utf-8", exclude_characters="-"), max_size=60).map(str.encode)
+
+
+@given(st.lists(BETWEEN, min_size=3, max_size=3), st.sampled_from([b"\n", b"\r\n"]))
+@settings(max_examples=200, deadline=None)
+def test_any_text_around_whole_blocks_is_passed_over(texts: list[bytes], end: bytes) -> None:
+    before, between, after = texts
+    blocks = [one.pem.replace(b"\n", end) for one in (LEAF, CA)]
+    pem = before + end + blocks[0] + between + end + blocks[1] + after
+    assert read_chain(pem) == read_chain(BOTH)
+
+
+@given(st.integers(min_value=0, max_value=len(BOTH) - 2))
+@settings(max_examples=300, deadline=None)
+def test_a_chain_cut_off_anywhere_is_refused_unless_whole_blocks_are_left(place: int) -> None:
+    cut = BOTH[:place]
+    if place in (len(LEAF.pem) - 1, len(LEAF.pem)):
+        assert read_chain(cut) == read_chain(LEAF.pem)
+        return
+    with pytest.raises(UnparsableError):
+        read_chain(cut)
