@@ -4,7 +4,6 @@ Its typed models cost 0.4 s at first use and ten times the memory (docs/decision
 """
 
 import os
-import re
 import shutil
 import socket
 import ssl
@@ -17,7 +16,6 @@ from pathlib import Path
 import urllib3
 import websocket
 from kubernetes import client, config
-from kubernetes.client.exceptions import ApiException
 from kubernetes.client.rest import RESTClientObject, should_bypass_proxies
 from kubernetes.stream import ws_client
 
@@ -25,6 +23,7 @@ from meshpki.cluster.api import Api
 from meshpki.cluster.apiserver import POD, ApiServer
 from meshpki.cluster.client import ClusterError, NoAccessError
 from meshpki.cluster.endpoint import Endpoint
+from meshpki.cluster.execution import outcome
 from meshpki.cluster.fetching import Fetching
 from meshpki.cluster.manifest import Ref
 from meshpki.cluster.tunnel import Tunnel
@@ -33,7 +32,7 @@ from meshpki.errors import MeshpkiError, PreconditionError
 # The client's websockets connect without any limit of their own.
 websocket.setdefaulttimeout(10)
 _STREAM_SECONDS = 10
-_HANDSHAKE_STATUS = re.compile(r"(?:status |\()(\d{3})\b")
+_COMMAND_SECONDS = 30
 
 
 def connect(context: str = "", kubeconfig: Path | None = None, *, force_conflicts: bool = False) -> "KubernetesCluster":
@@ -74,10 +73,8 @@ class KubernetesCluster(ApiServer):
 
     def forward(self, pod: Ref, port: int) -> AbstractContextManager[socket.socket]:
         """See Reader.forward."""
-        url = ws_client.get_websocket_url(self.host + POD.format(pod, "portforward"), [("ports", str(port))])
-        headers = {**self._authorization(), "sec-websocket-protocol": ws_client.V4_CHANNEL_PROTOCOL}
         try:
-            carrier = ws_client.create_websocket(self._settings, url, headers)
+            carrier = self._carrier(pod, "portforward", [("ports", str(port))])
         except (websocket.WebSocketException, OSError) as error:
             raise _stream_refused(error, "port-forward", f"{pod} port {port}") from error
         tunnel = Tunnel(carrier)
@@ -98,19 +95,28 @@ class KubernetesCluster(ApiServer):
             ("stderr", "true"),
             *(("command", part) for part in argv),
         ]
-        url = self.host + POD.format(pod, "exec")
         try:
-            stream = ws_client.websocket_call(
-                self._settings, "GET", url, query_params=query, headers=self._authorization(), _preload_content=False
-            )
-        except ApiException as error:
+            carrier = self._carrier(pod, "exec", query)
+        except (websocket.WebSocketException, OSError) as error:
             raise _stream_refused(error, "exec", str(pod)) from error
-        stream.run_forever(timeout=30)
-        output, complaint = stream.read_stdout(timeout=0) or "", stream.read_stderr(timeout=0) or ""
-        if stream.is_open() or stream.returncode != 0:
-            said = complaint.strip() or output.strip() or "no answer within 30 s"
+        ended = outcome(carrier, _COMMAND_SECONDS)
+        if not ended.succeeded:
+            said = ended.complaint.strip() or ended.output.strip() or f"no answer within {_COMMAND_SECONDS} s"
             raise ClusterError("MPK-102", f"`{argv[0]}` failed: {said[-500:]}", where=f"{pod} {container}", status=500)
-        return str(output)
+        return ended.output
+
+    def _carrier(self, pod: Ref, subresource: str, query: Sequence[tuple[str, str]]) -> websocket.WebSocket:
+        """A websocket into a pod; the client library's own bears no user agent, and audit logs go by that."""
+        url = ws_client.get_websocket_url(self.host + POD.format(pod, subresource), query)
+        tls, name = _tls(self._settings), self._settings.tls_server_name
+        carrier = websocket.WebSocket(
+            sslopt={**({"context": tls} if tls else {}), **({"server_hostname": name} if name else {})}
+        )
+        protocol = {"Sec-WebSocket-Protocol": ws_client.V4_CHANNEL_PROTOCOL}
+        options = {"header": {**self._api.headers, **protocol}}
+        connecting = ws_client.websocket_proxycare(options, self._settings, url, None)
+        carrier.connect(url, **connecting)  # type: ignore[no-untyped-call]  # the library types the rest
+        return carrier
 
     def _authorization(self) -> dict[str, str]:
         token = self._settings.get_api_key_with_prefix("BearerToken", alias="authorization")
@@ -144,32 +150,36 @@ def _off_the_disk(settings: client.Configuration) -> None:
 
 
 def _endpoint(settings: client.Configuration, api: Api) -> Endpoint:
-    """The same server, proxy and credentials as the pool's, with verification on whatever the kubeconfig says."""
-    tls = None
-    if settings.host.startswith("https://"):
-        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        tls.minimum_version = ssl.TLSVersion.TLSv1_2
-        if settings.ssl_ca_cert:
-            tls.load_verify_locations(settings.ssl_ca_cert)
-        else:
-            tls.load_default_certs()
-        if settings.cert_file:
-            tls.load_cert_chain(settings.cert_file, settings.key_file)
+    """The same server, proxy and credentials as the pool's."""
     bypassed = should_bypass_proxies(settings.host, settings.no_proxy or "")
     return Endpoint(
         settings.host,
         lambda: api.headers,
-        tls,
+        _tls(settings),
         server_name=settings.tls_server_name or "",
         proxy="" if bypassed else settings.proxy or "",
         proxy_headers=settings.proxy_headers or {},
     )
 
 
+def _tls(settings: client.Configuration) -> ssl.SSLContext | None:
+    """Verification is on whatever the kubeconfig says; None for a plain http URL, as of `kubectl proxy`."""
+    if not settings.host.startswith("https://"):
+        return None
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    tls.minimum_version = ssl.TLSVersion.TLSv1_2
+    if settings.ssl_ca_cert:
+        tls.load_verify_locations(settings.ssl_ca_cert)
+    else:
+        tls.load_default_certs()
+    if settings.cert_file:
+        tls.load_cert_chain(settings.cert_file, settings.key_file)
+    return tls
+
+
 def _stream_refused(error: Exception, verb: str, where: str) -> ClusterError:
-    # The client folds the HTTP answer into text; only its status is worth keeping, the rest may hold headers.
-    found = _HANDSHAKE_STATUS.search(str(error))
-    status = int(found[1]) if found else 0
+    # Of the HTTP answer only its status is worth keeping, the rest may hold headers.
+    status = error.status_code if isinstance(error, websocket.WebSocketBadStatusException) else 0
     what = f"{verb} refused (HTTP {status})" if status else f"{verb} failed: no connection"
     denied = status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
     remedy = f"the user of this kubeconfig needs the right to {verb} pods" if denied else ""

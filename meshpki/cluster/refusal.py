@@ -1,12 +1,13 @@
 """Answers of the API server that are no success, told as errors with a remedy. Bodies and headers are never shown."""
 
 import json
+import re
 from http import HTTPStatus
 
 from meshpki.cluster.client import ClusterError, NoAccessError
 
 # How Kubernetes' authorizers word it (apiserver pkg/endpoints/handlers/responsewriters/errors.go at 1.35).
-_RIGHT_MISSING = " cannot "
+_RIGHT_MISSING = re.compile(r' cannot ([a-z]+) (?:resource|path) "([^"]+)"')
 _RETRY = "the same command goes on from here once the API server answers again"
 
 
@@ -19,13 +20,15 @@ def refused(status: int, body: bytes, verb: str, where: str) -> ClusterError:
     """The error for an HTTP answer of 400 and above: reason and message of the API's Status object, and what to do."""
     details = _status(body)
     reason, message = str(details.get("reason", "")), str(details.get("message", "")) or f"HTTP {status}"
-    kind, code, what, remedy = ClusterError, "MPK-102", f"{verb} refused: {message}", ""
+    missing = _RIGHT_MISSING.search(message)
+    # a list is a GET, too: the authorizer tells them apart
+    kind, code, what, remedy = ClusterError, "MPK-102", f"{missing[1] if missing else verb} refused: {message}", ""
     match status:
         case HTTPStatus.CONFLICT if _fields(details):
             code, what = "MPK-113", f"{message}: {_fields(details)}"
             remedy = "let that manager give the fields up, or pass --force-conflicts to take them over"
-        case HTTPStatus.FORBIDDEN if _RIGHT_MISSING in message:
-            kind, remedy = NoAccessError, f"the user of this kubeconfig needs the right to {verb}"
+        case HTTPStatus.FORBIDDEN if missing:
+            kind, remedy = NoAccessError, f"the user of this kubeconfig needs the right to `{missing[1]}` {missing[2]}"
         case HTTPStatus.FORBIDDEN:
             remedy = "an admission rule of the cluster has to allow it"
         case HTTPStatus.UNAUTHORIZED:

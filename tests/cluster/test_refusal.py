@@ -24,7 +24,7 @@ CONFLICT = {
             status("Forbidden", 'pods is forbidden: User "x" cannot list resource "pods"'),
             "MPK-102",
             4,
-            "right to",
+            "the right to `list` pods",
             False,
         ),
         (403, status("Forbidden", "violates PodSecurity"), "MPK-102", 1, "admission rule", False),
