@@ -19,6 +19,7 @@ PROTOCOL = "v4.channel.k8s.io"
 # RFC 6455 section 1.3
 _ACCEPT_SUFFIX = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _DATA, _ERROR = 0, 1
+_WORDS = ("connection refused", "connection reset by peer", "no such file or directory")
 _PORT_BYTES = 2
 _TOLD = 200
 # how long to stay away where the API server does not say it, and at most; seconds
@@ -126,7 +127,10 @@ class Exchange:
             self._greeted.add(channel)
             content = content[_PORT_BYTES:]
         if channel == _ERROR and content:
-            raise AnswerError(f"nothing answers at port {self._port}: {content[:_TOLD].decode(errors='replace')}")
+            said = content[:_TOLD].decode(errors="replace").strip()
+            # kubelet and runtime tell first where they tried, at length, with the sandbox's 64 digits
+            why = next((words for words in _WORDS if words in said), said)
+            raise AnswerError(f"nothing answers at port {self._port}: {why}")
         if channel == _DATA and content:
             self.outcome = self._response.feed(content)
 

@@ -76,14 +76,15 @@ def explained(
 ) -> Iterator[tuple[MeshPod, Seen]]:
     """The reasons with what is known besides: the pod's own trouble, its node's SPIRE agent, its newest warning.
 
-    Reads the warnings of a namespace once, however many of its pods are silent.
+    Reads the warnings of a namespace once, however many of its pods are silent; one of a pod that is ready is over.
     """
     warnings: dict[str, Mapping[str, str]] = {}
     for pod, answer in silent:
         namespace = pod.ref.namespace
-        if namespace not in warnings:
+        if pod.trouble and namespace not in warnings:
             warnings[namespace] = _warnings(reader, namespace)
-        warning = warnings[namespace].get(pod.uid) or warnings[namespace].get("", "")
+        about = warnings[namespace] if pod.trouble else {}
+        warning = about.get(pod.uid) or about.get("", "")
         reasons = (answer.reason, pod.trouble, agent_trouble(agents, pod.node), warning)
         yield pod, replace(answer, reason="; ".join(dict.fromkeys(reason for reason in reasons if reason)))
 

@@ -33,7 +33,15 @@ def test_a_pod_that_cannot_answer_is_not_asked() -> None:
 
 def test_the_warnings_of_a_namespace_are_read_once_for_all_its_silent_pods() -> None:
     cluster = mesh()
-    silent: list[tuple[MeshPod, Unread | Without]] = [(one, Unread("mute")) for one in mesh_pods(map(pod, names(50)))]
+    pods = mesh_pods(pod(name, **unready(CRASHING)) for name in names(50))
+    silent: list[tuple[MeshPod, Unread | Without]] = [(one, Unread("mute")) for one in pods]
     told: list[tuple[MeshPod, Seen]] = list(gather.explained(cluster, silent, [agent()]))
     assert len(told) == 50
     assert [verb for verb, _ in cluster.requests] == ["list"]
+
+
+def test_an_old_warning_does_not_explain_the_silence_of_a_pod_that_is_ready() -> None:
+    cluster = mesh()
+    silent: list[tuple[MeshPod, Unread | Without]] = [(one, Unread("mute")) for one in mesh_pods([pod()])]
+    assert [answer for _, answer in gather.explained(cluster, silent, [agent()])] == [Unread("mute")]
+    assert cluster.requests == []
