@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.utils import CryptographyDeprecationWarning
 
 from meshpki.errors import MeshpkiError
-from meshpki.pki import extensions
+from meshpki.pki import extensions, names
 from meshpki.pki.extensions import Extensions
 
 # Sizes of PEM in bytes: cert-manager internal/pem/decode.go at v1.21, set after CVE-2024-12401
@@ -212,6 +212,8 @@ def _certificate(parsed: x509.Certificate) -> Certificate:
         raise UnparsableError("a certificate is not of X.509 version 3")
     if _unused_bits(parsed):
         raise UnparsableError("a certificate's signature does not end with a whole octet")
+    if not all(names.holds_strings_only(name.public_bytes()) for name in (parsed.subject, parsed.issuer)):
+        raise UnparsableError("a certificate's subject or issuer holds what is no text")
     hashed, public = parsed.signature_hash_algorithm, parsed.public_key()
     return Certificate(
         sha256=parsed.fingerprint(SHA256()).hex(),

@@ -135,6 +135,11 @@ def with_issuer(edit: Callable[[bytes], bytes]) -> Edit:
     return lambda fields: [*fields[:3], edit(fields[3]), *fields[4:]]
 
 
+def with_subject(edit: Callable[[bytes], bytes]) -> Edit:
+    """The subject's name; field 5."""
+    return lambda fields: [*fields[:5], edit(fields[5]), *fields[6:]]
+
+
 def signature_flipped(der: bytes) -> bytes:
     """One bit of the signature's last byte changed."""
     return der[:-1] + bytes([der[-1] ^ 1])

@@ -25,6 +25,8 @@ ID = SVID.uris[0]
 CODE_SIGNING = ExtendedKeyUsageOID.CODE_SIGNING
 ANY_USAGE = x509.ObjectIdentifier("2.5.29.37.0")
 SAN, BASIC, POLICIES, PRIVATE = "2.5.29.17", "2.5.29.19", "2.5.29.32", "1.3.6.1.4.1.99999.2"
+# C = UTCTime "US"
+NAME_OF_A_TIME = bytes.fromhex("300d310b3009060355040617025553")
 OTHER_NAME = ((NameOID.COMMON_NAME, "somebody else"),)
 SIGN = ("key_cert_sign", "crl_sign")
 USE = ("digital_signature", "key_encipherment")
@@ -209,6 +211,7 @@ LEAF_FORM = (
 )
 
 LEAF_SENT = (
+    broken("a time for its country", UNREADABLE, der=edit(der.with_subject(lambda _: NAME_OF_A_TIME))),
     broken("signed by another key than its CA's", "22:304", arrange=sent(forged)),
     broken("without its CA", "22:302", arrange=sent(lambda chain: chain.sent[:1])),
     broken("one CA too many above it", "25:308", arrange=sent(below)),
