@@ -1,8 +1,10 @@
-"""One seed for every suite here, which the report's header prints, and a way to say what a suite has seen."""
+"""One seed for every suite here, which the report's header prints; what they have seen stands at its end."""
 
 from collections.abc import Callable
 
 import pytest
+
+_SEEN = pytest.StashKey[list[str]]()
 
 
 @pytest.fixture(scope="session")
@@ -17,5 +19,9 @@ def full(request: pytest.FixtureRequest) -> bool:
 
 @pytest.fixture(scope="session")
 def say(request: pytest.FixtureRequest) -> Callable[[str], None]:
-    reporter = request.config.pluginmanager.get_plugin("terminalreporter")
-    return lambda line: reporter.write_line(f"\n{line}") if reporter else None
+    return request.config.stash.setdefault(_SEEN, []).append
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    for line in config.stash.get(_SEEN, []):
+        terminalreporter.write_line(line)

@@ -112,7 +112,6 @@ def idle_pod(
     container: str = "app",
     labels: dict[str, str] | None = None,
     command: tuple[str, ...] = ("sleep", "infinity"),
-    namespace: str = NAMESPACE,
 ) -> Object:
     """A pod that does nothing; with the names of injection templates it gets a proxy."""
     injected = {"sidecar.istio.io/inject": "true"} if templates else {}
@@ -122,7 +121,6 @@ def idle_pod(
         {"name": container, "image": image, "command": command},
         labels={"app": name, **injected, **(labels or {})},
         annotations={"inject.istio.io/templates": templates} if templates else {},
-        namespace=namespace,
     )
 
 
@@ -180,9 +178,8 @@ def _pod(
     labels: dict[str, str] | None = None,
     annotations: dict[str, str] | None = None,
     volumes: list[Object] | None = None,
-    namespace: str = NAMESPACE,
 ) -> Object:
-    metadata = {"name": name, "namespace": namespace, "labels": labels or {}, "annotations": annotations or {}}
+    metadata = {"name": name, "namespace": NAMESPACE, "labels": labels or {}, "annotations": annotations or {}}
     spec = {
         "terminationGracePeriodSeconds": 0,
         "containers": [{"imagePullPolicy": "IfNotPresent", "resources": _LITTLE, **container}],

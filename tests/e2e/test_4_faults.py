@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from jsonschema import Draft202012Validator
 
+from tests.conftest import Command
 from tests.e2e import staging
 from tests.e2e.conftest import Mesh, Said, Verify, refusals
 from tests.e2e.staging import NAMESPACE, OWN_ID, apply, envoy_pod, idle_pod
@@ -24,7 +26,7 @@ MUTE = ("/bin/sh", "-c", "/bin/busybox nc -ll -p 15000 -e sleep 600 || /bin/busy
 # what is wrong with each pod, and the codes for which it is broken
 BROKEN = {
     "rogue": {"MPK-344"},
-    "foreign": {"MPK-322", "MPK-340", "MPK-342"},
+    "foreign": {"MPK-322", "MPK-342"},
     "stale": {"MPK-341"},
     "misnamed": {"MPK-340"},
     "short-lived": {"MPK-305"},
@@ -145,6 +147,11 @@ def test_whom_a_foreign_chain_and_a_stale_bundle_cut_off_is_told_pair_by_pair(st
     for pair in peers["pairs"]:
         cut_off = pods[pair["presenter"]] == {"foreign"} or pods[pair["verifier"]] == {"stale"}
         assert refusals(pair) == ({"MPK-345"} if cut_off else set()), pair
+
+
+def test_a_report_full_of_faults_follows_its_schema(story: Story, meshpki: Command) -> None:
+    schema = json.loads(meshpki("verify", "--schema").stdout)
+    Draft202012Validator(schema).validate(story.all_at_once.report)
 
 
 def test_everything_is_proven_again_once_the_faults_are_gone(story: Story) -> None:
