@@ -1,3 +1,4 @@
+import json
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -6,7 +7,8 @@ from datetime import timedelta
 import pytest
 
 from meshpki import errors
-from meshpki.cluster.manifest import Object
+from meshpki.cluster.client import ClusterError
+from meshpki.cluster.manifest import Object, Query
 from meshpki.errors import PreconditionError, UsageError
 from meshpki.settings import defaults
 from meshpki.verify import Report, Scope, unjudged, verify
@@ -296,3 +298,28 @@ def test_a_leaf_that_is_valid_by_the_clusters_clock_has_the_clocks_named() -> No
     cluster.server_date = AT + timedelta(minutes=1)
     (finding,) = [one for one in verify(cluster, defaults(), AT).pods[0].findings if one.code == "MPK-306"]
     assert "this machine's clock is 60 s behind the API server's" in finding.remedy
+
+
+def test_a_bundle_of_another_trust_domain_is_a_warning() -> None:
+    found = judged(pod(), reviews_v1_5d9_x=leaf(example_org=ROOT.pem, evil_example=made.root().pem)).pods[0]
+    assert (found.result, [(one.code, one.severity) for one in found.findings]) == ("proven", [("MPK-341", "warn")])
+
+
+def test_two_secrets_of_one_name_that_differ_cannot_be_judged() -> None:
+    first, second = json.loads(fallback()), json.loads(held())
+    first["configs"][1]["dynamic_active_secrets"] += second["configs"][1]["dynamic_active_secrets"]
+    assert judged(pod(), reviews_v1_5d9_x=json.dumps(first).encode()).pods[0].result == "unknown"
+
+
+def test_one_silent_pod_does_not_need_the_right_to_see_spires_agents() -> None:
+    class Namespaced(Mesh):
+        def list(self, query: Query) -> list[Object]:
+            if query.kind == "Pod" and query.namespace == "spire-system":
+                raise ClusterError("MPK-102", "list refused: pods", status=403)
+            return super().list(query)
+
+    good = ControlPlane().around(pod(), pod("ratings-v1-77f-z"), reviews_v1_5d9_x=held(), ratings_v1_77f_z=b"")
+    cluster = Namespaced(**vars(good))
+    report = verify(cluster, defaults(), AT)
+    assert report.counts == {"proven": 1, "unknown": 1}
+    assert "SPIRE's agents cannot be seen" in next(one.reason for one in report.pods if one.result == "unknown")

@@ -6,7 +6,7 @@ Envoy writes `[redacted]` where a private key stands (source/server/admin/config
 import base64
 import binascii
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from meshpki.cluster.client import Reader
@@ -48,10 +48,19 @@ def parse(dump: bytes) -> Secrets:
     """The secrets of a dump in JSON, Envoy's own or istioctl's `proxy-config secret -o json`; raises EnvoyError."""
     try:
         content = json.loads(dump)
-        found = dict(_named(content))
+        found = _alone(_named(content))
         return Secrets(_chain(found.get(CHAIN_NAME, {})), _bundles(found.get(BUNDLE_NAME, {})))
     except (ValueError, TypeError, AttributeError, RecursionError, binascii.Error) as error:
         raise EnvoyError("the answer is no dump of Envoy's secrets") from error
+
+
+def _alone(named: Iterable[tuple[str, Object]]) -> dict[str, Object]:
+    """Each secret by its name; raises ValueError where two of one name differ: nobody tells which is in use."""
+    found: dict[str, Object] = {}
+    for name, secret in named:
+        if found.setdefault(name, secret) != secret:
+            raise ValueError(name)
+    return found
 
 
 def _named(content: Object) -> Iterator[tuple[str, Object]]:

@@ -29,6 +29,8 @@ _LABEL = re.compile(rb"-----(BEGIN|END) ([^\r\n]*?)-----")
 _EDGE = re.compile(rb"-----(?:BEGIN|END)")
 _BEGIN = b"-----BEGIN CERTIFICATE-----"
 _CERTIFICATE = b"CERTIFICATE"
+# bytes of a key identifier
+_KEY_ID = 20
 # DER is three quarters of its PEM
 _DER_SHARE = 0.75
 # The library still reads a serial number of zero or less, with a warning that names no certificate (RFC 5280 4.1.2.2)
@@ -108,6 +110,13 @@ class Certificate:
     def ski(self) -> str | None:
         """The subject key identifier."""
         return self.extensions.ski
+
+    @property
+    def key_ids(self) -> frozenset[str]:
+        """The identifiers of its key, whatever it says of itself: RFC 5280 4.2.1.2 (1) and RFC 7093 2 (1), in hex."""
+        key = self.parsed.public_key()
+        bits = x509.SubjectKeyIdentifier.from_public_key(key).digest  # SHA-1 of the key's bit string
+        return frozenset({bits.hex(), hashlib.sha256(_bit_string(key)).digest()[:_KEY_ID].hex()})
 
     @property
     def aki(self) -> str | None:
@@ -248,6 +257,17 @@ def _key(public: CertificatePublicKeyTypes) -> str:
 
 def _key_digest(public: CertificatePublicKeyTypes) -> str:
     return hashlib.sha256(public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
+
+
+def _bit_string(public: CertificatePublicKeyTypes) -> bytes:
+    """The content of subjectPublicKey; empty for kinds of key that no CA of a mesh has."""
+    match public:
+        case rsa.RSAPublicKey():
+            return public.public_bytes(Encoding.DER, PublicFormat.PKCS1)
+        case ec.EllipticCurvePublicKey():
+            return public.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+        case _:
+            return b""
 
 
 def _signed_by(parsed: x509.Certificate, issuer: x509.Certificate) -> bool:

@@ -72,6 +72,14 @@ class NameConstraints:
 
 
 @dataclass(frozen=True)
+class AuthorityNames:
+    """RFC 5280 section 4.2.1.1, the other way to name the signer's certificate: its issuer (RFC 4514) and serial."""
+
+    issuers: tuple[str, ...]
+    serial: int
+
+
+@dataclass(frozen=True)
 class Extensions:
     """What one certificate says of itself; None where the extension is absent, key ids in lower-case hex."""
 
@@ -81,6 +89,7 @@ class Extensions:
     alternative_names: AlternativeNames | None
     ski: str | None
     aki: str | None
+    aki_names: AuthorityNames | None
     name_constraints: NameConstraints | None
     unknown_critical: tuple[str, ...]
 
@@ -96,6 +105,7 @@ def read(extensions: x509.Extensions) -> Extensions:
         alternative_names=_alternative_names(extensions),
         ski=None if ski is None else ski.value.digest.hex(),
         aki=_authority_key_id(extensions),
+        aki_names=_authority_names(extensions),
         name_constraints=_name_constraints(extensions),
         unknown_critical=tuple(
             extension.oid.dotted_string
@@ -139,6 +149,15 @@ def _authority_key_id(extensions: x509.Extensions) -> str | None:
     if found is None or found.value.key_identifier is None:
         return None
     return found.value.key_identifier.hex()
+
+
+def _authority_names(extensions: x509.Extensions) -> AuthorityNames | None:
+    found = _find(extensions, x509.AuthorityKeyIdentifier)
+    if found is None or found.value.authority_cert_serial_number is None:
+        return None
+    names = found.value.authority_cert_issuer or ()
+    issuers = tuple(one.value.rfc4514_string() for one in names if isinstance(one, x509.DirectoryName))
+    return AuthorityNames(issuers, found.value.authority_cert_serial_number)
 
 
 def _name_constraints(extensions: x509.Extensions) -> NameConstraints | None:

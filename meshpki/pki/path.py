@@ -100,7 +100,7 @@ class _Proven:
     def path(self, chain: Sequence[Certificate], expected: Expected) -> tuple[Certificate, ...] | None:
         """The path of a leaf and its proven intermediate, None where the whole has to be asked."""
         below = self._below.get(_key(chain[1], expected)) if len(chain) == _WITH_INTERMEDIATE else None
-        if below is None:
+        if below is None or chain[0] in below.path:
             return None
         try:
             below.verifier.verify(chain[0].parsed, [])

@@ -144,11 +144,18 @@ def key_ids(path: Path, expected: Expected) -> Iterator[Finding]:
 
 
 def key_ids_agree(path: Path, _expected: Expected) -> Iterator[Finding]:
-    """31: the authority key identifier is the issuer's key identifier: Envoy and OpenSSL refuse the chain otherwise."""
+    """31: the authority key identifier names the issuer, by key and by serial: Envoy and OpenSSL refuse otherwise."""
     signers = [*path[1:], path[-1]] if path[-1].self_signed else path[1:]
     for certificate, signer in zip(path, signers, strict=False):
         if certificate.aki and signer.ski and certificate.aki != signer.ski:
             yield _finding("MPK-313", 31, certificate, f"key identifier {signer.ski}", f"{certificate.aki}")
+        named_by = certificate.extensions.aki_names
+        if named_by and (
+            named_by.serial != signer.serial or (named_by.issuers and signer.issuer not in named_by.issuers)
+        ):
+            expected = f"the signer's serial number {signer.serial:x}, issued by {signer.issuer}"
+            found = f"{named_by.serial:x}, issued by {', '.join(named_by.issuers) or 'nobody named'}"
+            yield _finding("MPK-313", 31, certificate, expected, found)
 
 
 def serial_number(path: Path, _expected: Expected) -> Iterator[Finding]:

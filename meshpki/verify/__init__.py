@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 
 from meshpki.cluster.client import Reader
 from meshpki.cluster.envoy import Secrets
-from meshpki.cluster.manifest import Query
-from meshpki.errors import PreconditionError, UsageError
+from meshpki.cluster.manifest import Object, Query
+from meshpki.errors import MeshpkiError, PreconditionError, UsageError
 from meshpki.pki.certificate import Certificate
 from meshpki.settings import Settings
 from meshpki.verify import control_plane, gather, issuance, survey
@@ -80,6 +80,14 @@ def _judged(
     return verdicts, Trust(anchors, pinned.roots, pinned.trust_domain, pinned.at)
 
 
+def _agents(reader: Reader, settings: Settings) -> list[Object] | MeshpkiError:
+    """SPIRE's agents, or why they cannot be seen, which is no reason to judge nothing at all."""
+    try:
+        return reader.list(Query("v1", "Pod", settings.namespaces.spire_system))
+    except MeshpkiError as error:
+        return error
+
+
 def unjudged(reader: Reader, report: Report) -> PreconditionError:
     """The error for a report in which nothing could be judged: the right that is missing, or the first reason."""
     if not report.pods:
@@ -124,5 +132,5 @@ def _explained(
         else:
             silent.append((pod, answer))
     if silent:
-        agents = reader.list(Query("v1", "Pod", settings.namespaces.spire_system))
+        agents = _agents(reader, settings)
         yield from gather.explained(reader, silent, agents)

@@ -111,7 +111,8 @@ def _each(report: Report, change: _Change) -> Report:
 
 
 def _lasting(verdict: Judgement, least: MinValidity, at: datetime) -> tuple[Result, tuple[Finding, ...]]:
-    if isinstance(verdict, PeerVerdict) or verdict.result != "proven":
+    # what is broken, too: its findings may be let be
+    if isinstance(verdict, PeerVerdict) or verdict.result == "unknown":
         return verdict.result, verdict.findings
     found = tuple(short_lived(verdict.path, least, at))
     return ("broken" if found else verdict.result), (*verdict.findings, *found)

@@ -45,8 +45,10 @@ class Authorities:
 def authorities(observation: Observation, svid_ttl: timedelta, rogue: Mapping[str, Ref]) -> Authorities:
     """What an observation says of SPIRE's CAs; `rogue` is judged of the CertificateRequests beforehand."""
     servers = [one for one in observation.served if one.place.kind is PlaceKind.SPIRE_SERVER]
-    serving = {one.chain[1].key_sha256: one.chain[1] for one in servers if len(one.chain) > 1}
-    complete = bool(servers) and all(len(one.chain) > 1 for one in servers)
+    # what a server merely sends along is not the CA that it serves with
+    signed = [one.chain for one in servers if len(one.chain) > 1 and one.chain[0].signed_by(one.chain[1])]
+    serving = {chain[1].key_sha256: chain[1] for chain in signed}
+    complete = bool(servers) and len(signed) == len(servers)
     return Authorities(tuple(serving.values()), complete, svid_ttl, observation.local, rogue)
 
 
@@ -61,7 +63,8 @@ def judge_issuer(leaf: Certificate, issuer: Certificate, known: Authorities, at:
         return _rogue(leaf, issuer, f"a CA that {taken} obtained")
     if known.local is not None:
         listed = known.local.active | known.local.prepared | known.local.old
-        return None if issuer.ski in listed else _rogue(leaf, issuer, "a CA that spire-server does not list")
+        # an authority id is the key identifier; what a certificate says of its key proves nothing
+        return None if listed & issuer.key_ids else _rogue(leaf, issuer, "a CA that spire-server does not list")
     if issuer.key_sha256 in (one.key_sha256 for one in known.serving):
         return None
     if not known.complete:

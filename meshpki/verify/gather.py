@@ -72,7 +72,7 @@ def secrets(reader: Reader, mesh: Sequence[MeshPod], width: int, progress: Progr
 
 
 def explained(
-    reader: Reader, silent: Iterable[tuple[MeshPod, Unread | Without]], agents: Sequence[Object]
+    reader: Reader, silent: Iterable[tuple[MeshPod, Unread | Without]], agents: Sequence[Object] | MeshpkiError
 ) -> Iterator[tuple[MeshPod, Seen]]:
     """The reasons with what is known besides: the pod's own trouble, its node's SPIRE agent, its newest warning.
 
@@ -85,8 +85,14 @@ def explained(
             warnings[namespace] = _warnings(reader, namespace)
         about = warnings[namespace] if pod.trouble else {}
         warning = about.get(pod.uid) or about.get("", "")
-        reasons = (answer.reason, pod.trouble, agent_trouble(agents, pod.node), warning)
+        reasons = (answer.reason, pod.trouble, _agent(agents, pod), warning)
         yield pod, replace(answer, reason="; ".join(dict.fromkeys(reason for reason in reasons if reason)))
+
+
+def _agent(agents: Sequence[Object] | MeshpkiError, pod: MeshPod) -> str:
+    if isinstance(agents, MeshpkiError):
+        return f"SPIRE's agents cannot be seen: {agents.what} ({agents.code})"
+    return agent_trouble(agents, pod.node)
 
 
 def _unasked(pod: MeshPod) -> Seen:

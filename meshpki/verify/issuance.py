@@ -17,6 +17,8 @@ from meshpki.verify.places import Place, PlaceKind, PlaceVerdict
 
 SELF_SIGNED = "meshpki-selfsigned"
 _GROUP = CERT_MANAGER.partition("/")[0]
+# of a revision: anybody may write an annotation
+_DIGITS = 9
 _ROOT_NAME = re.compile(re.escape(ALIAS) + "-g[0-9]+")
 
 
@@ -178,4 +180,4 @@ def _chain(encoded: str) -> tuple[Certificate, ...] | MeshpkiError:
 
 
 def _number(text: str) -> int:
-    return int(text) if text.isascii() and text.isdecimal() else 0
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= _DIGITS else 0

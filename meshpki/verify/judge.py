@@ -149,6 +149,9 @@ def _bundle(seen: Secrets, pinned: Pinned) -> Iterator[Finding]:
         return
     differs = difference(bundle, (root.sha256 for root in pinned.roots))
     yield from hidden(bundle.anchors, pinned.at)
+    for name in sorted(set(seen.bundle_pem) - {"", pinned.trust_domain}):
+        expected, remedy = f"trust in {pinned.trust_domain} alone", "if nobody federated with it, find out who added it"
+        yield Finding("MPK-341", "warn", 39, expected, f"a bundle of trust domain {name} too", remedy)
     for fingerprint in differs.missing:
         yield _wrong_bundle(pinned, f"{fingerprint[:16]} is missing")
     for stranger in differs.strangers:

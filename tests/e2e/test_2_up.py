@@ -92,30 +92,18 @@ def test_a_restarted_spire_server_keeps_its_ca(mesh: Mesh) -> None:
     assert authority(mesh) == before
 
 
-READER = """
-apiVersion: v1
+ACCOUNT = """apiVersion: v1
 kind: ServiceAccount
 metadata: {name: verifier, namespace: default}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRole
-metadata: {name: verifier}
-rules:
-- {apiGroups: [""], resources: [pods, events, configmaps], verbs: [get, list]}
-- {apiGroups: [""], resources: [pods/portforward], verbs: [get, create]}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRoleBinding
-metadata: {name: verifier}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: verifier}
-subjects: [{kind: ServiceAccount, name: verifier, namespace: default}]
 """
 
 
 def test_verify_needs_a_token_with_few_rights_and_up_says_which_it_lacks(
     mesh: Mesh, meshpki: Command, audit: Audit, tmp_path: Path
 ) -> None:
-    mesh.kubectl("apply", "-f", "-", given=READER)
+    roles = meshpki("rbac", "verify", "--subject", "serviceaccount:default/verifier").stdout
+    reader = f"{ACCOUNT}---\n{roles}"
+    mesh.kubectl("apply", "-f", "-", given=reader)
     try:
         config = yaml.safe_load(mesh.lab.kubeconfig.read_text())
         config["users"][0]["user"] = {"token": mesh.kubectl("create", "token", "verifier").strip()}
@@ -129,7 +117,7 @@ def test_verify_needs_a_token_with_few_rights_and_up_says_which_it_lacks(
         assert "MPK-1" in refused.stderr
         assert audit.persisted(*OURS) == []
     finally:
-        mesh.kubectl("delete", "-f", "-", given=READER)
+        mesh.kubectl("delete", "-f", "-", given=reader)
 
 
 def test_another_root_than_the_pinned_one_is_refused_before_it_is_issued(

@@ -249,3 +249,24 @@ def test_a_refusal_names_the_certificate_the_expectation_and_the_code() -> None:
     assert reason is not None
     assert "CN=istiod.istio-system.svc" in reason
     assert "MPK-304" in reason
+
+
+def test_an_authority_key_identifier_that_names_another_certificate_by_serial_is_refused() -> None:
+    ca = made.mesh_spire_ca()
+    wrong = x509.AuthorityKeyIdentifier(
+        x509.SubjectKeyIdentifier.from_public_key(ca.private_key.public_key()).digest,
+        [x509.DirectoryName(made.mesh_root().x509.subject)],
+        ca.x509.serial_number + 1,
+    )
+    leaf = ca.issue(made.SVID.but(aki=False, more=(("2.5.29.35", False, wrong.public_bytes()),)))
+    verdict = judge(made.read(leaf, ca), Expected((made.mesh_root().certificate,), AT, trust_domain=TRUST_DOMAIN))
+    assert (verdict.result, {one.code for one in verdict.findings}) == ("broken", {"MPK-313"})
+
+
+def test_a_ca_sent_twice_is_judged_the_same_whether_it_was_proven_before_or_not() -> None:
+    anchor, ca = made.mesh_root().certificate, made.mesh_spire_ca()
+    expected = Expected((anchor,), AT + timedelta(seconds=1))
+    (one,) = made.read(ca)
+    before = judge((one, one), expected).result
+    assert judge(made.read(ca.issue(made.SVID), ca), expected).result == "proven"
+    assert judge((one, one), expected).result == before

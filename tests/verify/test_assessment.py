@@ -54,6 +54,11 @@ def test_what_is_let_be_counts_for_nothing_and_never_proves(
     assert judged.exit_code == code
 
 
+def test_time_left_is_demanded_of_what_is_broken_too_so_that_letting_that_be_hides_nothing() -> None:
+    demands = Demands(min_validity=min_validity("87600h"), ignores=(ALL,))
+    assert assess(report(pod("broken", FAIL)), demands).exit_code == BROKEN
+
+
 @pytest.mark.parametrize(
     ("verdict", "demands", "code"),
     [

@@ -71,6 +71,22 @@ def test_only_spires_own_cas_may_issue(case: Case) -> None:
     assert finding is None or finding.rule == 37
 
 
+def test_a_key_identifier_that_a_rogue_borrowed_does_not_make_it_one_that_the_server_lists() -> None:
+    own = MIDDLE.certificate
+    borrowed = ROOT.issue(SPIRE_CA.but(ski=bytes.fromhex(own.ski or "")))
+    assert borrowed.certificate.ski == own.ski
+    asked = known(MIDDLE, local=local(MIDDLE))
+    finding = judge_issuer(borrowed.issue(SVID).certificate, borrowed.certificate, asked, AT)
+    assert finding is not None
+    assert finding.code == "MPK-344"
+
+
+def test_a_ca_that_a_server_only_sends_along_is_not_the_one_it_serves_with() -> None:
+    chain = made.read(made.root(SPIRE_CA.but(aki=False)).issue(SVID), FRESH)
+    seen = authorities(Observation(served=(served("spire-server-0", chain),)), HOUR, {})
+    assert (seen.serving, seen.complete) == ((), False)
+
+
 def test_a_rogue_is_named_by_the_request_that_obtained_it() -> None:
     rogue = known(MIDDLE, rogue={FRESH.certificate.key_sha256: TAKEN})
     finding = judge_issuer(FRESH.issue(SVID).certificate, FRESH.certificate, rogue, AT)

@@ -19,7 +19,7 @@ from meshpki.verify.survey import observe
 from tests.support import certificates as made
 from tests.support.certificates import AT, TRUST_DOMAIN
 from tests.support.control_plane import ControlPlane
-from tests.support.mesh import Mesh, pod
+from tests.support.mesh import Mesh, pod, unready
 from tests.support.rbac import Restricted
 
 LISTING = json.dumps({"active": {"authority_id": made.mesh_spire_ca().certificate.ski}})
@@ -49,11 +49,11 @@ def without(place: int, number: int, verb: str) -> tuple[Object, ...]:
 
 @cache
 def healthy() -> Mesh:
-    return ControlPlane(others=[pod(SILENT)]).cluster()
+    return ControlPlane(others=[pod(SILENT), pod("ratings-v1-77f-w", **unready())]).cluster()
 
 
 def limited(granted: tuple[Object, ...]) -> Restricted:
-    """A mesh with a pod whose proxy says nothing, as only then its events are read."""
+    """A mesh with a pod whose proxy says nothing, and one that is not well, as only then its events are read."""
     plane = healthy()
     cluster = Restricted(objects=plane.objects, listeners=plane.listeners, server_date=AT, roles=granted)
     cluster.answers["exec"] = LISTING
