@@ -15,6 +15,7 @@ from tests.conftest import Command
 pytestmark = [pytest.mark.lab, pytest.mark.native]
 
 NAME = "two"
+OTHER = os.environ.get("MESHPKI_LAB_NAME", "meshpki-lab")
 
 
 @pytest.fixture
@@ -29,18 +30,33 @@ def traces(home: str) -> dict[str, set[str]]:
         "links": ["ip", "-brief", "link"],
         "rules": ["iptables-save"],
         "old rules": ["iptables-legacy-save"],
-        "namespaces": ["lsns", "--noheadings", "--raw", "--output", "NS,TYPE"],
     }
     said = {
         name: set(subprocess.run(argv, capture_output=True, text=True, check=True).stdout.splitlines())
         for name, argv in commands.items()
     }
+    said["namespaces"] = namespaces()
     said["rules"] = {line for line in said["rules"] if not line.startswith("#")}
     said["links"] = {line.split()[0].split("@")[0] for line in said["links"]}
     said["mounts"] = {line for line in Path("/proc/self/mountinfo").read_text().splitlines() if home in line}
     said["cgroups"] = {str(path) for path in Path("/sys/fs/cgroup").glob(f"**/*{NAME}*") if path.is_dir()}
     said["processes"] = {str(pid) for pid in processes(home)}
     return said
+
+
+def namespaces() -> set[str]:
+    """Those of the whole machine, but for the other tests' lab, whose pods come and go meanwhile."""
+    argv = ["lsns", "--noheadings", "--raw", "--output", "NS,TYPE,PID"]
+    said = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+    rows = [line.split() for line in said.splitlines()]
+    return {f"{number} {kind}" for number, kind, pid in rows if f"/{OTHER}/" not in cgroup(pid)}
+
+
+def cgroup(pid: str) -> str:
+    try:
+        return Path("/proc", pid, "cgroup").read_text()
+    except OSError:
+        return f"/{OTHER}/"  # it ended while we looked
 
 
 def processes(home: str) -> list[int]:

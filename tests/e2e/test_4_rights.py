@@ -143,7 +143,7 @@ def kubeconfig_of(mesh: Mesh, accounts: Iterable[str], folder: Path) -> list[Pat
 
 
 def tokens_of(mesh: Mesh) -> dict[str, str]:
-    until = time.monotonic() + 30
+    until = time.monotonic() + 90
     while True:
         secrets = mesh.json("-n", NAMESPACE, "get", "secrets")["items"]
         found = {one["metadata"]["name"]: one.get("data", {}).get("token") for one in secrets}
@@ -189,7 +189,8 @@ def test_the_printed_role_grants_neither_secrets_nor_exec(role: list[Object]) ->
 def test_each_right_that_is_missing_is_named(role: list[Object], answers: dict[str, Said]) -> None:
     whole = answers["whole"].report
     silent = {}
-    for right in rights(role):
+    # events are read only for a pod that is not well, and here all are: tests/verify/test_rights.py takes that one away
+    for right in (one for one in rights(role) if one.resource != "events"):
         said = answers[str(right)]
         # an error is read on its own; a report says what it could not judge
         told = said.stderr.splitlines() if said.code == 4 else strings(said.report)
