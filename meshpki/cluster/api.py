@@ -14,6 +14,8 @@ from meshpki.cluster.refusal import refused, unreachable
 
 USER_AGENT = f"meshpki/{__version__}"
 JSON = "application/json"
+MERGE = "application/merge-patch+json"
+_APPLY = "application/apply-patch+yaml"
 
 _TIMEOUT = urllib3.Timeout(connect=5, read=30)
 
@@ -34,6 +36,10 @@ class Api:
         """The object that answers a request; raises ClusterError."""
         return self._object(self.read(verb, path, query, body))
 
+    def merge(self, path: str, query: Mapping[str, str], patch: Object, *, accept: str) -> Object:
+        """The object that answers a JSON merge patch, in the form that `accept` asks for; raises ClusterError."""
+        return self._object(self.read("PATCH", path, query, patch, accept=accept, content=MERGE))
+
     def find(self, path: str, accept: str = JSON) -> Object | None:
         """The object at a path, None where there is none; raises ClusterError for any other refusal."""
         try:
@@ -51,9 +57,10 @@ class Api:
         body: Object | None = None,
         *,
         accept: str = JSON,
+        content: str = "",
     ) -> bytes:
         """The bytes that answer a request; raises ClusterError."""
-        return bytes(self.open(verb, path, query, body, accept=accept).data)
+        return bytes(self.open(verb, path, query, body, accept=accept, content=content).data)
 
     def open(
         self,
@@ -63,16 +70,20 @@ class Api:
         body: Object | None = None,
         *,
         accept: str = JSON,
+        content: str = "",
         stream: bool = False,
     ) -> urllib3.BaseHTTPResponse:
-        """The answer with its headers, unread where it is to `stream`; raises ClusterError."""
-        kind = "application/apply-patch+yaml" if verb == "PATCH" else JSON
+        """The answer with its headers, unread where it is to `stream`; raises ClusterError.
+
+        `content` is the type of the body: server-side apply for a PATCH that does not say, JSON for all else.
+        """
+        kind = content or (_APPLY if verb == "PATCH" else JSON)
         headers = {"Accept": accept, "Content-Type": kind, **self.headers}
         url = f"{self.host}{path}?{urlencode(query)}" if query else self.host + path
-        content = None if body is None else json.dumps(body).encode()
+        sent = None if body is None else json.dumps(body).encode()
         try:
             response = self._pool.request(
-                verb, url, body=content, headers=headers, timeout=_TIMEOUT, preload_content=not stream, retries=False
+                verb, url, body=sent, headers=headers, timeout=_TIMEOUT, preload_content=not stream, retries=False
             )
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise unreachable(self.host, type(error).__name__) from error

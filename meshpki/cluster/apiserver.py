@@ -73,6 +73,12 @@ class ApiServer:
         """See Writer.apply."""
         return self._apply(manifest, {})
 
+    def merge(self, ref: Ref, patch: Object, manager: str, subresource: str = "") -> Object:
+        """See Writer.merge."""
+        resource = self._resource({"apiVersion": ref.api_version, "kind": ref.kind, "metadata": _named(ref)})
+        path = "/".join(filter(None, (resource, ref.name, subresource)))
+        return self._api.merge(path, {"fieldManager": manager}, patch, accept=_METADATA)
+
     def delete(self, ref: Ref) -> bool:
         """See Writer.delete; dependents go in the background."""
         path = self._discovery.path(ref)
@@ -131,6 +137,10 @@ class ApiServer:
             return None
         selectors = {**_selectors(query), "watch": "true", "timeoutSeconds": "25"}
         return self._api.open("GET", resource.path(query.namespace), selectors, stream=True)
+
+
+def _named(ref: Ref) -> Object:
+    return {"name": ref.name, "namespace": ref.namespace}
 
 
 def _selectors(query: Query, token: str = "") -> dict[str, str]:

@@ -91,6 +91,13 @@ class Writer(Protocol):
     def apply(self, manifest: Object) -> Object:
         """Server-side apply of a whole manifest by field manager `meshpki`, never forced unless the user asked."""
 
+    def merge(self, ref: Ref, patch: Object, manager: str, subresource: str = "") -> Object:
+        """JSON merge patch (RFC 7386) of a live object by a named field manager; for the few fields that are not ours.
+
+        The answer is the object's metadata alone, so that of a Secret nothing else ever crosses the wire. Raises
+        ClusterError, with status 409 where the patch names another resourceVersion than the live one.
+        """
+
     def delete(self, ref: Ref) -> bool:
         """Delete one object; False where it was not there."""
 

@@ -114,6 +114,44 @@ def test_deleting_says_whether_there_was_anything(cluster: Cluster, home: str) -
     assert not cluster.delete(Ref("v1", "ConfigMap", home, "a"))
 
 
+def test_a_merge_changes_what_it_names_by_its_own_manager_and_answers_with_metadata_alone(
+    cluster: Cluster, home: str
+) -> None:
+    cluster.apply(config_map("a", home, key="value", canary="secret"))
+    ref = Ref("v1", "ConfigMap", home, "a")
+    patch = {"metadata": {"annotations": {"note": "x"}}, "data": {"key": "other", "new": "one"}}
+    answered = cluster.merge(ref, patch, "meshpki-rotate")
+    live = cluster.get(ref)
+    assert live is not None
+    assert live["data"] == {"key": "other", "new": "one", "canary": "secret"}
+    assert answered["metadata"]["annotations"]["note"] == "x"
+    assert "data" not in answered
+    assert "meshpki-rotate" in [one["manager"] for one in live["metadata"]["managedFields"]]
+
+
+def test_a_merge_removes_what_is_null(cluster: Cluster, home: str) -> None:
+    cluster.apply(config_map("a", home, key="value", other="stays"))
+    ref = Ref("v1", "ConfigMap", home, "a")
+    cluster.merge(ref, {"data": {"key": None}}, "meshpki-rotate")
+    live = cluster.get(ref)
+    assert live is not None
+    assert live["data"] == {"other": "stays"}
+
+
+def test_a_merge_for_another_resource_version_is_refused(cluster: Cluster, home: str) -> None:
+    cluster.apply(config_map("a", home, key="value"))
+    ref = Ref("v1", "ConfigMap", home, "a")
+    with pytest.raises(ClusterError) as caught:
+        cluster.merge(ref, {"metadata": {"resourceVersion": "1"}, "data": {"key": "x"}}, "meshpki-rotate")
+    assert caught.value.status == 409
+
+
+def test_a_merge_of_what_is_not_there_is_refused(cluster: Cluster, home: str) -> None:
+    with pytest.raises(ClusterError) as caught:
+        cluster.merge(Ref("v1", "ConfigMap", home, "nobody"), {"data": {"a": "b"}}, "meshpki-rotate")
+    assert caught.value.status == 404
+
+
 def test_apply_writes_only_where_the_cluster_differs(cluster: Cluster, home: str) -> None:
     wanted = config_map("a", home, key="value")
     assert [apply(cluster, wanted) for _ in range(2)] == [Outcome.CREATED, Outcome.UNCHANGED]

@@ -64,7 +64,7 @@ class InMemoryCluster:
 
     @property
     def writes(self) -> list[tuple[str, str]]:
-        return [request for request in self.requests if request[0] in ("apply", "delete")]
+        return [request for request in self.requests if request[0] in ("apply", "merge", "delete")]
 
     def put(self, *objects: Object) -> None:
         """Place objects as somebody else did, with no request of ours."""
@@ -152,6 +152,16 @@ class InMemoryCluster:
             self._admit(ref)
             return copy.deepcopy(self._store(_applied(self.objects.get(ref), manifest)))
 
+    def merge(self, ref: Ref, patch: Object, manager: str, subresource: str = "") -> Object:
+        self._request("merge", "/".join(filter(None, (str(ref), subresource))))
+        with self.lock:
+            live = self.objects.get(ref)
+            if live is None:
+                raise ClusterError("MPK-102", f"{ref} not found", where=str(ref), status=404, reason="NotFound")
+            _hold(live, patch)
+            kept = patch if not subresource else {subresource: patch.get(subresource, {})}
+            return {"metadata": copy.deepcopy(self._store(_managed(_patched(live, kept), manager))["metadata"])}
+
     def delete(self, ref: Ref) -> bool:
         self._request("delete", ref)
         with self.lock:
@@ -215,6 +225,31 @@ def _applied(live: Object | None, manifest: Object) -> Object:
     managers = [one for one in merged["metadata"].get("managedFields", []) if one["manager"] != FIELD_MANAGER]
     mine = {"manager": FIELD_MANAGER, "operation": "Apply"}
     return {**merged, "metadata": {**merged["metadata"], "managedFields": [*managers, mine]}}
+
+
+def _managed(one: Object, manager: str) -> Object:
+    managers = [entry for entry in one["metadata"].get("managedFields", []) if entry["manager"] != manager]
+    mine = {"manager": manager, "operation": "Update"}
+    return {**one, "metadata": {**one["metadata"], "managedFields": [*managers, mine]}}
+
+
+def _hold(live: Object, patch: Object) -> None:
+    """A patch that names a resourceVersion is for that one alone."""
+    wanted = patch.get("metadata", {}).get("resourceVersion")
+    if wanted and wanted != live["metadata"]["resourceVersion"]:
+        raise ClusterError("MPK-102", "the object has been modified", status=409, reason="Conflict")
+
+
+def _patched(below: Object, patch: Object) -> Object:
+    """RFC 7386: null removes, mappings merge, anything else replaces."""
+    merged = {key: copy.deepcopy(value) for key, value in below.items() if patch.get(key, value) is not None}
+    for key, value in patch.items():
+        if isinstance(value, dict):
+            beneath = merged.get(key)
+            merged[key] = _patched(beneath if isinstance(beneath, dict) else {}, value)
+        elif value is not None:
+            merged[key] = copy.deepcopy(value)
+    return merged
 
 
 def _merged(below: Object, above: Object) -> Object:
