@@ -47,7 +47,7 @@ class InMemoryCluster:
     """Objects by name, server-side apply by one field manager, watches, and a log of every request.
 
     `reactions` stand for controllers: each is called after a write with the stored object. `faults` are raised, one
-    a request, before the request is carried out.
+    a request, before the request is carried out. `shell` answers commands run in pods.
     """
 
     objects: dict[Ref, Object] = field(default_factory=dict)
@@ -55,6 +55,7 @@ class InMemoryCluster:
     faults: list[ClusterError] = field(default_factory=list)
     listeners: dict[tuple[str, int], Callable[[socket.socket], None]] = field(default_factory=dict)
     answers: dict[str, str] = field(default_factory=dict)
+    shell: Callable[[Ref, Sequence[str]], str] | None = None
     requests: list[tuple[str, str]] = field(default_factory=list)
     watchers: list[tuple[Query, Callable[[], None]]] = field(default_factory=list)
     host: str = "https://memory.invalid"
@@ -137,7 +138,7 @@ class InMemoryCluster:
 
     def execute(self, pod: Ref, container: str, argv: Sequence[str]) -> str:
         self._request("exec", f"{pod} {container} {argv[0]}")
-        return self.answers["exec"]
+        return self.answers["exec"] if self.shell is None else self.shell(pod, argv)
 
     def version(self) -> str:
         return "v1.35.4"
