@@ -18,7 +18,7 @@ from tests.support.certificates import AT, SVID, TRUST_DOMAIN
 from tests.support.control_plane import ControlPlane
 from tests.support.mesh import Mesh, agent, held, mesh, pin, pod, unready
 
-ROOT = made.mesh_root()
+ROOT, NEW, STRANGER = made.mesh_root(), made.root(), made.root()
 POD = "reviews-v1-5d9-x"
 REVIEWS = f"spiffe://{TRUST_DOMAIN}/ns/bookinfo/sa/bookinfo-reviews"
 CRASHING = {"name": "istio-proxy", "restartCount": 9, "state": {"waiting": {"reason": "CrashLoopBackOff"}}}
@@ -235,12 +235,35 @@ def test_a_fingerprint_from_outside_must_be_the_pinned_one() -> None:
         verify(cluster, defaults(), AT, root_fingerprint="0" * 64)
 
 
-def test_while_a_rotation_pins_two_roots_a_bundle_must_hold_both() -> None:
-    new = made.root()
-    both = leaf(example_org=made.pem(new, ROOT))
-    two = ControlPlane(pinned=(ROOT, new))
-    cluster = two.around(pod(), pod("reviews-v1-5d9-y"), reviews_v1_5d9_x=held(), reviews_v1_5d9_y=both)
-    assert [one.result for one in verify(cluster, defaults(), AT).pods] == ["broken", "proven"]
+@pytest.mark.parametrize(
+    ("bundle", "result", "severities"),
+    [
+        ((NEW, ROOT), "proven", []),
+        ((ROOT,), "proven", ["warn"]),
+        ((NEW,), "proven", ["warn"]),
+        ((ROOT, STRANGER), "broken", ["fail", "fail"]),
+        ((STRANGER,), "broken", ["fail", "fail", "fail"]),
+        ((), "broken", ["fail"]),
+    ],
+)
+def test_while_a_rotation_pins_two_roots_a_bundle_without_the_other_is_on_its_way(
+    bundle: tuple[made.Issued, ...], result: str, severities: list[str]
+) -> None:
+    cluster = ControlPlane(pinned=(NEW, ROOT)).around(pod(), reviews_v1_5d9_x=leaf(example_org=made.pem(*bundle)))
+    found = verify(cluster, defaults(), AT).pods[0]
+    assert (found.result, [one.severity for one in found.findings]) == (result, severities)
+    assert {one.code for one in found.findings} <= {"MPK-341"}
+
+
+def test_a_bundle_on_its_way_that_refuses_a_peer_now_fails_as_a_pair() -> None:
+    envoys = {"reviews_v1_5d9_x": held(), "reviews_v1_5d9_y": leaf(example_org=NEW.pem)}
+    cluster = ControlPlane(pinned=(NEW, ROOT)).around(pod(), pod("reviews-v1-5d9-y"), **envoys)
+    report = verify(cluster, defaults(), AT)
+    assert {one.result for one in report.pods} == {"proven"}
+    assert "1 of the 2 pinned roots" in report.pods[0].findings[0].found
+    assert report.exit_code(strict=False) == errors.BROKEN
+    # what the two present is signed by the older root, which the second has not got
+    assert sum(pair.result == "broken" for pair in report.peers) == 2
 
 
 def requests(count: int) -> Counter[str]:

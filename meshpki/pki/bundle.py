@@ -25,14 +25,30 @@ class Bundle:
 
 @dataclass(frozen=True)
 class Difference:
-    """How one set of anchors differs from another: fingerprints that are missing, anchors that do not belong."""
+    """How one set of anchors differs from another: fingerprints that are missing, anchors that do not belong.
+
+    `held` is how many of the other's it has.
+    """
 
     missing: tuple[str, ...]
     strangers: tuple[Certificate, ...]
+    held: int = 0
 
     def __bool__(self) -> bool:
         """Whether there is any difference."""
         return bool(self.missing or self.strangers)
+
+    @property
+    def under_way(self) -> bool:
+        """Whether one of several roots has still to come and nothing else is wrong, as while a rotation runs."""
+        return bool(self.missing and self.held) and not self.strangers
+
+    @property
+    def progress(self) -> str:
+        """How far the pinned roots have come, in words."""
+        absent = ", ".join(fingerprint[:16] for fingerprint in self.missing)
+        pinned = self.held + len(self.missing)
+        return f"it holds {self.held} of the {pinned} pinned roots, not {absent}; the rotation is not through here yet"
 
 
 def read_bundle(pem: bytes) -> Bundle:
@@ -46,6 +62,7 @@ def difference(bundle: Bundle, pinned: Iterable[str]) -> Difference:
     return Difference(
         tuple(sorted(expected - bundle.fingerprints)),
         tuple(anchor for anchor in bundle.anchors if anchor.sha256 not in expected),
+        len(expected & bundle.fingerprints),
     )
 
 

@@ -1,13 +1,15 @@
 """The trust bundles that the control plane keeps in objects: each is exactly the pinned set."""
 
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 
 from meshpki.cluster.manifest import Ref
-from meshpki.pki.bundle import difference, hidden, read_bundle
+from meshpki.pki import chain
+from meshpki.pki.bundle import Bundle, Difference, difference, hidden, read_bundle
 from meshpki.pki.certificate import Certificate, UnparsableError
 from meshpki.pki.verdict import Finding, named, result_of
 from meshpki.verify.judge import Pinned
-from meshpki.verify.observation import Kept
+from meshpki.verify.observation import Kept, Served
 from meshpki.verify.places import Place, PlaceKind, PlaceVerdict
 
 ISTIO_BUNDLE = "istio-ca-root-cert"
@@ -19,10 +21,21 @@ _REMEDIES = {
     PlaceKind.ISTIO_BUNDLE: "istiod writes it from its own root: delete the ConfigMap, and look who changed it",
     PlaceKind.SPIRE_BUNDLE: "spire-server writes it: compare `spire-server bundle show`, and look who changed it",
 }
+_UNDER_WAY = "let the rotation go on; if none runs, "
+# What the readers of a bundle connect to, and judge by it.
+_SERVERS = {
+    PlaceKind.WEBHOOK: PlaceKind.ISTIOD,
+    PlaceKind.ISTIO_BUNDLE: PlaceKind.ISTIOD,
+    PlaceKind.SPIRE_BUNDLE: PlaceKind.SPIRE_SERVER,
+}
 
 
-def judge_bundle(kept: Kept, pinned: Pinned) -> PlaceVerdict:
-    """39: the bundle holds the pinned roots and nothing else; 43 and none that an expired namesake hides."""
+def judge_bundle(kept: Kept, pinned: Pinned, served: Sequence[Served] = ()) -> PlaceVerdict:
+    """39: the bundle holds the pinned roots and nothing else; 43 and none that an expired namesake hides.
+
+    One of several roots that has still to come is a warning, as long as the others prove what the bundle's readers
+    are `served`.
+    """
     if isinstance(kept.error, UnparsableError):
         return _broken(kept.place, (_torn(kept.error),))
     if kept.error:
@@ -35,8 +48,8 @@ def judge_bundle(kept: Kept, pinned: Pinned) -> PlaceVerdict:
         return _broken(kept.place, (_torn(error),))
     differs = difference(bundle, (root.sha256 for root in pinned.roots))
     findings = (
-        *(_another_set(kept.place, pinned, f"{one[:16]} is missing") for one in differs.missing),
-        *(_stranger(kept.place, pinned, one) for one in differs.strangers),
+        *_differing(kept.place, pinned, differs),
+        *(_unproven(kept.place, pinned, bundle, served) if differs.under_way else ()),
         *hidden(bundle.anchors, pinned.at),
     )
     return PlaceVerdict(
@@ -65,12 +78,29 @@ def _torn(error: UnparsableError) -> Finding:
     return Finding(error.code, "fail", 35, "a bundle of whole certificates", error.what, error.remedy)
 
 
-def _stranger(place: Place, pinned: Pinned, stranger: Certificate) -> Finding:
-    return _another_set(place, pinned, f"{stranger.subject} {stranger.sha256[:16]} is there too", stranger)
+def _differing(place: Place, pinned: Pinned, differs: Difference) -> Iterator[Finding]:
+    if differs.under_way:
+        warning = _another_set(place, pinned, differs.progress)
+        yield replace(warning, severity="warn", remedy=f"{_UNDER_WAY}{warning.remedy}")
+        return
+    for fingerprint in differs.missing:
+        yield _another_set(place, pinned, f"{fingerprint[:16]} is missing")
+    for stranger in differs.strangers:
+        yield _another_set(place, pinned, f"{stranger.subject} {stranger.sha256[:16]} is there too", stranger)
 
 
-def _another_set(place: Place, pinned: Pinned, found: str, stranger: Certificate | None = None) -> Finding:
-    about = named(stranger) if stranger else None
+def _unproven(place: Place, pinned: Pinned, bundle: Bundle, served: Sequence[Served]) -> Iterator[Finding]:
+    """The chains that lead to a pinned root which this bundle has not got: its readers refuse them already now."""
+    for listener in served:
+        if listener.place.kind is _SERVERS[place.kind] and listener.chain:
+            refused = chain.proves(listener.chain, bundle.anchors, pinned.at)
+            if refused and not chain.proves(listener.chain, pinned.roots, pinned.at):
+                found = f"it does not prove what {listener.place} serves"
+                yield _another_set(place, pinned, found, listener.chain[0])
+
+
+def _another_set(place: Place, pinned: Pinned, found: str, certificate: Certificate | None = None) -> Finding:
+    about = named(certificate) if certificate else None
     return Finding("MPK-348", "fail", 39, _whole_set(pinned), found, _REMEDIES[place.kind], about)
 
 

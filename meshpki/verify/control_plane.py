@@ -25,7 +25,8 @@ def judge(observation: Observation, pinned: Pinned, namespaces: Collection[str] 
 
     Rules besides those of `pki/chain.py` and `judge.py`, with the numbers of the same list:
       37 nobody else obtained a certificate from a pinned root
-      39 a bundle that is kept is exactly the pinned set, and no namespace is without Istio's
+      39 a bundle that is kept is exactly the pinned set, and no namespace is without Istio's; one of several roots
+         that has still to come is a warning while the others prove what is served now
       41 a listener's chain goes through the CA of now: the newest `cacerts`, one of SPIRE's own
       42 the pin agrees with itself, and with what its CertificateRequest issued
       43 no expired anchor stands before a valid one of the same name
@@ -38,7 +39,7 @@ def judge(observation: Observation, pinned: Pinned, namespaces: Collection[str] 
         *_roots(observation, pinned),
         *_istiod_ca(observation, pinned),
         *(judge_listener(served, observation, pinned) for served in observation.served),
-        *(judge_bundle(kept, pinned) for kept in observation.kept),
+        *(judge_bundle(kept, pinned, observation.served) for kept in observation.kept),
         *_missing(observation, namespaces, pinned),
         *judge_requests(observation, pinned),
         *judge_requesters(observation.requesters),

@@ -1,7 +1,7 @@
 """The decision about one pod, from what was gathered: pure, and the same for every pod."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from meshpki.cluster.envoy import Secrets
@@ -14,6 +14,8 @@ from meshpki.pki.verdict import Finding, Verdict, named, result_of
 from meshpki.verify.authorities import Authorities, judge_issuer
 from meshpki.verify.pods import MeshPod
 from meshpki.verify.report import PodVerdict
+
+_UNDER_WAY = "let the rotation go on; if none runs, restart the pod and compare SPIRE's bundle: meshpki explain MPK-216"
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,8 @@ def judge(pod: MeshPod, seen: Seen, pinned: Pinned) -> PodVerdict:
       37 the leaf's direct issuer is a SPIRE CA of this trust domain, not istiod, not the root, and one of SPIRE's
          own (`authorities.py`): a CA that somebody else obtained below the pinned root is a rogue
       38 the leaf's identity is that of the pod's ServiceAccount
-      39 the bundle that the pod's Envoy trusts is exactly the pinned set
+      39 the bundle that the pod's Envoy trusts is exactly the pinned set; one of several roots that has still to come
+         is a warning, as a rotation brings it (whether peers verify each other meanwhile is judged in `peers.py`)
       43 no expired anchor in it stands before a valid one of the same name (warning)
     A pod that was promised an identity and has none is broken; any other that tells nothing is unknown.
     """
@@ -152,6 +155,9 @@ def _bundle(seen: Secrets, pinned: Pinned) -> Iterator[Finding]:
     for name in sorted(set(seen.bundle_pem) - {"", pinned.trust_domain}):
         expected, remedy = f"trust in {pinned.trust_domain} alone", "if nobody federated with it, find out who added it"
         yield Finding("MPK-341", "warn", 39, expected, f"a bundle of trust domain {name} too", remedy)
+    if differs.under_way:
+        yield replace(_wrong_bundle(pinned, differs.progress), severity="warn", remedy=_UNDER_WAY)
+        return
     for fingerprint in differs.missing:
         yield _wrong_bundle(pinned, f"{fingerprint[:16]} is missing")
     for stranger in differs.strangers:

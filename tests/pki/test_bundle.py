@@ -4,7 +4,7 @@ from meshpki.pki.bundle import BUNDLE_LIMIT, Difference, difference, read_bundle
 from meshpki.pki.certificate import UnparsableError
 from tests.support import certificates as made
 
-ONE, TWO = made.mesh_root(), made.root()
+ONE, TWO, THREE = made.mesh_root(), made.root(), made.root()
 
 
 def test_two_bundles_trust_the_same_if_their_fingerprints_are_equal_in_whatever_order() -> None:
@@ -12,20 +12,23 @@ def test_two_bundles_trust_the_same_if_their_fingerprints_are_equal_in_whatever_
 
 
 @pytest.mark.parametrize(
-    ("held", "pinned", "missing", "strangers"),
+    ("held", "pinned", "missing", "strangers", "under_way"),
     [
-        ((ONE,), (ONE,), 0, 0),
-        ((ONE, ONE), (ONE,), 0, 0),
-        ((ONE,), (ONE, TWO), 1, 0),
-        ((ONE, TWO), (ONE,), 0, 1),
-        ((TWO,), (ONE,), 1, 1),
+        ((ONE,), (ONE,), 0, 0, False),
+        ((ONE, ONE), (ONE,), 0, 0, False),
+        ((ONE, TWO), (ONE, TWO), 0, 0, False),
+        ((ONE,), (ONE, TWO), 1, 0, True),
+        ((ONE, TWO), (ONE,), 0, 1, False),
+        ((TWO,), (ONE,), 1, 1, False),
+        ((ONE, THREE), (ONE, TWO), 1, 1, False),
+        ((THREE,), (ONE, TWO), 2, 1, False),
     ],
 )
 def test_a_difference_names_what_is_missing_and_what_does_not_belong(
-    held: tuple[made.Issued, ...], pinned: tuple[made.Issued, ...], missing: int, strangers: int
+    held: tuple[made.Issued, ...], pinned: tuple[made.Issued, ...], missing: int, strangers: int, under_way: bool
 ) -> None:
     found = difference(read_bundle(made.pem(*held)), [root.certificate.sha256 for root in pinned])
-    assert (len(found.missing), len(found.strangers)) == (missing, strangers)
+    assert (len(found.missing), len(found.strangers), found.under_way) == (missing, strangers, under_way)
     assert bool(found) is bool(missing or strangers)
 
 

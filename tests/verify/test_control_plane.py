@@ -75,13 +75,13 @@ class Case:
     says: str = ""
 
 
-def everywhere(*codes: str) -> dict[str, tuple[str, tuple[str, ...]]]:
+def everywhere(*codes: str, result: str = "broken") -> dict[str, tuple[str, tuple[str, ...]]]:
     """The places of a bundle that all hold the same."""
     names = (
         "webhook istio-sidecar-injector", "webhook istio-validator-istio-system",
         "istio-bundle istio-ca-root-cert", "spire-bundle spire-bundle",
     )  # fmt: skip
-    return dict.fromkeys(names, ("broken", codes))
+    return dict.fromkeys(names, (result, codes))
 
 
 def elsewhere(*chain: made.Issued, issuer: Object | None = None) -> Object:
@@ -244,6 +244,29 @@ def test_while_a_rotation_pins_two_roots_both_are_shown_and_bundles_hold_both() 
     assert wrong(found) == {}
     older = judged(cluster)
     assert [one for one in wrong(older) if one.startswith("root")] == []
+
+
+def test_while_two_roots_are_pinned_a_bundle_without_the_newer_is_on_its_way() -> None:
+    found = judged(ControlPlane(pinned=(OTHER, ROOT), bundle=ROOT.pem).cluster(), roots=(OTHER, ROOT))
+    assert wrong(found) == everywhere("MPK-348", result="proven")
+    assert "1 of the 2 pinned roots" in found["ConfigMap spire-system/spire-bundle"].findings[0].found
+
+
+def test_a_bundle_on_its_way_that_refuses_what_is_served_now_is_broken() -> None:
+    found = judged(ControlPlane(pinned=(OTHER, ROOT), bundle=OTHER.pem).cluster(), roots=(OTHER, ROOT))
+    assert {place: result for place, (result, _) in wrong(found).items()} == dict.fromkeys(everywhere(), "broken")
+    told = {finding.found for place in found.values() for finding in place.findings if finding.severity == "fail"}
+    assert told == {
+        "it does not prove what Pod istio-system/istiod-0 port 15012 serves",
+        "it does not prove what Pod istio-system/istiod-0 port 15017 serves",
+        "it does not prove what Pod spire-server/spire-server-0 port 8081 serves",
+    }
+
+
+def test_while_two_roots_are_pinned_a_stranger_in_a_bundle_breaks_it_as_ever() -> None:
+    bundle = made.pem(ROOT, EXPIRED_ROOT)
+    found = judged(ControlPlane(pinned=(OTHER, ROOT), bundle=bundle).cluster(), roots=(OTHER, ROOT))
+    assert wrong(found) == everywhere("MPK-348", "MPK-348")
 
 
 def test_a_namespace_with_pods_of_the_mesh_and_without_istios_bundle_is_broken() -> None:

@@ -94,6 +94,12 @@ def test_of_a_dump_the_chain_is_judged_and_the_bundle_beside_it(dump: bytes, res
     assert (verdict.result, [one.code for one in verdict.findings if one.severity == "fail"]) == (result, codes)
 
 
+def test_a_dump_that_has_only_to_get_the_second_of_two_anchors_is_warned_of() -> None:
+    two = replace(EXPECTED, anchors=(made.root().certificate, *EXPECTED.anchors))
+    verdict = offline.judge_dump("dump.json", mesh.dump(CHAIN, {TRUST_DOMAIN: ROOT.pem}), two)
+    assert (verdict.result, [(one.code, one.severity) for one in verdict.findings]) == ("proven", [("MPK-341", "warn")])
+
+
 def test_a_dump_of_a_leaf_that_istiod_issued_is_broken_unless_only_the_path_counts() -> None:
     cacerts = ROOT.issue(made.CACERTS)
     dump = mesh.dump(made.pem(cacerts.issue(made.ISTIOD_LEAF), cacerts), {TRUST_DOMAIN: made.root().pem})
