@@ -1,0 +1,1 @@
+"""Rotation: every CA of the mesh replaced while traffic flows, by the engine that installs."""
