@@ -7,7 +7,7 @@ from meshpki.cluster.client import Reader
 from meshpki.cluster.manifest import MANAGED_BY, Object, Query, Ref
 from meshpki.components.istioctl import RECORD
 from meshpki.components.root_ca import root_spec
-from meshpki.components.trust import Pin, istiod_certificate, pinned, root_certificate
+from meshpki.components.trust import PIN, Pin, istiod_certificate, pinned, root_certificate
 from meshpki.errors import MeshpkiError, PreconditionError, UsageError
 from meshpki.settings import Settings
 from meshpki.settings.fields import flatten
@@ -239,6 +239,14 @@ def _root(seen: Seen, settings: Settings) -> tuple[str, str, str] | None:
     return f"a root cannot change in place: {', '.join(changed)} would", where, "keep the root's settings as they were"
 
 
+def _rotation(seen: Seen, _settings: Settings) -> tuple[str, str, str] | None:
+    """Applying the alias issuer now would put a root into use that not everybody trusts yet."""
+    if seen.pin is None or len(seen.pin.roots) == 1:
+        return None
+    remedy = "finish it first: meshpki rotate root, or go back with meshpki rotate root --abort"
+    return "a root rotation is under way: two roots are pinned", str(PIN), remedy
+
+
 def _rights(seen: Seen, _settings: Settings) -> tuple[str, str, str] | None:
     if not seen.missing_rights:
         return None
@@ -283,4 +291,5 @@ CHECKS = (
     Check("storage", "MPK-110", _storage, can_wait=True),
     Check("root-fingerprint", "MPK-111", _fingerprint),
     Check("root-settings", "MPK-117", _root),
+    Check("rotation", "MPK-430", _rotation),
 )

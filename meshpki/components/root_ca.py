@@ -23,12 +23,7 @@ def root_ca(settings: Settings, generation: int) -> Step:
         name=STEP,
         summary=f"trust anchor {root_name(generation)}",
         needs=("cert-manager",),
-        manifests=render(
-            STEP,
-            name=root_name(generation),
-            namespace=settings.namespaces.cert_manager,
-            spec=root_spec(settings, generation),
-        ),
+        manifests=root_manifests(settings, generation),
         gates=_gates(settings, generation, certificate),
         programs=(
             Program(
@@ -86,7 +81,7 @@ def judge_root(reader: Reader, settings: Settings, generation: int) -> Readiness
     if not chain:
         return readiness
     root, now = chain[0], datetime.now(UTC)
-    unfit = _unfit(root, settings, now)
+    unfit = unfit_root(root, settings, now)
     if unfit:
         return Failed(unfit)
     pin = pinned(reader)
@@ -97,7 +92,8 @@ def judge_root(reader: Reader, settings: Settings, generation: int) -> Readiness
     )
 
 
-def _unfit(root: Certificate, settings: Settings, at: datetime) -> str:
+def unfit_root(root: Certificate, settings: Settings, at: datetime) -> str:
+    """Why a certificate cannot be the trust anchor of this mesh at a moment (UTC); empty where it can."""
     if not (root.self_signed and root.is_ca):
         return f"{root.subject} is no self-signed CA"
     if not root.valid_at(at):
@@ -127,14 +123,28 @@ def _pin(cluster: Cluster, settings: Settings, generation: int) -> None:
     _, chain = issued(cluster, root_certificate(settings, generation))
     if not chain:
         raise StepError("MPK-212", "the root certificate went away before it was pinned", where=str(PIN))
-    apply(cluster, owned(pin_manifest(chain[0], generation), STEP))
+    apply(cluster, owned(pin_manifest(generation, chain[0]), STEP))
 
 
-def pin_manifest(root: Certificate, generation: int) -> Object:
-    """The ConfigMap that holds the pin: generation, SHA-256 in hex, and the certificate in PEM."""
+def pin_manifest(generation: int, *roots: Certificate) -> Object:
+    """The ConfigMap that holds the pin: generation and SHA-256 (hex) of the first root, and all of them in PEM."""
     return {
         "apiVersion": PIN.api_version,
         "kind": PIN.kind,
         "metadata": {"name": PIN.name, "namespace": PIN.namespace},
-        "data": {"generation": str(generation), "root.sha256": root.sha256, "root.pem": root.pem.decode()},
+        "data": {
+            "generation": str(generation),
+            "root.sha256": roots[0].sha256,
+            "root.pem": "".join(root.pem.decode() for root in roots),
+        },
     }
+
+
+def root_manifests(settings: Settings, generation: int) -> tuple[Object, ...]:
+    """The root's Certificate of one generation, the issuer that signs it, and the alias that names it."""
+    return render(
+        STEP,
+        name=root_name(generation),
+        namespace=settings.namespaces.cert_manager,
+        spec=root_spec(settings, generation),
+    )

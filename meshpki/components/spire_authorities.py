@@ -36,7 +36,7 @@ class Authority:
 
 @dataclass(frozen=True)
 class Slots:
-    """The CAs of one spire-server: the one it signs with, the next one, and the one before; None where there is none."""
+    """The CAs of one spire-server: the one that signs, the next and the one before; None where there is none."""
 
     active: Authority | None = None
     prepared: Authority | None = None

@@ -22,14 +22,17 @@ CERT_MANAGER = "cert-manager.io/v1"
 
 @dataclass(frozen=True)
 class Pin:
-    """The roots this mesh is pinned to: one, two while a rotation runs; `generation` is the newest's, the first."""
+    """The roots this mesh is pinned to: one, or two while a rotation runs.
+
+    The first is the one that the mesh moves to, and `generation` is its number.
+    """
 
     generation: int
     roots: tuple[Certificate, ...]
 
     @property
     def root(self) -> Certificate:
-        """The newest root."""
+        """The root that the mesh lives under, or moves to."""
         return self.roots[0]
 
     @property

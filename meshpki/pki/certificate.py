@@ -115,8 +115,12 @@ class Certificate:
     def key_ids(self) -> frozenset[str]:
         """The identifiers of its key, whatever it says of itself: RFC 5280 4.2.1.2 (1) and RFC 7093 2 (1), in hex."""
         key = self.parsed.public_key()
-        bits = x509.SubjectKeyIdentifier.from_public_key(key).digest  # SHA-1 of the key's bit string
-        return frozenset({bits.hex(), hashlib.sha256(_bit_string(key)).digest()[:_KEY_ID].hex()})
+        return frozenset({self.sha1_key_id, hashlib.sha256(_bit_string(key)).digest()[:_KEY_ID].hex()})
+
+    @property
+    def sha1_key_id(self) -> str:
+        """RFC 5280 4.2.1.2 (1): SHA-1 of the key's bit string, by which spire-server looks for its own CAs."""
+        return x509.SubjectKeyIdentifier.from_public_key(self.parsed.public_key()).digest.hex()
 
     @property
     def aki(self) -> str | None:

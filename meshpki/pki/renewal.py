@@ -40,11 +40,18 @@ def of_spire_ca(certificate: Certificate) -> Renewal:
     cert-manager's not before equals within a second.
     """
     life = certificate.not_after - certificate.not_before
-    return Renewal(
-        SPIRE_SERVER,
-        certificate.not_after - min(life / _ACTIVATED, _ACTIVATED_AT_MOST),
-        certificate.not_after - min(life / _PREPARED, _PREPARED_AT_MOST),
-    )
+    ends = certificate.not_after
+    return Renewal(SPIRE_SERVER, activation_of(ends, life), preparation_of(ends, life))
+
+
+def preparation_of(ends: datetime, life: timedelta) -> datetime:
+    """When spire-server makes the CA after one that ends then and was made for so long."""
+    return ends - min(life / _PREPARED, _PREPARED_AT_MOST)
+
+
+def activation_of(ends: datetime, life: timedelta) -> datetime:
+    """When spire-server begins to sign with the CA after that one."""
+    return ends - min(life / _ACTIVATED, _ACTIVATED_AT_MOST)
 
 
 def of_svid(certificate: Certificate) -> Renewal:

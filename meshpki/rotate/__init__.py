@@ -1,1 +1,1 @@
-"""Rotation: every CA of the mesh replaced while traffic flows, by the engine that installs."""
+"""Rotation: every CA of the mesh replaced under live traffic, as plans of the engine that installs."""

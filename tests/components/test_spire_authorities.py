@@ -85,7 +85,7 @@ def test_prepare_and_activate_name_the_authority_that_came_of_it() -> None:
     assert spire.prepare(there, POD) == Authority("b2", "bb22", END)
     there, shell = cluster({"activated_authority": state("b2", "bb22")})
     assert spire.activate(there, POD, "b2") == Authority("b2", "bb22", END)
-    assert ["-authorityID", "b2"] == [word for word in shell.asked[0] if word in ("-authorityID", "b2")]
+    assert [word for word in shell.asked[0] if word in ("-authorityID", "b2")] == ["-authorityID", "b2"]
 
 
 def test_an_id_that_is_not_hex_is_never_put_into_a_command() -> None:

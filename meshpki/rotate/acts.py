@@ -1,0 +1,152 @@
+"""The writes of a root rotation, each of which does nothing where it was done before. None of them reads a Secret."""
+
+import base64
+import hashlib
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from http import HTTPStatus
+
+from meshpki.cluster.client import Cluster, ClusterError, Reader
+from meshpki.cluster.manifest import Object, Query, Ref, owned
+from meshpki.components import root_ca
+from meshpki.components.rollout import deployment, pods_of
+from meshpki.components.serving import pod_ref
+from meshpki.components.trust import istiod_certificate, pinned, root_certificate
+from meshpki.pki.certificate import Certificate
+from meshpki.rotate.facts import Turn
+from meshpki.rotate.patience import Patience
+from meshpki.settings import Settings
+from meshpki.verify.pods import mesh_pods
+from meshpki.workflow.apply import apply
+
+MANAGER = "meshpki-rotate"
+RETIRED = "meshpki.dev/retired"
+# On a pod: the anchors for which its kubelet was hurried. On the Secret `cacerts`: those that we put into it.
+MARK = "meshpki.dev/trust-anchors"
+_MARK_LENGTH = 16
+_AGENT_WITHIN = timedelta(minutes=2)
+
+
+def mark(roots: Iterable[Certificate]) -> str:
+    """A short name of a set of anchors in their order."""
+    listed = ",".join(root.sha256 for root in roots)
+    return hashlib.sha256(listed.encode()).hexdigest()[:_MARK_LENGTH]
+
+
+def anchors_text(roots: Iterable[Certificate]) -> str:
+    """The PEM text of istiod's bundle: the same roots in the same order are the same bytes, which istiod compares.
+
+    Source: Istio 1.29, pilot/pkg/bootstrap/istio_ca.go; cert-manager writes each root as Go's encoding/pem does, with
+    64 characters a line and one newline at the end, which is the form here.
+    """
+    return "".join(root.pem.decode() for root in roots)
+
+
+def hand_over(cluster: Cluster, settings: Settings, roots: Sequence[Certificate]) -> None:
+    """Put these anchors into istiod's Secret, a field that cert-manager owns until its next issuance."""
+    encoded = base64.b64encode(anchors_text(roots).encode()).decode()
+    listed = ",".join(root.sha256 for root in roots)
+    patch = {"metadata": {"annotations": {MARK: listed}}, "data": {"ca.crt": encoded}}
+    cluster.merge(_cacerts(settings), patch, MANAGER)
+
+
+def anchors_of_secret(reader: Reader, settings: Settings) -> tuple[str, ...] | None:
+    """The anchors that we put into istiod's Secret, None where cert-manager has written it since; metadata alone.
+
+    Whoever wrote `ca.crt` last owns it (Kubernetes, "Server-Side Apply", field management).
+    """
+    live = reader.metadata(_cacerts(settings))
+    if live is None or not _ours(live):
+        return None
+    listed = live["metadata"].get("annotations", {}).get(MARK, "")
+    return tuple(part for part in str(listed).split(",") if part)
+
+
+def retarget(cluster: Cluster, settings: Settings, generation: int) -> None:
+    """Have the alias issuer sign with another generation; nothing is issued anew by that alone."""
+    for manifest in root_ca.root_manifests(settings, generation):
+        if manifest["kind"] == "ClusterIssuer":
+            apply(cluster, owned(manifest, root_ca.STEP))
+
+
+def pin(cluster: Cluster, generation: int, *roots: Certificate) -> None:
+    """Pin these roots; the first is the one that the mesh lives under, or moves to."""
+    apply(cluster, owned(root_ca.pin_manifest(generation, *roots), root_ca.STEP))
+
+
+def hurry(cluster: Cluster, pods: Iterable[Object], note: str) -> None:
+    """Mark pods, so that their kubelets bring what they mount up to date now instead of within a minute."""
+    for pod in unmarked(pods, note):
+        try:
+            cluster.merge(pod_ref(pod), {"metadata": {"annotations": {MARK: note}}}, MANAGER)
+        except ClusterError as error:
+            if error.status != HTTPStatus.NOT_FOUND:
+                raise
+
+
+def unmarked(pods: Iterable[Object], note: str) -> list[Object]:
+    """The pods that do not bear this mark yet."""
+    return [pod for pod in pods if pod["metadata"].get("annotations", {}).get(MARK) != note]
+
+
+def istiods(reader: Reader, settings: Settings) -> list[Object]:
+    """The pods of istiod."""
+    live = reader.get(deployment(settings.namespaces.istio, "istiod"))
+    return [pod for pod in (pods_of(reader, live) if live else ()) if "deletionTimestamp" not in pod["metadata"]]
+
+
+def proxies(reader: Reader) -> list[Object]:
+    """The pods with a proxy, as objects; each mounts Istio's bundle."""
+    pods = reader.list(Query("v1", "Pod"))
+    known = {pod.ref for pod in mesh_pods(pods) if pod.has_proxy}
+    return [pod for pod in pods if pod_ref(pod) in known]
+
+
+def restart_agent(cluster: Cluster, settings: Settings, node: str, patience: Patience) -> None:
+    """Replace the SPIRE agent of one node; its workloads' Envoys keep what they hold until the new one serves them."""
+    old = {pod["metadata"]["uid"]: pod for pod in agents(cluster, settings, node)}
+    for pod in old.values():
+        cluster.delete(pod_ref(pod))
+
+    def ready() -> bool:
+        found = agents(cluster, settings, node)
+        return any(pod["metadata"]["uid"] not in old and _is_ready(pod) for pod in found)
+
+    patience.until(ready, _AGENT_WITHIN, f"the SPIRE agent of node {node}")
+
+
+def agents(reader: Reader, settings: Settings, node: str = "") -> list[Object]:
+    """The pods of SPIRE's agents, of one node or of all."""
+    live = reader.get(Ref("apps/v1", "DaemonSet", settings.namespaces.spire_system, "spire-agent"))
+    found = pods_of(reader, live) if live else []
+    return [pod for pod in found if not node or pod["spec"].get("nodeName") == node]
+
+
+def conclude(cluster: Cluster, settings: Settings, turn: Turn) -> None:
+    """Note that the mesh has left a generation, so that it is never entered again; then pin the other alone."""
+    certificate = root_certificate(settings, turn.leaving.number)
+    cluster.merge(certificate, {"metadata": {"labels": {RETIRED: "true"}}}, MANAGER)
+    pin(cluster, turn.entering.number, turn.entering.root)
+
+
+def concluded(reader: Reader, turn: Turn) -> bool:
+    """Whether the root that was entered is pinned alone."""
+    found = pinned(reader)
+    return found is not None and found.fingerprints == {turn.entering.root.sha256}
+
+
+def _cacerts(settings: Settings) -> Ref:
+    return Ref("v1", "Secret", istiod_certificate(settings).namespace, "cacerts")
+
+
+def _ours(secret: Object) -> bool:
+    entries = secret["metadata"].get("managedFields") or []
+    return any(
+        entry.get("manager") == MANAGER and "f:ca.crt" in entry.get("fieldsV1", {}).get("f:data", {})
+        for entry in entries
+    )
+
+
+def _is_ready(pod: Object) -> bool:
+    statuses = pod.get("status", {}).get("containerStatuses", [])
+    return bool(statuses) and all(status.get("ready") for status in statuses)

@@ -1,0 +1,40 @@
+"""The clocks that run on their own while a root rotation does: what would renew a CA by itself, and when."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from meshpki.cluster.manifest import Object
+from meshpki.components.renewal import read_time
+from meshpki.components.spire_authorities import Authority, Slots
+from meshpki.pki.renewal import activation_of, preparation_of
+
+
+@dataclass(frozen=True)
+class Deadline:
+    """Something that happens by itself at a moment (UTC)."""
+
+    at: datetime
+    what: str
+
+    def __str__(self) -> str:
+        """As it is told."""
+        return f"{self.what} at {self.at:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def deadlines(slots: Iterable[Slots], ca_ttl: timedelta, cacerts: Object | None) -> tuple[Deadline, ...]:
+    """What comes by itself, the next first: SPIRE's next preparation and activation, the renewal of `cacerts`."""
+    found = [one for each in slots for one in _of_spire(each, ca_ttl)]
+    renewal = read_time((cacerts or {}).get("status", {}).get("renewalTime"))
+    if renewal:
+        found.append(Deadline(renewal, "cert-manager renews cacerts by itself"))
+    return tuple(sorted(found, key=lambda one: one.at))
+
+
+def _of_spire(slots: Slots, ca_ttl: timedelta) -> Iterator[Deadline]:
+    active: Authority | None = slots.active
+    if active is None:
+        return
+    if slots.prepared is None:
+        yield Deadline(preparation_of(active.expires, ca_ttl), "SPIRE prepares its next CA by itself")
+    yield Deadline(activation_of(active.expires, ca_ttl), "SPIRE activates its next CA by itself")

@@ -1,0 +1,235 @@
+"""The stages of a root rotation and what each is for: pure questions to one look at the mesh.
+
+A stage's goal stays reached while later stages are carried out, so that the first stage whose goal is not reached is
+where a rotation stands, whoever began it and wherever it was stopped. Order and reasons:
+docs/decisions/0008-root-rotation.md.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from meshpki.pki.certificate import Certificate
+from meshpki.rotate.facts import Envoy, Facts, Keeper, Server, SpireServer, Turn
+
+Left = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage: its goal, the way back from it, and which targets have not followed yet.
+
+    `{leaving}` and `{entering}` stand in the texts for the two roots.
+    """
+
+    name: str
+    goal: str
+    way_back: str
+    left: Callable[[Facts, Turn], Left]
+
+    def says(self, text: str, turn: Turn) -> str:
+        """One of its texts, of these two roots."""
+        names = {"leaving": turn.leaving.root.subject, "entering": turn.entering.root.subject}
+        return text.format(**names)
+
+
+def position(facts: Facts, turn: Turn) -> Stage | None:
+    """The first stage whose goal is not reached; None where the mesh is through."""
+    return next((stage for stage in STAGES if stage.left(facts, turn)), None)
+
+
+def tainted(facts: Facts, root: Certificate) -> bool:
+    """Whether a spire-server has been told to get away from a root: from then on there is only one way."""
+    return any(server.tainted(root) for server in facts.spire)
+
+
+def in_reach(facts: Facts, turn: Turn) -> Left:
+    """The servers whose old slot does not lie under the root that is left, though they trust it: it cannot be tainted.
+
+    SPIRE taints and revokes a root only by the old slot (pkg/server/api/localauthority/v1 at v1.15.3), which its next
+    preparation overwrites.
+    """
+    return tuple(
+        f"{server.name}: its old CA is not of {turn.leaving}"
+        for server in facts.spire
+        if server.trusts(turn.leaving.root)
+        and not server.tainted(turn.leaving.root)
+        and (server.slots.old is None or server.slots.old.upstream != turn.leaving.ski)
+    )
+
+
+def istiod_trusts(facts: Facts, turn: Turn) -> Left:
+    """Where istiod's trust is kept without the root that is entered, or with a stranger's."""
+    return (*_lacking(facts.istio, turn.entering.root), *_stray(facts.istio, turn))
+
+
+def prepared(facts: Facts, turn: Turn) -> Left:
+    """Which servers have no CA under the root that is entered, and whether the alias issuer signs with it."""
+    retargeted = (
+        ()
+        if facts.alias == turn.entering.number
+        else (f"the alias issuer signs with another root than {turn.entering}",)
+    )
+    return (
+        *retargeted,
+        *(f"{one.name}: no CA under {turn.entering}" for one in facts.spire if not _entered(one, turn)),
+    )
+
+
+def _entered(server: SpireServer, turn: Turn) -> bool:
+    held = (server.slots.active, server.slots.prepared)
+    return any(slot and slot.upstream == turn.entering.ski for slot in held) and server.trusts(turn.entering.root)
+
+
+def everybody_trusts(facts: Facts, turn: Turn) -> Left:
+    """The root that is left too, where SPIRE has to sign under it once more before it can be tainted."""
+    wanted = (turn.entering.root, *((turn.leaving.root,) if in_reach(facts, turn) else ()))
+    return tuple(
+        left
+        for root in wanted
+        for left in (*_unread_or_lacking(facts.envoys, root), *_lacking((*facts.published, *facts.istio), root))
+    )
+
+
+def signs(facts: Facts, turn: Turn) -> Left:
+    """Which servers sign under another root than the one entered, or hold the other where no taint can reach it."""
+    active = (one for one in facts.spire if not one.slots.active or one.slots.active.upstream != turn.entering.ski)
+    return (*(f"{one.name}: its active CA is not under {turn.entering}" for one in active), *in_reach(facts, turn))
+
+
+def issued(facts: Facts, turn: Turn) -> Left:
+    """Which servers sign, and which leaves lie, under another root than the one that is entered."""
+    return (*signs(facts, turn), *_elsewhere(facts.envoys, turn.entering.root))
+
+
+def untainted(facts: Facts, turn: Turn) -> Left:
+    """What a tainted root has to chase away: chains of spire-server itself and of workloads."""
+    entering = turn.entering.root
+    return (*_served_elsewhere(facts.spire_serving, entering), *_elsewhere(facts.envoys, entering))
+
+
+def istiod_serves(facts: Facts, turn: Turn) -> Left:
+    """Whether istiod's CA lies under the root that is entered, and which replicas serve another chain."""
+    entering = turn.entering.root.sha256
+    renewed = () if facts.cacerts == entering else (f"cacerts is not under {turn.entering}",)
+    return (*renewed, *_served_elsewhere(facts.istiod, turn.entering.root))
+
+
+def moved(facts: Facts, turn: Turn) -> Left:
+    """Whatever still lies under the root that is left, or under none of the two."""
+    entering = turn.entering.root
+    return (*_elsewhere(facts.envoys, entering), *_served_elsewhere(facts.istiod, entering))
+
+
+def chased(facts: Facts, turn: Turn) -> Left:
+    """Which servers hold the root that is left, without the mark that it is one to get away from."""
+    leaving = turn.leaving.root
+    return tuple(
+        f"{one.name}: {turn.leaving} is not tainted"
+        for one in facts.spire
+        if one.trusts(leaving) and not one.tainted(leaving)
+    )
+
+
+def dropped(facts: Facts, turn: Turn) -> Left:
+    """Which servers hold the root that is left."""
+    return tuple(f"{one.name}: its bundle holds {turn.leaving}" for one in facts.spire if one.trusts(turn.leaving.root))
+
+
+def forgotten_by_spire(facts: Facts, turn: Turn) -> Left:
+    """Who of SPIRE and the Envoys that it serves still trusts the root that is left."""
+    leaving = turn.leaving.root
+    return (
+        *_served_elsewhere(facts.spire_serving, turn.entering.root),
+        *dropped(facts, turn),
+        *_holding(facts.published, leaving),
+        *(f"{one.name}: Envoy trusts {turn.leaving}" for one in facts.envoys if _holds(one, leaving)),
+    )
+
+
+def forgotten(facts: Facts, turn: Turn) -> Left:
+    """Where istiod's trust is kept with the root that is left."""
+    return _holding(facts.istio, turn.leaving.root)
+
+
+def _lacking(keepers: tuple[Keeper, ...], root: Certificate) -> Left:
+    return tuple(_unkept(one, root) for one in keepers if one.anchors is None or root.sha256 not in one.anchors)
+
+
+def _unkept(keeper: Keeper, root: Certificate) -> str:
+    return f"{keeper.name}: {keeper.why}" if keeper.anchors is None else f"{keeper.name} lacks {root.subject}"
+
+
+def _stray(keepers: tuple[Keeper, ...], turn: Turn) -> Iterator[str]:
+    known = {turn.leaving.root.sha256, turn.entering.root.sha256}
+    return (f"{one.name} holds a root of somebody else" for one in keepers if one.anchors and one.anchors - known)
+
+
+def _holding(keepers: tuple[Keeper, ...], root: Certificate) -> Left:
+    return tuple(
+        _unkept(one, root) if one.anchors is None else f"{one.name} holds {root.subject}"
+        for one in keepers
+        if one.anchors is None or root.sha256 in one.anchors
+    )
+
+
+def _unread_or_lacking(envoys: tuple[Envoy, ...], root: Certificate) -> Left:
+    return tuple(
+        f"{one.name}: {one.why or 'Envoy has no bundle'}" if one.anchors is None else f"{one.name} lacks {root.subject}"
+        for one in envoys
+        if one.anchors is None or root.sha256 not in one.anchors
+    )
+
+
+def _elsewhere(envoys: tuple[Envoy, ...], root: Certificate) -> Left:
+    return tuple(
+        f"{one.name}: {one.why or 'its leaf is not under ' + root.subject}" for one in envoys if one.root != root.sha256
+    )
+
+
+def _served_elsewhere(servers: tuple[Server, ...], root: Certificate) -> Left:
+    return tuple(
+        f"{one.name}: {one.why or 'serves a chain that is not under ' + root.subject}"
+        for one in servers
+        if one.root != root.sha256
+    )
+
+
+def _holds(envoy: Envoy, root: Certificate) -> bool:
+    return envoy.anchors is None or root.sha256 in envoy.anchors
+
+
+NEW_ROOT = "new-root"
+TRUST_ISTIOD, PREPARE, TRUST, ACTIVATE = "trust-istiod", "prepare", "trust", "activate"
+ISTIOD_CA, MOVED, TAINT, FORGET = "istiod-ca", "moved", "taint", "forget"
+
+STAGES = (
+    Stage(
+        TRUST_ISTIOD,
+        "istiod, its webhooks and every namespace trust {entering} too",
+        "it is taken out of istiod's bundle again",
+        istiod_trusts,
+    ),
+    Stage(
+        PREPARE,
+        "SPIRE prepares a CA under {entering}, and its bundle holds that root",
+        "the alias issuer goes back, and SPIRE signs under {entering} once, so that it can be tainted",
+        prepared,
+    ),
+    Stage(TRUST, "every verifier there is holds {entering} too", "as of prepare", everybody_trusts),
+    Stage(
+        ACTIVATE,
+        "SPIRE signs under {entering}, and every workload's leaf moves there",
+        "SPIRE prepares and activates a CA under {leaving} again: everybody trusts both",
+        issued,
+    ),
+    Stage(
+        ISTIOD_CA,
+        "cacerts is renewed under {entering}, and every istiod serves it",
+        "cacerts is renewed under {leaving} again: everybody trusts both",
+        istiod_serves,
+    ),
+    Stage(MOVED, "nothing lies under {leaving} any more", "as of istiod-ca", moved),
+    Stage(TAINT, "SPIRE and every Envoy drop {leaving}", "none: from here on only forward", forgotten_by_spire),
+    Stage(FORGET, "istiod, its webhooks and every namespace drop {leaving}", "none: run it again", forgotten),
+)
+NAMES = (NEW_ROOT, *(stage.name for stage in STAGES))

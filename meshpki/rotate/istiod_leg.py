@@ -1,0 +1,47 @@
+"""istiod's part of a root rotation: its CA renewed under the other root, while its bundle keeps both."""
+
+from datetime import UTC, datetime, timedelta
+
+from meshpki.cluster.client import Cluster
+from meshpki.components.trust import issued, istiod_certificate
+from meshpki.pki.certificate import Certificate
+from meshpki.rotate import acts, reissue, scan
+from meshpki.rotate.facts import Turn
+from meshpki.rotate.patience import Patience
+from meshpki.settings import Settings
+
+_ISSUED_WITHIN = timedelta(minutes=2)
+_AT_ONCE = timedelta(seconds=0.1)
+
+
+def renew_istiod_ca(cluster: Cluster, settings: Settings, turn: Turn, patience: Patience) -> None:
+    """Renew `cacerts` under the root that is entered, and at once give istiod both anchors back.
+
+    cert-manager writes its single root with each issuance; put back before the kubelet brings it to istiod, in the
+    same order, istiod sees the bundle that it knows and only a new intermediate.
+    """
+    ref, roots = istiod_certificate(settings), (turn.leaving.root, turn.entering.root)
+
+    def under() -> bool:
+        return scan.cacerts(cluster, settings, roots, datetime.now(UTC)) == turn.entering.root.sha256
+
+    if not under():
+        reissue.trigger(cluster, ref, reissue.revision(cluster.get(ref)))
+        patience.until(lambda: acts.anchors_of_secret(cluster, settings) is None, _ISSUED_WITHIN, str(ref), _AT_ONCE)
+    _put_back(cluster, settings, turn)
+    patience.until(under, _ISSUED_WITHIN, str(ref))
+    _put_back(cluster, settings, turn)
+    if not patience.stopped:
+        _, chain = issued(cluster, ref)
+        acts.hurry(cluster, acts.istiods(cluster, settings), _note(turn, chain))
+
+
+def _put_back(cluster: Cluster, settings: Settings, turn: Turn) -> None:
+    wanted = tuple(root.sha256 for root in turn.both)
+    if acts.anchors_of_secret(cluster, settings) != wanted:
+        acts.hand_over(cluster, settings, turn.both)
+
+
+def _note(turn: Turn, chain: tuple[Certificate, ...]) -> str:
+    """A mark that is another one for each issuance: the same again would bring no kubelet to look."""
+    return f"{acts.mark(turn.both)}-{chain[0].sha256[:8] if chain else ''}"

@@ -1,0 +1,105 @@
+"""A root rotation from one end to the other: where it stands, which way it goes, and the run of what is left."""
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from datetime import timedelta
+
+from meshpki.cluster.client import Clock, Cluster, Reader
+from meshpki.components.trust import PIN, Pin, pinned
+from meshpki.errors import PreconditionError
+from meshpki.rotate import acts, goals, scan
+from meshpki.rotate.facts import Facts, Turn
+from meshpki.rotate.generations import listed, next_number, roots, turn_of
+from meshpki.rotate.goals import STAGES, Stage, position
+from meshpki.rotate.new_root import new_root
+from meshpki.rotate.root import Rotation, steps
+from meshpki.settings import Settings
+from meshpki.workflow.event import Event
+from meshpki.workflow.plan import Plan
+from meshpki.workflow.run import run
+from meshpki.workflow.work import Limits
+
+# Seconds that a stage took on two cores, with two looks in a row; a node's agent is restarted in about as many.
+_SECONDS = {goals.NEW_ROOT: 3, goals.TAINT: 25}
+_A_STAGE, _A_NODE = 9, 15
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a rotation stands: the way it goes, the look by which that is known, and the first stage not through."""
+
+    turn: Turn
+    facts: Facts
+    stage: Stage
+
+    @property
+    def backward(self) -> bool:
+        """Whether it goes back to the generation from which it came."""
+        return self.turn.entering.number < self.turn.leaving.number
+
+    @property
+    def past_return(self) -> bool:
+        """Whether SPIRE was told to get away from the root that is left, so that there is only one way."""
+        return goals.tainted(self.facts, self.turn.leaving.root) or self.stage.name == goals.FORGET
+
+    @property
+    def left(self) -> tuple[str, ...]:
+        """Which targets its stage still waits for."""
+        return self.stage.left(self.facts, self.turn)
+
+
+def standing(reader: Reader, settings: Settings) -> Standing | None:
+    """Where the rotation that is under way stands, None where none is; raises PreconditionError (MPK-353, MPK-437)."""
+    pin = required_pin(reader)
+    turn = turn_of(pin, roots(reader, settings)) if len(pin.roots) > 1 else None
+    if turn is None:
+        return None
+    facts = scan.facts(reader, settings, turn)
+    return Standing(turn, facts, position(facts, turn) or STAGES[-1])
+
+
+def required_pin(reader: Reader) -> Pin:
+    """The pin; raises PreconditionError (MPK-353) where nothing is installed."""
+    pin = pinned(reader)
+    if pin is None:
+        raise PreconditionError("MPK-353", "no root is pinned", where=str(PIN), remedy="install the mesh: meshpki up")
+    return pin
+
+
+def begin(cluster: Cluster, settings: Settings, clock: Clock, limits: Limits) -> Generator[Event]:
+    """The first stage: another generation of the root, issued and pinned beside the old one."""
+    pin = required_pin(cluster)
+    number = next_number(pin, listed(cluster, settings))
+    yield from run(Plan((new_root(settings, pin, number),)), cluster, clock, limits)
+
+
+def go_on(cluster: Cluster, rotation: Rotation, limits: Limits, last: str = "") -> Generator[Event]:
+    """The stages that are not through yet, up to and with `last` where one is named."""
+    facts = rotation.look(cluster)
+    here = position(facts, rotation.turn) or STAGES[-1]
+    names = [stage.name for stage in STAGES]
+    if last and names.index(last) < names.index(here.name):
+        return
+    yield from run(Plan(steps(rotation, here.name, last)), cluster, rotation.clock, limits)
+
+
+def turn_back(cluster: Cluster, standing: Standing) -> Turn:
+    """Pin the root that is left first, so that from now on it is the one to enter.
+
+    Raises PreconditionError (MPK-436) once there is only one way.
+    """
+    if standing.backward:
+        return standing.turn
+    if standing.past_return:
+        what = f"SPIRE is to drop {standing.turn.leaving} already: nothing may be issued under it any more"
+        raise PreconditionError("MPK-436", what, remedy="there is only the way on: meshpki rotate root")
+    back = standing.turn.back
+    acts.pin(cluster, back.entering.number, back.entering.root, back.leaving.root)
+    return back
+
+
+def estimate(first: str, nodes: int, soak: timedelta) -> timedelta:
+    """How long the stages from `first` on are expected to take."""
+    names = goals.NAMES[goals.NAMES.index(first) :]
+    stages = timedelta(seconds=sum(_SECONDS.get(name, _A_STAGE) for name in names))
+    return stages + len(names) * soak + nodes * timedelta(seconds=_A_NODE)

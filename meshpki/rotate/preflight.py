@@ -1,0 +1,219 @@
+"""Whether a root can be rotated without a failed request: gathered once, judged by named checks, all of them told."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from meshpki.cluster.client import Reader
+from meshpki.cluster.manifest import Object, Ref
+from meshpki.components import spire_authorities
+from meshpki.components.rollout import deployment
+from meshpki.components.spire_authorities import Slots
+from meshpki.components.trust import ALIAS, CERT_MANAGER, PIN, Pin, istiod_certificate, pinned, root_name
+from meshpki.errors import MeshpkiError, PreconditionError
+from meshpki.rotate.acts import anchors_text
+from meshpki.rotate.clocks import deadlines
+from meshpki.settings import Settings
+from meshpki.verify import Report, verify
+from meshpki.verify.bundles import ISTIO_BUNDLE
+from meshpki.verify.places import PlaceKind
+
+# SPIRE's part needs `localauthority x509`, which came with 1.11.0.
+_SPIRE_AT_LEAST = (1, 11)
+_NAMED = 5
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One look at the mesh, as far as the checks need it; `ends` is when the rotation is expected to be over (UTC)."""
+
+    at: datetime
+    ends: datetime
+    pin: Pin
+    alias: str
+    report: Report
+    slots: tuple[Slots, ...]
+    spire_server: Object
+    spire_config: str
+    istiod: Object
+    mesh_config: str
+    istio_bundle: str
+    cacerts: Object | None
+    missing_rights: tuple[str, ...] = ()
+    excepted: frozenset[str] = field(default_factory=frozenset)
+
+
+class UnsafeError(PreconditionError):
+    """Everything for which a rotation would not be safe; nothing was written."""
+
+    def __init__(self, found: Sequence[MeshpkiError]) -> None:
+        """Take code, place and remedy of the first, and tell them all."""
+        first = found[0]
+        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        super().__init__(first.code, f"{first.what}{more}", where=first.where, remedy=first.remedy)
+        self.found = tuple(found)
+
+
+_RIGHTS = (
+    ("patch", "cert-manager.io", "certificates"),
+    ("patch", "cert-manager.io", "certificates/status"),
+    ("patch", "cert-manager.io", "clusterissuers"),
+    ("patch", "", "secrets"),
+    ("patch", "", "configmaps"),
+    ("patch", "", "pods"),
+    ("delete", "", "pods"),
+    ("create", "", "pods/exec"),
+    ("create", "", "pods/portforward"),
+)
+
+
+def look(reader: Reader, settings: Settings, at: datetime, planned: timedelta, excepted: Iterable[str] = ()) -> Seen:
+    """Gather what the checks judge; no Secret is read. Raises PreconditionError (MPK-353) where no root is pinned."""
+    pin, names = pinned(reader), settings.namespaces
+    if pin is None:
+        raise PreconditionError("MPK-353", "no root is pinned", where=str(PIN), remedy="install the mesh: meshpki up")
+    alias = reader.get(Ref(CERT_MANAGER, "ClusterIssuer", "", ALIAS)) or {}
+    servers = spire_authorities.servers(reader, settings)
+    return Seen(
+        at=at,
+        ends=at + planned,
+        pin=pin,
+        alias=str(alias.get("spec", {}).get("ca", {}).get("secretName", "")),
+        report=verify(reader, settings, at, authorities=True),
+        slots=tuple(spire_authorities.slots(reader, pod) for pod in servers),
+        spire_server=reader.get(Ref("apps/v1", "StatefulSet", names.spire_server, "spire-server")) or {},
+        spire_config=_text(reader, names.spire_server, "spire-server", "server.conf"),
+        istiod=reader.get(deployment(names.istio, "istiod")) or {},
+        mesh_config=_text(reader, names.istio, "istio", "mesh"),
+        istio_bundle=_text(reader, names.istio, ISTIO_BUNDLE, "root-cert.pem"),
+        cacerts=reader.get(istiod_certificate(settings)),
+        missing_rights=tuple(
+            f"{verb} {what}" for verb, group, what in _RIGHTS if not reader.allowed(verb, group, what)
+        ),
+        excepted=frozenset(excepted),
+    )
+
+
+def examine(seen: Seen, settings: Settings) -> tuple[PreconditionError, ...]:
+    """Every reason why the rotation would not be safe; none where it is."""
+    return tuple(found for check in _CHECKS for found in check(seen, settings))
+
+
+Found = Iterator[PreconditionError]
+
+
+def _rights(seen: Seen, _settings: Settings) -> Found:
+    if seen.missing_rights:
+        what = f"missing rights: {', '.join(seen.missing_rights)}"
+        yield PreconditionError("MPK-118", what, where="this kubeconfig's user", remedy="have them granted")
+
+
+def _proven(seen: Seen, _settings: Settings) -> Found:
+    """Nothing is to be moved that is not seen, and nothing that is broken already."""
+    pods = (
+        f"{one.pod.ref.namespace}/{one.pod.ref.name} is {one.result}"
+        for one in seen.report.pods
+        if one.result != "proven" and f"{one.pod.ref.namespace}/{one.pod.ref.name}" not in seen.excepted
+    )
+    places = (f"{one.name} is {one.result}" for one in seen.report.places if one.result != "proven")
+    peers = ("two groups of pods do not accept each other" for one in seen.report.peers if one.result != "proven")
+    left = [*pods, *places, *peers]
+    if left:
+        named = "; ".join(left[:_NAMED]) + (f"; and {len(left) - _NAMED} more" if len(left) > _NAMED else "")
+        remedy = "mend what `meshpki verify --authorities` says; name pods that may be left behind with --except"
+        yield PreconditionError("MPK-431", f"the mesh is not proven: {named}", remedy=remedy)
+
+
+def _alias(seen: Seen, _settings: Settings) -> Found:
+    wanted = root_name(seen.pin.generation)
+    if seen.alias != wanted:
+        what = f"it signs with Secret {seen.alias or 'of no name'}, but the pinned root is {wanted}"
+        yield PreconditionError("MPK-438", what, where=f"ClusterIssuer {ALIAS}", remedy="bring it back: meshpki up")
+
+
+def _named_root(_seen: Seen, settings: Settings) -> Found:
+    if settings.root.fingerprint:
+        what = "root.fingerprint names the root that is to be left; no other could ever be entered"
+        yield PreconditionError(
+            "MPK-439", what, where="the settings", remedy="take root.fingerprint out: meshpki up -f"
+        )
+
+
+def _clocks(seen: Seen, settings: Settings) -> Found:
+    for one in deadlines(seen.slots, settings.spire.ca_ttl, seen.cacerts):
+        if one.at <= seen.ends:
+            remedy = "renew that CA first, so that its clock starts anew: meshpki rotate spire-ca, or rotate istiod-ca"
+            what = f"{one}, before the rotation is expected to be over ({seen.ends:%Y-%m-%dT%H:%M:%SZ})"
+            yield PreconditionError("MPK-432", what, remedy=remedy)
+    if seen.pin.root.not_after <= seen.ends:
+        what = f"the old root ends at {seen.pin.root.not_after:%Y-%m-%dT%H:%M:%SZ}, too soon to move the mesh in order"
+        yield PreconditionError("MPK-432", what, remedy="rotate at once, and accept failures: --compromised")
+
+
+def _kept_authorities(seen: Seen, _settings: Settings) -> Found:
+    """A spire-server that loses its CA at a restart mints from whatever the alias issuer signs with at that moment."""
+    spec, where = seen.spire_server.get("spec", {}), "StatefulSet spire-server"
+    remedy = "bring SPIRE to what meshpki installs: meshpki up"
+    if not spec.get("volumeClaimTemplates"):
+        yield PreconditionError(
+            "MPK-433", "it has no volume: a restart would mint another CA", where=where, remedy=remedy
+        )
+    if 'KeyManager "disk"' not in seen.spire_config:
+        what = "its keys are not kept on disk: a restart would mint another CA"
+        yield PreconditionError("MPK-433", what, where=where, remedy=remedy)
+    version = _version(spec)
+    if version and version < _SPIRE_AT_LEAST:
+        what = "SPIRE is older than 1.11, which has no command to prepare a CA"
+        yield PreconditionError("MPK-433", what, where=where, remedy="update SPIRE")
+    for one in seen.report.places:
+        issuer = one.path[1] if one.place.kind is PlaceKind.SPIRE_SERVER and len(one.path) > 1 else None
+        if issuer and issuer.ski != issuer.sha1_key_id:
+            what = "its CA's key identifier is no SHA-1: spire-server does not find it again after a restart"
+            remedy = "meshpki up (it sets GODEBUG for cert-manager), then meshpki rotate spire-ca"
+            yield PreconditionError("MPK-433", what, where=one.name, remedy=remedy)
+
+
+def _multi_root(seen: Seen, _settings: Settings) -> Found:
+    containers = seen.istiod.get("spec", {}).get("template", {}).get("spec", {}).get("containers", [])
+    env = {item["name"]: item.get("value", "") for one in containers for item in one.get("env", [])}
+    remedy = "bring Istio to what meshpki installs: meshpki up"
+    if env.get("ISTIO_MULTIROOT_MESH") != "true":
+        what = "ISTIO_MULTIROOT_MESH is not on: istiod would refuse a second root"
+        yield PreconditionError("MPK-434", what, where="Deployment istiod", remedy=remedy)
+    if "PROXY_CONFIG_XDS_AGENT" not in seen.mesh_config:
+        what = "PROXY_CONFIG_XDS_AGENT is not on: proxies would not hear of a second root"
+        yield PreconditionError("MPK-434", what, where="ConfigMap istio", remedy=remedy)
+
+
+def _bytes(seen: Seen, _settings: Settings) -> Found:
+    """Istio takes a root in or out only where the text of one bundle contains the other's."""
+    if seen.istio_bundle.strip() != anchors_text(seen.pin.roots).strip():
+        what = "istiod's bundle is not the text of the pinned root, to which another root could be added"
+        yield PreconditionError(
+            "MPK-435", what, where=f"ConfigMap {ISTIO_BUNDLE}", remedy="renew cacerts: meshpki rotate"
+        )
+
+
+_CHECKS: tuple[Callable[[Seen, Settings], Found], ...] = (
+    _rights,
+    _proven,
+    _alias,
+    _named_root,
+    _clocks,
+    _kept_authorities,
+    _multi_root,
+    _bytes,
+)
+
+
+def _text(reader: Reader, namespace: str, name: str, key: str) -> str:
+    live = reader.get(Ref("v1", "ConfigMap", namespace, name)) or {}
+    return str(live.get("data", {}).get(key, ""))
+
+
+def _version(spec: Object) -> tuple[int, ...]:
+    """The version of the server's image, empty where its tag is none."""
+    containers = spec.get("template", {}).get("spec", {}).get("containers", [])
+    image = next((one["image"] for one in containers if one["name"] == spire_authorities.CONTAINER), "")
+    parts = image.rpartition(":")[2].removeprefix("v").split(".")
+    return tuple(int(part) for part in parts[:2]) if all(part.isdecimal() for part in parts[:2]) else ()

@@ -1,0 +1,134 @@
+"""The looks of a root rotation: reads alone, side by side, and no Secret's data."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+
+from meshpki.cluster.client import Reader
+from meshpki.cluster.envoy import Secrets
+from meshpki.cluster.manifest import Ref
+from meshpki.components import spire_authorities
+from meshpki.components.istio import ISTIOD_PORTS, WEBHOOKS
+from meshpki.components.rollout import deployment
+from meshpki.components.spire import SERVER_PORT
+from meshpki.components.trust import ALIAS, CERT_MANAGER, issued, istiod_certificate, root_name
+from meshpki.errors import MeshpkiError
+from meshpki.pki.bundle import read_bundle
+from meshpki.pki.certificate import Certificate, UnparsableError, read_chain
+from meshpki.pki.chain import proves
+from meshpki.rotate.acts import anchors_of_secret
+from meshpki.rotate.facts import Envoy, Facts, Keeper, Server, SpireServer, Turn
+from meshpki.settings import Settings
+from meshpki.verify import gather, looks
+from meshpki.verify.judge import Seen, Unread, Without, anchors_of
+from meshpki.verify.observation import Kept, Observation, Served
+from meshpki.verify.places import PlaceKind
+from meshpki.verify.pods import MeshPod, mesh_pods
+
+_WIDTH = 64
+_IN_FLIGHT = 16
+_ALIAS = Ref(CERT_MANAGER, "ClusterIssuer", "", ALIAS)
+
+
+def facts(reader: Reader, settings: Settings, turn: Turn) -> Facts:
+    """One look at everything that a rotation between two roots touches; raises ClusterError, StepError (MPK-420)."""
+    at, roots = datetime.now(UTC), (turn.leaving.root, turn.entering.root)
+    with ThreadPoolExecutor(_IN_FLIGHT, thread_name_prefix="scan") as pool:
+        envoys = pool.submit(lambda: tuple(_envoys(reader, settings, roots, at)))
+        servers = pool.submit(lambda: spire(reader, settings))
+        seen = _joined(pool.map(lambda look: look.take(), _looks(reader, settings)))
+        served = tuple(pool.map(lambda one: _server(looks.asked(reader, one), roots, at), seen.served))
+        kept = tuple((one.place.kind, _keeper(one)) for one in seen.kept)
+        return Facts(
+            at=at,
+            alias=alias(reader, (turn.leaving.number, turn.entering.number)),
+            cacerts=cacerts(reader, settings, roots, at),
+            handed=anchors_of_secret(reader, settings),
+            spire=servers.result(),
+            envoys=envoys.result(),
+            istio=tuple(one for kind, one in kept if kind is not PlaceKind.SPIRE_BUNDLE),
+            published=tuple(one for kind, one in kept if kind is PlaceKind.SPIRE_BUNDLE),
+            istiod=tuple(one for kind, one in served if kind is PlaceKind.ISTIOD),
+            spire_serving=tuple(one for kind, one in served if kind is PlaceKind.SPIRE_SERVER),
+        )
+
+
+def alias(reader: Reader, known: Iterable[int]) -> int:
+    """The generation that the alias issuer signs with; 0 where that is none of those known."""
+    live = reader.get(_ALIAS) or {}
+    name = live.get("spec", {}).get("ca", {}).get("secretName", "")
+    return next((number for number in known if root_name(number) == name), 0)
+
+
+def cacerts(reader: Reader, settings: Settings, roots: Sequence[Certificate], at: datetime) -> str:
+    """The root above the newest `cacerts`; empty while it is being issued, or where it is none of these."""
+    _, chain = issued(reader, istiod_certificate(settings))
+    return _root_above(chain, roots, at) if chain else ""
+
+
+def spire(reader: Reader, settings: Settings) -> tuple[SpireServer, ...]:
+    """Every spire-server with its slots and its bundle, by exec into its pod."""
+    return tuple(
+        SpireServer(pod, spire_authorities.slots(reader, pod), spire_authorities.trusted(reader, pod))
+        for pod in spire_authorities.servers(reader, settings)
+    )
+
+
+def _looks(reader: Reader, settings: Settings) -> tuple[looks.Look, ...]:
+    names = settings.namespaces
+    server = Ref("apps/v1", "StatefulSet", names.spire_server, "spire-server")
+    return (
+        looks.replicas(reader, deployment(names.istio, "istiod"), PlaceKind.ISTIOD, ISTIOD_PORTS),
+        looks.replicas(reader, server, PlaceKind.SPIRE_SERVER, (SERVER_PORT,)),
+        *(looks.webhooks(reader, query) for query in WEBHOOKS),
+        looks.istio_bundles(reader, names.istio),
+        looks.spire_bundle(reader, names.spire_system),
+    )
+
+
+def _joined(parts: Iterable[Observation]) -> Observation:
+    every = tuple(parts)
+    return Observation(
+        served=tuple(one for part in every for one in part.served),
+        kept=tuple(one for part in every for one in part.kept),
+    )
+
+
+def _envoys(reader: Reader, settings: Settings, roots: Sequence[Certificate], at: datetime) -> Iterator[Envoy]:
+    mesh = mesh_pods(gather.pods(reader, gather.Scope()))
+    for pod, seen in gather.secrets(reader, mesh, _WIDTH, lambda _done, _of: None):
+        yield _envoy(pod, seen, settings.trust_domain, roots, at)
+
+
+def _envoy(pod: MeshPod, seen: Seen, trust_domain: str, roots: Sequence[Certificate], at: datetime) -> Envoy:
+    match seen:
+        case Unread(reason) | Without(reason):
+            return Envoy(pod, None, why=reason)
+        case Secrets():
+            anchors = frozenset(one.sha256 for one in anchors_of(seen, trust_domain))
+            try:
+                chain = read_chain(seen.chain_pem)
+            except UnparsableError as error:
+                return Envoy(pod, anchors or None, why=error.what)
+            return Envoy(pod, anchors or None, _root_above(chain, roots, at), chain[0])
+
+
+def _root_above(chain: Sequence[Certificate], roots: Sequence[Certificate], at: datetime) -> str:
+    return next((root.sha256 for root in roots if proves(chain, (root,), at) is None), "")
+
+
+def _server(served: Served, roots: Sequence[Certificate], at: datetime) -> tuple[PlaceKind, Server]:
+    name, kind = str(served.place), served.place.kind
+    if served.error:
+        return kind, Server(name, "", served.error.what)
+    return kind, Server(name, _root_above(served.chain, roots, at))
+
+
+def _keeper(kept: Kept) -> Keeper:
+    name = str(kept.place)
+    if kept.error:
+        return Keeper(name, None, kept.error.what)
+    try:
+        return Keeper(name, read_bundle(kept.pem).fingerprints)
+    except MeshpkiError as error:
+        return Keeper(name, None, error.what)
