@@ -15,6 +15,7 @@ from meshpki.rotate.facts import Facts, Turn
 from meshpki.rotate.goals import STAGES, Left, Stage
 from meshpki.rotate.istiod_leg import renew_istiod_ca
 from meshpki.rotate.patience import Patience
+from meshpki.rotate.witness import Witness
 from meshpki.settings import Settings
 from meshpki.workflow.step import Failed, Gate, Program, Readiness, Ready, Step, Waiting
 
@@ -40,10 +41,13 @@ class Rotation:
     soak: timedelta = timedelta(0)
     excepted: frozenset[str] = frozenset()
     guards: tuple[Guard, ...] = ()
+    witness: Witness | None = None
 
     def look(self, reader: Reader) -> Facts:
-        """One look, without the pods that are not waited for."""
+        """One look, without the pods that are not waited for; the witness is told of it."""
         seen = scan.facts(reader, self.settings, self.turn)
+        if self.witness:
+            self.witness.note(seen)
         return replace(seen, envoys=tuple(one for one in seen.envoys if one.name not in self.excepted))
 
     def left(self, reader: Reader, question: Question) -> Left:
