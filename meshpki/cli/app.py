@@ -19,6 +19,7 @@ from meshpki.cli import (
     output,
     rbac,
     report,
+    rotate,
     status,
     step,
     up,
@@ -47,6 +48,7 @@ app.command(epilog=certs.EXAMPLES)(certs.certs)
 app.command(epilog=inspect.EXAMPLES)(inspect.inspect)
 app.command(epilog=graph.EXAMPLES)(graph.graph)
 app.command(epilog=report.EXAMPLES)(report.report)
+app.add_typer(rotate.app, name="rotate")
 app.add_typer(rbac.app, name="rbac")
 app.add_typer(step.app, name="step")
 app.add_typer(lab.app, name="lab")

@@ -74,6 +74,24 @@ class Board:
             _fold(line, event, now)
         return line
 
+    def rows(self) -> list[dict[str, object]]:
+        """The steps as plain data, for JSON."""
+        return [
+            {
+                "name": line.name,
+                "state": line.state,
+                "seconds": round(line.seconds, 1),
+                "objects": {str(outcome): count for outcome, count in line.counts.items()},
+                "gates": line.said,
+                "programs": line.programs,
+            }
+            for line in self.lines.values()
+        ]
+
+    def seconds(self) -> str:
+        """How long each step took, in one line."""
+        return "  ".join(f"{line.name} {line.seconds:.1f}s" for line in self.lines.values())
+
 
 def brief(why: str) -> str:
     """The first of several reasons, and how many more there are: what fits a line; a time-out tells them all."""

@@ -1,7 +1,6 @@
 """`up` from the open cluster to its last word: check, plan, ask, run, verify."""
 
 import json
-import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,12 +13,13 @@ from typing import Any
 from meshpki import artifacts, preflight
 from meshpki.cli import output, verdicts
 from meshpki.cli.board import Board
+from meshpki.cli.consent import consent
 from meshpki.cli.follow import following
 from meshpki.cli.session import SystemClock, open_cluster, settings_of
 from meshpki.cluster.client import Cluster, Reader
 from meshpki.cluster.kubernetes import KubernetesCluster
 from meshpki.cluster.manifest import Object, Ref, owned, ref_of
-from meshpki.errors import OK, UsageError
+from meshpki.errors import OK
 from meshpki.install import Target, generation, install, steps, wish_manifest
 from meshpki.settings import Settings, read
 from meshpki.verify import Report, verify
@@ -79,22 +79,11 @@ class Result:
 
     def as_json(self) -> str:
         """The whole result as one document."""
-        rows = [
-            {
-                "name": line.name,
-                "state": line.state,
-                "seconds": round(line.seconds, 1),
-                "objects": {str(outcome): count for outcome, count in line.counts.items()},
-                "gates": line.said,
-                "programs": line.programs,
-            }
-            for line in self.board.lines.values()
-        ]
         changes = [{"change": str(outcome), "object": str(ref)} for outcome, ref in self.preview]
         changes += [{"change": "run", "object": name} for name in self.programs]
         verified = json.loads(verdicts.as_json(self.report)) if self.report else None
         kind = {"apiVersion": "meshpki.dev/v1alpha1", "kind": "UpReport"}
-        return json.dumps({**kind, "steps": rows, "changes": changes, "verify": verified}, indent=2)
+        return json.dumps({**kind, "steps": self.board.rows(), "changes": changes, "verify": verified}, indent=2)
 
 
 def bring_up(wanted: Wanted) -> Result:
@@ -109,7 +98,7 @@ def bring_up(wanted: Wanted) -> Result:
     if wanted.dry_run:
         return Result(board, None, changes, programs)
     if wanted.ask and (programs or changes):
-        _ask(cluster)
+        consent(cluster.context)
     _follow(plan, settings, cluster, wanted.limits, board)
     report = verify(cluster, settings, datetime.now(UTC)) if _meshed(plan) else None
     return Result(board, report, lab=wanted.lab, context=wanted.context)
@@ -156,23 +145,13 @@ def _announce(cluster: KubernetesCluster, changes: Iterable[tuple[Outcome, Ref]]
     output.progress(output.plain(f"{said}   plan: {', '.join([*plan, *programs])}"))
 
 
-def _ask(cluster: KubernetesCluster) -> None:
-    if not sys.stdin.isatty():
-        what = "there is nobody to ask: standard input is no terminal"
-        raise UsageError("MPK-112", what, remedy="say --yes to go on without a question")
-    output.progress(f"Go on, on {cluster.context}? [y/N]")
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise UsageError("MPK-112", "not confirmed; nothing was changed", remedy="answer y, or say --yes")
-
-
 def _follow(plan: Plan, settings: Settings, cluster: Cluster, limits: Limits, board: Board) -> None:
     clock = SystemClock()
     with following(board) as follower, closing(install(plan, settings, cluster, clock, limits)) as events:
         for event in events:
             follower.show(event, board.note(event, clock.now()))
-    seconds = "  ".join(f"{line.name} {line.seconds:.1f}s" for line in board.lines.values())
     counts = ", ".join(f"{board.counts[outcome]} {outcome}" for outcome in Outcome)
-    output.progress(f"objects: {counts}\nseconds: {seconds}")
+    output.progress(f"objects: {counts}\nseconds: {board.seconds()}")
 
 
 def _meshed(plan: Plan) -> bool:

@@ -12,6 +12,8 @@ NOBODY = "nothing by itself: meshpki rotate root"
 _PREPARED, _PREPARED_AT_MOST = 2, timedelta(days=30)
 _ACTIVATED, _ACTIVATED_AT_MOST = 6, timedelta(days=7)
 _HALF = 2
+# agents spread their renewals over a tenth of half a life to either side (pkg/common/rotationutil/rotationutil.go)
+_SPREAD = 10
 # of what is left at the planned moment; SPIRE's agents spread their renewals over 10 % of half a life
 _GRACE = 5
 
@@ -39,19 +41,16 @@ def of_spire_ca(certificate: Certificate) -> Renewal:
     It changes to the next one when a sixth is left (7 days at most); SPIRE counts from its own issuing moment, which
     cert-manager's not before equals within a second.
     """
-    life = certificate.not_after - certificate.not_before
-    ends = certificate.not_after
-    return Renewal(SPIRE_SERVER, activation_of(ends, life), preparation_of(ends, life))
+    return of_spire_life(certificate.not_after, certificate.not_after - certificate.not_before)
 
 
-def preparation_of(ends: datetime, life: timedelta) -> datetime:
-    """When spire-server makes the CA after one that ends then and was made for so long."""
-    return ends - min(life / _PREPARED, _PREPARED_AT_MOST)
-
-
-def activation_of(ends: datetime, life: timedelta) -> datetime:
-    """When spire-server begins to sign with the CA after that one."""
-    return ends - min(life / _ACTIVATED, _ACTIVATED_AT_MOST)
+def of_spire_life(not_after: datetime, life: timedelta) -> Renewal:
+    """The same of a CA that is known by its end and its life alone."""
+    return Renewal(
+        SPIRE_SERVER,
+        not_after - min(life / _ACTIVATED, _ACTIVATED_AT_MOST),
+        not_after - min(life / _PREPARED, _PREPARED_AT_MOST),
+    )
 
 
 def of_svid(certificate: Certificate) -> Renewal:
@@ -60,6 +59,12 @@ def of_svid(certificate: Certificate) -> Renewal:
     Source: SPIRE v1.15, pkg/common/rotationutil/rotationutil.go.
     """
     return _at_half(certificate, SPIRE_AGENT)
+
+
+def latest_of_svid(certificate: Certificate) -> datetime:
+    """The latest moment at which an agent that runs has renewed an X.509-SVID."""
+    half = (certificate.not_after - certificate.not_before) / _HALF
+    return certificate.not_before + half + half / _SPREAD
 
 
 def of_spire_server(certificate: Certificate) -> Renewal:

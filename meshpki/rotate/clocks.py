@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from meshpki.cluster.manifest import Object
 from meshpki.components.renewal import read_time
 from meshpki.components.spire_authorities import Authority, Slots
-from meshpki.pki.renewal import activation_of, preparation_of
+from meshpki.pki.renewal import of_spire_life
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,8 @@ def _of_spire(slots: Slots, ca_ttl: timedelta) -> Iterator[Deadline]:
     active: Authority | None = slots.active
     if active is None:
         return
-    if slots.prepared is None:
-        yield Deadline(preparation_of(active.expires, ca_ttl), "SPIRE prepares its next CA by itself")
-    yield Deadline(activation_of(active.expires, ca_ttl), "SPIRE activates its next CA by itself")
+    planned = of_spire_life(active.expires, ca_ttl)
+    if slots.prepared is None and planned.prepared:
+        yield Deadline(planned.prepared, "SPIRE prepares its next CA by itself")
+    if planned.at:
+        yield Deadline(planned.at, "SPIRE activates its next CA by itself")

@@ -1,0 +1,141 @@
+"""`meshpki rotate`: every CA of the mesh replaced while traffic flows, with the proof that it is in use."""
+
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+
+from meshpki.cli import options, output
+from meshpki.cli.format import Format
+from meshpki.errors import UsageError
+from meshpki.rotate.lifetime import RenewBefore, read_renew_before
+from meshpki.settings.durations import parse
+
+EXAMPLES = """\b
+Examples:
+  meshpki rotate --duration 720h               istiod's CA, from now on for 30 days
+  meshpki rotate --duration 300h --renew-before 25%
+  meshpki rotate                               the same again: a new key, the same lifetime
+  meshpki rotate spire-ca --restart-agents     SPIRE's CA, and every workload on it at once
+  meshpki rotate istiod-ca --compromised       at once, and what the lost key is still good for
+\b
+Exit codes: 0 done and proven, 1 a step failed, 2 usage, 4 a precondition does not hold and nothing was written,
+124 time-out, 130 interrupted. Running again goes on from where it stood.
+"""
+
+
+def _duration(text: str | timedelta) -> timedelta:
+    if isinstance(text, timedelta):
+        return text
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"`{text}` {error}; write it as 720h or 30d") from error
+
+
+def _renew_before(text: str | RenewBefore) -> RenewBefore:
+    if isinstance(text, RenewBefore):
+        return text
+    try:
+        return read_renew_before(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"`{text}` {error}; write it as 240h or 33%") from error
+
+
+Duration = Annotated[
+    timedelta | None, typer.Option(parser=_duration, metavar="D", help="How long the CA lives from now on.")
+]
+Renewal = Annotated[
+    RenewBefore | None,
+    typer.Option(
+        "--renew-before", parser=_renew_before, metavar="D|%", help="When it is renewed; else scaled with --duration."
+    ),
+]
+Compromised = Annotated[
+    bool, typer.Option("--compromised", help="The key is known to somebody else: at once, and what that means.")
+]
+Timeout = Annotated[timedelta, typer.Option(parser=options.duration, metavar="D", help="How long each gate may take.")]
+Form = Annotated[Format, typer.Option("--output", "-o", help="text or json")]
+_MINUTES = timedelta(minutes=3)
+
+app = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
+
+
+@app.callback(epilog=EXAMPLES)
+def rotate(
+    context_of_typer: typer.Context,
+    *,
+    duration: Duration = None,
+    renewal: Renewal = None,
+    compromised: Compromised = False,
+    dry_run: options.DryRun = False,
+    yes: options.Yes = False,
+    timeout: Timeout = _MINUTES,
+    context: options.Context = "",
+    kubeconfig: options.Kubeconfig = None,
+    form: Form = Format.TEXT,
+) -> None:
+    """Replace a CA of the mesh under live traffic; without a name it is istiod's, as `rotate istiod-ca`."""
+    if context_of_typer.invoked_subcommand is None:
+        istiod_ca(
+            duration=duration,
+            renewal=renewal,
+            compromised=compromised,
+            dry_run=dry_run,
+            yes=yes,
+            timeout=timeout,
+            context=context,
+            kubeconfig=kubeconfig,
+            form=form,
+        )
+    elif any((duration, renewal, compromised, dry_run, yes, context, kubeconfig)):
+        name = context_of_typer.invoked_subcommand
+        what = "options stand before the name of the CA"
+        raise UsageError("MPK-411", what, remedy=f"write them behind it: meshpki rotate {name} ...")
+
+
+@app.command("istiod-ca", epilog=EXAMPLES)
+def istiod_ca(
+    *,
+    duration: Duration = None,
+    renewal: Renewal = None,
+    compromised: Compromised = False,
+    dry_run: options.DryRun = False,
+    yes: options.Yes = False,
+    timeout: Timeout = _MINUTES,
+    context: options.Context = "",
+    kubeconfig: options.Kubeconfig = None,
+    form: Form = Format.TEXT,
+) -> None:
+    """Have istiod's CA issued anew under the same root, until every istiod signs with it."""
+    from meshpki.cli.rotating import Asked, rotate_istiod_ca
+
+    asked = Asked(context, kubeconfig, compromised=compromised, dry_run=dry_run, ask=not yes, timeout=timeout)
+    output.data(rotate_istiod_ca(asked, duration, renewal).told(form))
+
+
+@app.command("spire-ca", epilog=EXAMPLES)
+def spire_ca(
+    *,
+    restart_agents: Annotated[
+        bool, typer.Option("--restart-agents", help="Have every workload on the new CA at once, node by node.")
+    ] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait until every workload has moved by itself: half of an SVID's life.")
+    ] = False,
+    compromised: Compromised = False,
+    dry_run: options.DryRun = False,
+    yes: options.Yes = False,
+    timeout: Timeout = _MINUTES,
+    context: options.Context = "",
+    kubeconfig: options.Kubeconfig = None,
+    form: Form = Format.TEXT,
+) -> None:
+    """Have every spire-server mint another CA under the same root, and sign with it."""
+    from meshpki.cli.rotating import Asked, rotate_spire_ca
+
+    asked = Asked(context, kubeconfig, compromised=compromised, dry_run=dry_run, ask=not yes, timeout=timeout)
+    output.data(rotate_spire_ca(asked, restart_agents=restart_agents, wait=wait).told(form))
+
+
+# `meshpki rotate root` is a module of its own: app.command("root")(rotate_root.root)

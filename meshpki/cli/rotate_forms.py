@@ -1,0 +1,165 @@
+"""What a rotation of istiod's CA will do and has done, as text and as JSON."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+
+from meshpki.cli import output
+from meshpki.cli.board import Board
+from meshpki.cli.format import Format
+from meshpki.rotate.adoption import Replica
+from meshpki.rotate.exposure import Exposure, of_istiod_ca
+from meshpki.rotate.istiod_ca import Done, Facts, Rotation
+from meshpki.rotate.lifetime import of_certificate, written
+from meshpki.settings import IstiodCA, go_duration
+
+_KIND = {"apiVersion": "meshpki.dev/v1alpha1", "kind": "RotateReport"}
+_UTC = "%Y-%m-%dT%H:%M:%SZ"
+
+
+@dataclass(frozen=True)
+class Intent:
+    """What is to be done, as it is shown before anybody is asked; alone it is a dry run."""
+
+    context: str
+    facts: Facts
+    todo: Rotation
+    at: datetime
+    scaled: bool = False
+
+    @property
+    def now(self) -> IstiodCA:
+        """The lifetime of the CA in use."""
+        return of_certificate(self.facts.live) or self.todo.settings.istiod_ca
+
+    @property
+    def exposure(self) -> Exposure | None:
+        """What the old key is still good for, where somebody else has it."""
+        return of_istiod_ca(self.todo.start.not_after) if self.todo.start.compromised else None
+
+    def lines(self) -> list[str]:
+        """Old and new side by side, and what else is worth knowing before a yes."""
+        wish, start, pin = self.todo.settings.istiod_ca, self.todo.start, self.facts.pin
+        end = self.at + wish.duration
+        rows = (
+            ("", "now", "then"),
+            ("serial", start.name or "-", "a new one, with a new key"),
+            ("lifetime", written(self.now), written(wish)),
+            ("ends", f"{start.not_after:{_UTC}}", f"about {end:%Y-%m-%dT%H:%MZ}"),
+            ("renewed", _renewed(self.facts), f"about {end - wish.renew_before:%Y-%m-%dT%H:%MZ}"),
+        )
+        width = max(len(row[1]) for row in rows)
+        table = [f"  {name:<9} {now:<{width}}  {then}".rstrip() for name, now, then in rows]
+        root = f"CN {pin.root.subject.removeprefix('CN=')}, until {pin.root.not_after:{_UTC}}: unchanged"
+        said = [f"istiod's CA, Certificate cacerts, under the root {root}", *table]
+        if self.scaled and self.now.renew_before != wish.renew_before:
+            said.append("  renewBefore is scaled in the ratio of before; --renew-before would say another")
+        if self.todo.resumed:
+            said.append(f"  goes on with the rotation that was begun at revision {start.revision}")
+        said.append(f"  {self.facts.istiods} istiod to take it up; what SPIRE has signed is not touched")
+        return [*said, *(self.exposure.lines() if self.exposure else ())]
+
+    def told(self, form: Format) -> str:
+        """See Told."""
+        if form is Format.JSON:
+            return json.dumps({**_KIND, **_common(self), "dryRun": True}, indent=2)
+        return output.plain("\n".join([*self.lines(), "a dry run: nothing was changed"]))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What was done, with the evidence."""
+
+    intent: Intent
+    board: Board
+    done: Done
+
+    def told(self, form: Format) -> str:
+        """See Told."""
+        return self._json() if form is Format.JSON else output.plain("\n".join(self._lines()))
+
+    def _lines(self) -> list[str]:
+        start, ca = self.intent.todo.start, self.done.ca
+        rows = [("ISTIOD", "LOADED", "AFTER", "15012", "15017", "METRIC"), *map(self._row, self.done.replicas)]
+        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+        table = ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)) for row in rows]
+        leaf = self.board.lines["leaf"].said.get("signed", "")
+        exposure = self.intent.exposure
+        return [
+            f"revision {start.revision} -> {self.done.revision}",
+            f"serial   {start.name or '-'} until {start.not_after:{_UTC}}",
+            f"      -> {ca.serial:x} until {ca.not_after:{_UTC}}",
+            *(line.rstrip() for line in table),
+            f"a pod born now: {leaf}",
+            f"seconds: {self.board.seconds()}",
+            *(exposure.lines() if exposure else ()),
+            *self._next(),
+        ]
+
+    def _next(self) -> list[str]:
+        where = f" --context {self.intent.context}"
+        wish = go_duration(self.intent.todo.settings.istiod_ca.duration)
+        up = f"  meshpki up{where}      (changes nothing now; a file given with -f has to say {wish} too)"
+        return ["next:", f"  meshpki verify{where}", up]
+
+    def _row(self, one: Replica) -> tuple[str, ...]:
+        loaded = f"{one.loaded:%H:%M:%S.%f}"[:-3] + "Z" if one.loaded else "-"
+        after = f"{self._seconds(one):.1f}s" if one.loaded else "-"
+        ports = (_is_new(one.served.get(port, ""), self.done) for port in (15012, 15017))
+        return (one.pod, loaded, after, *ports, f"{one.expiry:{_UTC}}" if one.expiry else "-")
+
+    def _seconds(self, one: Replica) -> float | None:
+        return (one.loaded - self.done.ca.not_before).total_seconds() if one.loaded else None
+
+    def _json(self) -> str:
+        ca, exposure = self.done.ca, self.intent.exposure
+        new = {
+            "serial": f"{ca.serial:x}",
+            "sha256": ca.sha256,
+            "notBefore": f"{ca.not_before:{_UTC}}",
+            "notAfter": f"{ca.not_after:{_UTC}}",
+            "revision": self.done.revision,
+        }
+        replicas = [
+            {
+                "pod": one.pod,
+                "loadedAt": one.loaded.isoformat() if one.loaded else None,
+                "seconds": self._seconds(one),
+                "served": {str(port): serial for port, serial in one.served.items()},
+                "metric": f"{one.expiry:{_UTC}}" if one.expiry else None,
+            }
+            for one in self.done.replicas
+        ]
+        told = {**_KIND, **_common(self.intent), "dryRun": False, "new": new, "replicas": replicas}
+        return json.dumps({**told, "steps": self.board.rows(), "exposure": _exposed(exposure)}, indent=2)
+
+
+def _common(intent: Intent) -> dict[str, object]:
+    start, wish = intent.todo.start, intent.todo.settings.istiod_ca
+    old = {"serial": start.name, "notAfter": f"{start.not_after:{_UTC}}", "revision": start.revision}
+    return {
+        "ca": "istiod-ca",
+        "context": intent.context,
+        "compromised": start.compromised,
+        "resumed": intent.todo.resumed,
+        "root": intent.facts.pin.root.sha256,
+        "old": {**old, **_lifetime(intent.now)},
+        "wish": _lifetime(wish),
+        "exposure": _exposed(intent.exposure),
+    }
+
+
+def _lifetime(one: IstiodCA) -> dict[str, str]:
+    return {"duration": go_duration(one.duration), "renewBefore": go_duration(one.renew_before)}
+
+
+def _exposed(exposure: Exposure | None) -> dict[str, object] | None:
+    return {"until": f"{exposure.until:{_UTC}}", "can": list(exposure.can)} if exposure else None
+
+
+def _is_new(serial: str, done: Done) -> str:
+    return "new" if serial == f"{done.ca.serial:x}" else serial or "-"
+
+
+def _renewed(facts: Facts) -> str:
+    return str(facts.live.get("status", {}).get("renewalTime") or "-")

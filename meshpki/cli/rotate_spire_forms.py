@@ -1,0 +1,149 @@
+"""What a rotation of SPIRE's CA will do and has done, as text and as JSON."""
+
+import json
+from dataclasses import dataclass
+
+from meshpki.cli import output
+from meshpki.cli.board import Board
+from meshpki.cli.format import Format
+from meshpki.components.spire_authorities import Authority
+from meshpki.pki.renewal import Renewal, of_spire_life
+from meshpki.rotate.exposure import Exposure, of_spire_ca
+from meshpki.rotate.spire_ca import Facts, Rotation, Server
+from meshpki.rotate.spire_steps import Done
+from meshpki.settings import Settings, go_duration
+
+_KIND = {"apiVersion": "meshpki.dev/v1alpha1", "kind": "RotateReport"}
+_UTC = "%Y-%m-%dT%H:%M:%SZ"
+
+
+@dataclass(frozen=True)
+class Intent:
+    """What is to be done, as it is shown before anybody is asked; alone it is a dry run."""
+
+    context: str
+    facts: Facts
+    todo: Rotation
+
+    @property
+    def exposure(self) -> Exposure | None:
+        """What the old key is still good for, where somebody else has it."""
+        ends = [one.not_after for one in self.todo.start.values()]
+        return of_spire_ca(max(ends)) if self.todo.compromised else None
+
+    def lines(self) -> list[str]:
+        """The CAs of now, and what is going to happen."""
+        pin, spire = self.facts.pin, self.todo.settings.spire
+        root = f"{pin.root.subject}, until {pin.root.not_after:{_UTC}}: unchanged"
+        svid = go_duration(spire.svid_ttl)
+        move = (
+            "its agents are restarted, node by node"
+            if self.todo.restart_agents
+            else f"workloads move by themselves, at half of an SVID's life of {svid}"
+        )
+        return [
+            f"SPIRE's CA, under the root {root}",
+            *(line for server in self.facts.servers for line in self._of(server)),
+            f"  then: another CA for {go_duration(spire.ca_ttl)}, prepared and activated on each spire-server; {move}",
+            *(self.exposure.lines() if self.exposure else ()),
+        ]
+
+    def _of(self, server: Server) -> list[str]:
+        active = server.slots.active
+        if active is None:
+            return [f"  {server.name}: no CA"]
+        clock = _clock(self.todo.settings, active)
+        said = [f"  {server.name}: {active.authority_id}, until {active.expires:{_UTC}}; by itself: {clock}"]
+        if server.name in self.todo.resumed:
+            said.append(f"    goes on with the rotation that was begun at {self.todo.start[server.name].name}")
+        return said
+
+    def told(self, form: Format) -> str:
+        """See Told."""
+        if form is Format.JSON:
+            return json.dumps({**_KIND, **_common(self), "dryRun": True}, indent=2)
+        return output.plain("\n".join([*self.lines(), "a dry run: nothing was changed"]))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What was done, with the evidence."""
+
+    intent: Intent
+    board: Board
+    done: Done
+
+    def told(self, form: Format) -> str:
+        """See Told."""
+        return self._json() if form is Format.JSON else output.plain("\n".join(self._lines()))
+
+    def _lines(self) -> list[str]:
+        start, moved, exposure = self.intent.todo.start, self.done.moving, self.intent.exposure
+        said = []
+        for name, active in self.done.active.items():
+            said.append(f"{name}: {start[name].name} -> {active.authority_id}, until {active.expires:{_UTC}}")
+            said.append(f"  by itself: {_clock(self.intent.todo.settings, active)}")
+        rest = f"; the others by themselves until {moved.until:{_UTC}}" if moved.until else ""
+        where = f" --context {self.intent.context}"
+        return [
+            *said,
+            f"trust bundle: {self.board.lines['spire-ca'].said.get('bundle', '')}",
+            f"{moved}{rest}",
+            f"seconds: {self.board.seconds()}",
+            *(exposure.lines() if exposure else ()),
+            "next:",
+            f"  meshpki verify --authorities{where}",
+        ]
+
+    def _json(self) -> str:
+        moved = self.done.moving
+        servers = [
+            {
+                "pod": name,
+                "before": self.intent.todo.start[name].name,
+                "after": active.authority_id,
+                "upstream": active.upstream,
+                "notAfter": f"{active.expires:{_UTC}}",
+                **_next(self.intent.todo.settings, active),
+            }
+            for name, active in self.done.active.items()
+        ]
+        workloads = {
+            "moved": len(moved.moved),
+            "total": moved.total,
+            "staying": sorted(moved.staying),
+            "silent": moved.silent,
+            "until": f"{moved.until:{_UTC}}" if moved.until else None,
+        }
+        told = {**_KIND, **_common(self.intent), "dryRun": False, "servers": servers, "workloads": workloads}
+        return json.dumps({**told, "steps": self.board.rows()}, indent=2)
+
+
+def _common(intent: Intent) -> dict[str, object]:
+    exposure = intent.exposure
+    return {
+        "ca": "spire-ca",
+        "context": intent.context,
+        "compromised": intent.todo.compromised,
+        "resumed": sorted(intent.todo.resumed),
+        "root": intent.facts.pin.root.sha256,
+        "old": {
+            name: {"authorityID": one.name, "notAfter": f"{one.not_after:{_UTC}}"}
+            for name, one in intent.todo.start.items()
+        },
+        "exposure": {"until": f"{exposure.until:{_UTC}}", "can": list(exposure.can)} if exposure else None,
+    }
+
+
+def _renewal(settings: Settings, active: Authority) -> Renewal:
+    return of_spire_life(active.expires, settings.spire.ca_ttl)
+
+
+def _clock(settings: Settings, active: Authority) -> str:
+    one = _renewal(settings, active)
+    return f"the next is prepared {one.prepared:{_UTC}}, and used from {one.at:{_UTC}}"
+
+
+def _next(settings: Settings, active: Authority) -> dict[str, str]:
+    one = _renewal(settings, active)
+    return {"nextPrepare": f"{one.prepared:{_UTC}}", "nextActivate": f"{one.at:{_UTC}}"}

@@ -1,0 +1,137 @@
+"""A throw-away pod that has its certificate from istiod: the proof that the new CA signs, and that its leaf is good."""
+
+import threading
+from datetime import UTC, datetime, timedelta
+
+from meshpki.cluster.client import Cluster, ClusterError, Reader
+from meshpki.cluster.envoy import EnvoyError, secrets
+from meshpki.cluster.manifest import Object, Query, Ref, owned
+from meshpki.cluster.readiness import trouble
+from meshpki.components.serving import pod_ref
+from meshpki.components.trust import issued, istiod_certificate, pinned
+from meshpki.pki.certificate import UnparsableError, read_chain
+from meshpki.pki.chain import proves
+from meshpki.settings import Settings
+from meshpki.workflow.apply import apply
+from meshpki.workflow.step import Failed, Gate, Program, Readiness, Ready, Step, Waiting
+
+NAMESPACE = Ref("v1", "Namespace", "", "meshpki-rotate")
+STEP = "leaf"
+_PODS = Query("v1", "Pod", NAMESPACE.name)
+_LOOK = timedelta(seconds=1)
+_POLL = 0.5
+
+
+def place() -> Step:
+    """The step that makes the namespace early, so that istiod's root lies there before the pod is born.
+
+    What an earlier run left there is waited away: a namespace that is going takes no pod.
+    """
+
+    def settled(reader: Reader) -> bool:
+        live = reader.get(NAMESPACE)
+        return live is not None and "deletionTimestamp" not in live["metadata"]
+
+    def run(cluster: Cluster, stop: threading.Event) -> None:
+        while cluster.get(NAMESPACE) is not None and not stop.wait(_POLL):
+            pass
+        if not stop.is_set():
+            apply(cluster, owned(_namespace(), STEP))
+
+    summary = f"a namespace of its own, {NAMESPACE.name}, removed afterwards"
+    return Step("place", summary, programs=(Program(f"make {NAMESPACE}", settled, run),))
+
+
+def leaf(settings: Settings) -> Step:
+    """The step that starts a pod without the spire template, and waits for its leaf from the newest `cacerts`."""
+
+    def settled(reader: Reader) -> bool:
+        name = _name(reader, settings)
+        return bool(name) and reader.get(Ref("v1", "Pod", NAMESPACE.name, name)) is not None
+
+    def run(cluster: Cluster, _stop: threading.Event) -> None:
+        name = _name(cluster, settings)
+        for pod in cluster.list(_PODS):
+            if pod["metadata"]["name"] != name:
+                cluster.delete(pod_ref(pod))
+        if name:
+            apply(cluster, owned(_pod(name, settings), STEP))
+
+    return Step(
+        name=STEP,
+        summary="a new pod's certificate from istiod",
+        needs=("place", "istiod"),
+        programs=(Program("start a pod", settled, run),),
+        gates=(
+            Gate(
+                name="signed",
+                proves="a pod born now gets a leaf signed by the new cacerts, with a path to the pinned root",
+                check=lambda reader: judge_leaf(reader, settings),
+                hint=f"look at `kubectl -n {NAMESPACE.name} describe pods` and at istiod's log",
+                code="MPK-408",
+                watches=(_PODS,),
+                every=_LOOK,
+            ),
+        ),
+    )
+
+
+def remove(cluster: Cluster) -> None:
+    """Take pod and namespace away, at the end of whatever happened; raises ClusterError."""
+    cluster.delete(NAMESPACE)
+
+
+def judge_leaf(reader: Reader, settings: Settings) -> Readiness:
+    """Whether the Envoy of the throw-away pod presents a leaf that the newest `cacerts` signed."""
+    name, pin = _name(reader, settings), pinned(reader)
+    live = reader.get(Ref("v1", "Pod", NAMESPACE.name, name)) if name else None
+    if live is None or pin is None:
+        return Waiting("the pod is not there yet")
+    _, cacerts = issued(reader, istiod_certificate(settings))
+    try:
+        chain = read_chain(secrets(reader, pod_ref(live)).chain_pem)
+    except (ClusterError, EnvoyError, UnparsableError) as error:
+        return _no_chain(live, error.what)
+    if not cacerts or len(chain) == 1 or chain[1].sha256 != cacerts[0].sha256:
+        found = f"{chain[1].serial:x}" if len(chain) > 1 else "nobody"
+        return Failed(f"its leaf {chain[0].serial:x} is signed by {found}, not by the newest cacerts")
+    why = proves(chain, pin.roots, datetime.now(UTC))
+    return Failed(why) if why else Ready(f"leaf {chain[0].serial:x} of {', '.join(chain[0].uris)}")
+
+
+def _no_chain(pod: Object, why: str) -> Readiness:
+    reason, final = trouble([pod])
+    told = "; ".join(filter(None, (reason, why)))
+    return Failed(told) if final else Waiting(told)
+
+
+def _name(reader: Reader, settings: Settings) -> str:
+    """A pod for each CA; empty where none is issued."""
+    _, chain = issued(reader, istiod_certificate(settings))
+    return f"leaf-{chain[0].serial:x}"[:40] if chain else ""
+
+
+def _namespace() -> Object:
+    labels = {"istio-injection": "enabled", "pod-security.kubernetes.io/enforce": "restricted"}
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE.name, "labels": labels}}
+
+
+def _pod(name: str, settings: Settings) -> Object:
+    """Istio's own gateway template: a proxy alone, which needs no other image and none of a sidecar's rights."""
+    labels = {"sidecar.istio.io/inject": "true", "app": "meshpki-rotate"}
+    resources = {"requests": {"cpu": settings.resources.cpu, "memory": settings.resources.memory}}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": name,
+            "namespace": NAMESPACE.name,
+            "labels": labels,
+            "annotations": {"inject.istio.io/templates": "gateway"},
+        },
+        "spec": {
+            "terminationGracePeriodSeconds": 0,
+            "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
+            "containers": [{"name": "istio-proxy", "image": "auto", "resources": resources}],
+        },
+    }

@@ -1,0 +1,207 @@
+"""The steps of SPIRE's rotation: mark, prepare and activate on every server, restart the agents, wait for workloads."""
+
+import threading
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+
+from meshpki.cluster.client import Clock, Cluster, Reader
+from meshpki.cluster.manifest import Object, Query, Ref, only
+from meshpki.components.rollout import judge_rollout
+from meshpki.components.spire_authorities import Authority, activate, prepare, servers, slots, trusted
+from meshpki.errors import StepError
+from meshpki.rotate import mark
+from meshpki.rotate.mark import Mark
+from meshpki.rotate.reissue import MANAGER
+from meshpki.rotate.spire_ca import Rotation, mark_key, workload_ref
+from meshpki.rotate.svids import Moving, moving
+from meshpki.workflow.event import Event
+from meshpki.workflow.plan import Plan
+from meshpki.workflow.run import run
+from meshpki.workflow.step import Gate, Program, Readiness, Ready, Step, Waiting
+from meshpki.workflow.work import Limits
+
+STEP = "spire-ca"
+RESTARTED = "rotate.meshpki.dev/restarted"
+_LOOK = timedelta(seconds=1)
+
+
+@dataclass(frozen=True)
+class Done:
+    """What came of it: the active CA of each spire-server, and where the workloads stand."""
+
+    rotation: Rotation
+    active: dict[str, Authority]
+    moving: Moving
+
+
+def plan(todo: Rotation) -> Plan:
+    """The steps: the start marked, a new CA on every server, and the workloads on it."""
+    ref = workload_ref(todo.settings)
+    begin = Step(
+        name="start", summary="where it begins", programs=tuple(_mark(ref, *one) for one in todo.start.items())
+    )
+    change = Step(
+        name=STEP,
+        summary=f"a new CA on {len(todo.start)} spire-server",
+        needs=("start",),
+        programs=(
+            Program("prepare and activate", lambda reader: not _waiting(reader, todo), partial(_change, todo=todo)),
+        ),
+        gates=(
+            Gate(
+                name="activated",
+                proves="every spire-server signs with another CA than before, under the pinned root",
+                check=lambda reader: judge_activated(reader, todo),
+                hint=f"look at `kubectl -n {ref.namespace} logs spire-server-0`",
+                code="MPK-423",
+                every=_LOOK,
+            ),
+            Gate(
+                name="bundle",
+                proves="the trust bundle of every spire-server is what it was: the pinned root alone",
+                check=lambda reader: judge_bundles(reader, todo),
+                hint="look at `spire-server bundle show`",
+                code="MPK-423",
+                every=_LOOK,
+            ),
+        ),
+    )
+    return Plan((begin, change, *((_restart(todo),) if todo.restart_agents else ()), _svids(todo)))
+
+
+def rotate(cluster: Cluster, todo: Rotation, clock: Clock, limits: Limits) -> Generator[Event]:
+    """Run the rotation; events and errors as `workflow.run.run`."""
+    yield from run(plan(todo), cluster, clock, limits)
+    for server in todo.start:
+        mark.clear(cluster, workload_ref(todo.settings), mark_key(server))
+
+
+def done(reader: Reader, todo: Rotation) -> Done:
+    """What there is to show after the run."""
+    active = dict(_active(reader, todo))
+    return Done(todo, active, moving(reader, frozenset(one.authority_id for one in active.values())))
+
+
+def judge_activated(reader: Reader, todo: Rotation) -> Readiness:
+    """Open when no server signs with the CA it began with, and all sign under the pinned root."""
+    active = dict(_active(reader, todo))
+    for server, start in todo.start.items():
+        one = active.get(server)
+        if one is None or one.authority_id == start.name:
+            return Waiting(f"{server} still signs with {start.name}" if one else f"{server} is not there")
+        if one.upstream != todo.pin.root.ski:
+            return Waiting(f"{server} signs under the root {one.upstream}, expected {todo.pin.root.ski}")
+    return Ready("; ".join(f"{name}: {one.authority_id}, until {one.expires:%FT%TZ}" for name, one in active.items()))
+
+
+def judge_bundles(reader: Reader, todo: Rotation) -> Readiness:
+    """Open while each server's bundle is exactly the pinned root, with no taint."""
+    for pod in servers(reader, todo.settings):
+        name, bundle = pod["metadata"]["name"], trusted(reader, pod)
+        if {one.root.sha256 for one in bundle} != todo.pin.fingerprints or any(one.tainted for one in bundle):
+            roots = ", ".join(one.root.sha256[:16] + (" tainted" if one.tainted else "") for one in bundle)
+            return Waiting(f"the bundle of {name} holds {roots}")
+    return Ready("the pinned root alone, as before")
+
+
+def judge_moved(reader: Reader, todo: Rotation) -> Readiness:
+    """Open when every workload has its X.509-SVID from a CA of now; where nobody waits, whatever is seen is told."""
+    seen = moving(reader, frozenset(one.authority_id for _, one in _active(reader, todo)))
+    if not (seen.staying or seen.silent):
+        return Ready(str(seen))
+    if todo.wait:
+        return Waiting(str(seen))
+    rest = f"; the others by themselves until {seen.until:%FT%TZ}" if seen.until else ""
+    return Ready(f"{seen}{rest}")
+
+
+def _active(reader: Reader, todo: Rotation) -> Iterator[tuple[str, Authority]]:
+    for pod in servers(reader, todo.settings):
+        active = slots(reader, pod).active
+        if active:
+            yield pod["metadata"]["name"], active
+
+
+def _mark(ref: Ref, server: str, start: Mark) -> Program:
+    key = mark_key(server)
+
+    def settled(reader: Reader) -> bool:
+        live = reader.get(ref)
+        return live is not None and mark.read(live, key) == start
+
+    return Program(f"mark {server}", settled, lambda cluster, _stop: mark.write(cluster, ref, start, key))
+
+
+def _waiting(reader: Reader, todo: Rotation) -> list[Object]:
+    """The servers that still sign with the CA they began with, in their order."""
+    active = {name: one.authority_id for name, one in _active(reader, todo)}
+    begun = {name for name, start in todo.start.items() if active.get(name) == start.name}
+    return [pod for pod in servers(reader, todo.settings) if pod["metadata"]["name"] in begun]
+
+
+def _change(cluster: Cluster, stop: threading.Event, todo: Rotation) -> None:
+    """Prepare and activate, one server after the other; never activate what lies under another root."""
+    for pod in _waiting(cluster, todo):
+        if stop.is_set():
+            return
+        made, name = prepare(cluster, pod), pod["metadata"]["name"]
+        if made.upstream != todo.pin.root.ski:
+            what = f"{name} prepared a CA under the root {made.upstream}, which is not the pinned one"
+            remedy = "nothing signs with it yet; find out who changed the root, or: meshpki rotate root"
+            raise StepError("MPK-422", what, remedy=remedy)
+        activate(cluster, pod, made.authority_id)
+
+
+def _restart(todo: Rotation) -> Step:
+    """The agents' template is annotated by another manager, so that `up` leaves it; the DaemonSet goes node by node."""
+    agents = Ref("apps/v1", "DaemonSet", todo.settings.namespaces.spire_system, "spire-agent")
+
+    def note(reader: Reader) -> str:
+        return "-".join(sorted(one.authority_id[:12] for _, one in _active(reader, todo)))
+
+    def restarted(reader: Reader) -> bool:
+        template = (reader.get(agents) or {}).get("spec", {}).get("template", {})
+        return bool(template.get("metadata", {}).get("annotations", {}).get(RESTARTED) == note(reader))
+
+    def restart(cluster: Cluster, _stop: threading.Event) -> None:
+        annotations = {"metadata": {"annotations": {RESTARTED: note(cluster)}}}
+        cluster.merge(agents, {"spec": {"template": annotations}}, MANAGER)
+
+    return Step(
+        name="agents",
+        summary="SPIRE's agents restarted, node by node",
+        needs=(STEP,),
+        programs=(Program("restart the agents", restarted, restart),),
+        gates=(
+            Gate(
+                name="restarted",
+                proves="every node's agent runs again",
+                check=lambda reader: judge_rollout(reader, agents),
+                hint=f"look at `kubectl -n {agents.namespace} logs ds/spire-agent`",
+                code="MPK-424",
+                watches=(only(agents),),
+                every=_LOOK,
+            ),
+        ),
+    )
+
+
+def _svids(todo: Rotation) -> Step:
+    return Step(
+        name="svids",
+        summary="workloads on the new CA",
+        needs=("agents" if todo.restart_agents else STEP,),
+        gates=(
+            Gate(
+                name="moved",
+                proves="every workload's X.509-SVID is signed by the new CA",
+                check=lambda reader: judge_moved(reader, todo),
+                hint="agents renew at half of an SVID's life: wait, or --restart-agents",
+                code="MPK-424",
+                watches=(Query("v1", "Pod"),),
+                every=timedelta(seconds=2),
+            ),
+        ),
+    )
