@@ -1,0 +1,6 @@
+"""Probing: whether requests on new connections really went through, counted from the probe clients' own logs."""
+
+from meshpki.probing.ledger import Ledger
+from meshpki.probing.tally import Failure, FlowTally, Second, StreamTally, Tally
+
+__all__ = ["Failure", "FlowTally", "Ledger", "Second", "StreamTally", "Tally"]
