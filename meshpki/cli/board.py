@@ -63,6 +63,10 @@ class Board:
         self.lines = {name: Line(name, summary) for name, summary in steps}
         self.counts: Counter[Outcome] = Counter()
 
+    def add(self, steps: list[tuple[str, str]]) -> None:
+        """Steps that turned out to come besides; one that is run again begins anew."""
+        self.lines.update({name: Line(name, summary) for name, summary in steps})
+
     def note(self, event: Event, now: datetime) -> Line | None:
         """Take one event in; the line it was about, None where it was about none that is shown."""
         if isinstance(event, Tick):

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from meshpki.cli import options, output
+from meshpki.cli import options, output, rotate_root
 from meshpki.cli.format import Format
 from meshpki.errors import UsageError
 from meshpki.rotate.lifetime import RenewBefore, read_renew_before
@@ -138,4 +138,4 @@ def spire_ca(
     output.data(rotate_spire_ca(asked, restart_agents=restart_agents, wait=wait).told(form))
 
 
-# `meshpki rotate root` is a module of its own: app.command("root")(rotate_root.root)
+app.command("root", epilog=rotate_root.EXAMPLES)(rotate_root.root)

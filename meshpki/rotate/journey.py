@@ -1,10 +1,9 @@
 """A root rotation from one end to the other: where it stands, which way it goes, and the run of what is left."""
 
-from collections.abc import Generator
 from dataclasses import dataclass
 from datetime import timedelta
 
-from meshpki.cluster.client import Clock, Cluster, Reader
+from meshpki.cluster.client import Cluster, Reader
 from meshpki.components.trust import PIN, Pin, pinned
 from meshpki.errors import PreconditionError
 from meshpki.rotate import acts, goals, scan
@@ -14,10 +13,7 @@ from meshpki.rotate.goals import STAGES, Stage, position
 from meshpki.rotate.new_root import new_root
 from meshpki.rotate.root import Rotation, steps
 from meshpki.settings import Settings
-from meshpki.workflow.event import Event
-from meshpki.workflow.plan import Plan
-from meshpki.workflow.run import run
-from meshpki.workflow.work import Limits
+from meshpki.workflow.step import Step
 
 # Seconds that a stage took on two cores, with two looks in a row; a node's agent is restarted in about as many.
 _SECONDS = {goals.NEW_ROOT: 3, goals.TAINT: 25}
@@ -50,10 +46,9 @@ class Standing:
 
 def standing(reader: Reader, settings: Settings) -> Standing | None:
     """Where the rotation that is under way stands, None where none is; raises PreconditionError (MPK-353, MPK-437)."""
-    pin = required_pin(reader)
-    turn = turn_of(pin, roots(reader, settings)) if len(pin.roots) > 1 else None
-    if turn is None:
+    if len(required_pin(reader).roots) == 1:
         return None
+    turn = required_turn(reader, settings)
     facts = scan.facts(reader, settings, turn)
     return Standing(turn, facts, position(facts, turn) or STAGES[-1])
 
@@ -66,21 +61,28 @@ def required_pin(reader: Reader) -> Pin:
     return pin
 
 
-def begin(cluster: Cluster, settings: Settings, clock: Clock, limits: Limits) -> Generator[Event]:
+def first_step(reader: Reader, settings: Settings) -> Step:
     """The first stage: another generation of the root, issued and pinned beside the old one."""
-    pin = required_pin(cluster)
-    number = next_number(pin, listed(cluster, settings))
-    yield from run(Plan((new_root(settings, pin, number),)), cluster, clock, limits)
+    pin = required_pin(reader)
+    return new_root(settings, pin, next_number(pin, listed(reader, settings)))
 
 
-def go_on(cluster: Cluster, rotation: Rotation, limits: Limits, last: str = "") -> Generator[Event]:
-    """The stages that are not through yet, up to and with `last` where one is named."""
-    facts = rotation.look(cluster)
-    here = position(facts, rotation.turn) or STAGES[-1]
+def remaining(reader: Reader, rotation: Rotation, last: str = "") -> tuple[Step, ...]:
+    """The stages that are not through yet, up to and with `last` where one is named; none where that is through."""
+    here = position(rotation.look(reader), rotation.turn) or STAGES[-1]
     names = [stage.name for stage in STAGES]
     if last and names.index(last) < names.index(here.name):
-        return
-    yield from run(Plan(steps(rotation, here.name, last)), cluster, rotation.clock, limits)
+        return ()
+    return steps(rotation, here.name, last)
+
+
+def required_turn(reader: Reader, settings: Settings) -> Turn:
+    """The way that is under way; raises PreconditionError (MPK-443) where none is, MPK-437, MPK-353."""
+    pin = required_pin(reader)
+    turn = turn_of(pin, roots(reader, settings)) if len(pin.roots) > 1 else None
+    if turn is None:
+        raise PreconditionError("MPK-443", "no root rotation is under way", remedy="see `meshpki status`")
+    return turn
 
 
 def turn_back(cluster: Cluster, standing: Standing) -> Turn:

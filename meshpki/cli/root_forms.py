@@ -1,0 +1,182 @@
+"""What a root rotation will do and has done, as text and as JSON."""
+
+import json
+from dataclasses import dataclass
+from datetime import timedelta
+
+from meshpki.cli import output
+from meshpki.cli.board import Board
+from meshpki.cli.format import Format
+from meshpki.components.trust import Pin, root_name
+from meshpki.errors import FAILED, OK, MeshpkiError
+from meshpki.pki.certificate import Certificate
+from meshpki.rotate import goals
+from meshpki.rotate.clocks import Deadline
+from meshpki.rotate.goals import STAGES, Stage
+from meshpki.rotate.journey import Standing
+from meshpki.rotate.proof import Proof
+from meshpki.rotate.witness import Move
+from meshpki.verify import Report
+
+_KIND = {"apiVersion": "meshpki.dev/v1alpha1", "kind": "RotateRootReport"}
+_UTC = "%Y-%m-%dT%H:%M:%SZ"
+
+
+@dataclass(frozen=True)
+class Intent:
+    """What is to be done, as it is shown before anybody is asked; alone it is a dry run."""
+
+    context: str
+    pin: Pin
+    standing: Standing | None
+    first: str
+    planned: timedelta
+    deadlines: tuple[Deadline, ...] = ()
+    back: bool = False
+    until: str = ""
+
+    def lines(self) -> list[str]:
+        """From where to where, each stage with what is left of it, and what happens by itself meanwhile."""
+        ends = self.until or goals.NAMES[-1]
+        said = [*self._way(), *self._stages(), f"  to {ends}, in about {self.planned.total_seconds():.0f} s"]
+        return [*said, *(f"  {one}" for one in self.deadlines[:2])]
+
+    def _way(self) -> list[str]:
+        if self.standing is None:
+            root = self.pin.root
+            return [
+                f"from  {root.subject}  sha256 {root.sha256}  until {root.not_after:{_UTC}}",
+                f"to    generation {self.pin.generation + 1} or higher, with a key and a name of its own",
+            ]
+        turn = self.standing.turn if self.back == self.standing.backward else self.standing.turn.back
+        word = "back to" if self.back else "to"
+        return [
+            f"from  {turn.leaving.root.subject}  sha256 {turn.leaving.root.sha256}",
+            f"{word:<5} {turn.entering.root.subject}  sha256 {turn.entering.root.sha256}",
+            f"a rotation is under way: it stands at {self.standing.stage.name}",
+        ]
+
+    def _stages(self) -> list[str]:
+        rows = [("  STAGE", "LEFT", "GOAL", "WAY BACK")]
+        if self.standing is None:
+            rows.append(
+                (f"  {goals.NEW_ROOT}", "1", "another root is issued and pinned beside", "it is pinned no more")
+            )
+        rows += [self._row(stage) for stage in STAGES]
+        widths = [max(len(row[column]) for row in rows) for column in range(3)]
+        return ["  ".join((*map(str.ljust, row[:3], widths), row[3])).rstrip() for row in rows]
+
+    def _row(self, stage: Stage) -> tuple[str, str, str, str]:
+        if self.standing is None:
+            words = {"leaving": "the old root", "entering": "the new root"}
+            return f"  {stage.name}", "-", stage.goal.format(**words), stage.way_back.format(**words)
+        turn = self.standing.turn if self.back == self.standing.backward else self.standing.turn.back
+        left = len(stage.left(self.standing.facts, turn))
+        return f"  {stage.name}", str(left), stage.says(stage.goal, turn), stage.says(stage.way_back, turn)
+
+    exit_code = OK
+
+    def told(self, form: Format) -> str:
+        """See Told."""
+        if form is Format.TEXT:
+            return output.plain("\n".join([*self.lines(), "a dry run: nothing was changed"]))
+        stages = [self._row(stage) for stage in STAGES]
+        rows = [
+            {"name": name.strip(), "left": left, "goal": goal, "wayBack": back} for name, left, goal, back in stages
+        ]
+        return json.dumps(
+            {**_KIND, "context": self.context, "dryRun": True, "first": self.first, "stages": rows}, indent=2
+        )
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What was done: the stages of this run, who moved, the proof, and what verify says of the mesh now."""
+
+    intent: Intent
+    board: Board
+    proof: Proof
+    report: Report
+    error: MeshpkiError | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """1 where the run went back or lost a request, else what verify says."""
+        if self.error is not None or self.proof.verdict == "failed":
+            return FAILED
+        return self.report.exit_code(strict=False) if self.proof.finished else OK
+
+    def told(self, form: Format) -> str:
+        """See Told."""
+        return self._json() if form is Format.JSON else output.plain("\n".join(self._lines()))
+
+    def _lines(self) -> list[str]:
+        turn, proof = self.proof.turn, self.proof
+        counts, pods = self.report.counts, len(self.report.pods)
+        rows = [("POD", "BEFORE", "AFTER", "SEEN AT"), *map(_moved, proof.moves)]
+        widths = [max(len(row[column]) for row in rows) for column in range(4)]
+        return [
+            f"from  {turn.leaving.root.subject}  sha256 {turn.leaving.root.sha256}",
+            f"to    {turn.entering.root.subject}  sha256 {turn.entering.root.sha256}",
+            *("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows),
+            f"seconds: {self.board.seconds()}",
+            f"requests: {proof.sentence}",
+            f"{counts['proven']} of {pods} pods proven, {counts['broken']} broken, {counts['unknown']} unknown",
+            *self._next(),
+        ]
+
+    def _next(self) -> list[str]:
+        where = f" --context {self.intent.context}"
+        if not self.proof.finished:
+            return ["next:", f"  meshpki rotate root{where}", f"  meshpki rotate root --abort{where}"]
+        old = root_name(self.proof.turn.leaving.number)
+        return [
+            "next:",
+            f"  meshpki verify --authorities{where}",
+            f"  meshpki rotate root --retire {old}{where}      (destroys its key; it is kept until then)",
+        ]
+
+    def _json(self) -> str:
+        turn, proof = self.proof.turn, self.proof
+        moves = [
+            {
+                "pod": one.pod,
+                "before": _serial(one.before),
+                "after": _serial(one.after),
+                "seenAt": f"{one.at:{_UTC}}" if one.at else None,
+                "trusted": list(one.trusted),
+            }
+            for one in proof.moves
+        ]
+        tally = proof.tally
+        told = {
+            **_KIND,
+            "context": self.intent.context,
+            "dryRun": False,
+            "leaving": {"generation": turn.leaving.number, "sha256": turn.leaving.root.sha256},
+            "entering": {"generation": turn.entering.number, "sha256": turn.entering.root.sha256},
+            "began": f"{proof.began:{_UTC}}",
+            "ended": f"{proof.ended:{_UTC}}",
+            "finished": proof.finished,
+            "steps": self.board.rows(),
+            "moves": moves,
+            "verdict": proof.verdict,
+            "requests": tally.requests if tally else None,
+            "failed": tally.failed if tally else None,
+            "handshakes": proof.handshakes,
+            "serials": proof.serials,
+            "why": proof.sentence,
+            "proven": self.report.counts["proven"],
+            "broken": self.report.results["broken"],
+            "error": str(self.error) if self.error else None,
+        }
+        return json.dumps(told, indent=2)
+
+
+def _moved(move: Move) -> tuple[str, str, str, str]:
+    at = f"{move.at:%H:%M:%S}" if move.at else "-"
+    return move.pod, _serial(move.before) or "born under way", _serial(move.after) or "-", at
+
+
+def _serial(leaf: Certificate | None) -> str | None:
+    return f"{leaf.serial:x}"[:16] if leaf else None

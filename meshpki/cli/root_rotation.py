@@ -1,0 +1,146 @@
+"""A root rotation from the open cluster to its last word: where it stands, what is to do, the run, the way back."""
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+from meshpki.cli import output
+from meshpki.cli.board import Board
+from meshpki.cli.follow import following
+from meshpki.cli.root_forms import Intent, Outcome
+from meshpki.cli.rotating import Asked, announce, opened, refuse
+from meshpki.cli.session import SystemClock
+from meshpki.cluster.kubernetes import KubernetesCluster
+from meshpki.cluster.manifest import Query
+from meshpki.errors import MeshpkiError, PreconditionError, StepError, UsageError
+from meshpki.rotate import goals, journey, preflight
+from meshpki.rotate.facts import Turn
+from meshpki.rotate.journey import Standing
+from meshpki.rotate.proof import Proof
+from meshpki.rotate.root import Rotation
+from meshpki.rotate.witness import Move, Witness
+from meshpki.settings import Settings
+from meshpki.verify import verify
+from meshpki.workflow.plan import Plan
+from meshpki.workflow.run import run
+from meshpki.workflow.step import Step
+from meshpki.workflow.work import Limits
+
+# What a gate fails with; nothing but a guard makes one of a rotation fail.
+_GUARDED = "MPK-440"
+# The natural clocks have to leave room for a run that is several times as slow as expected.
+_ROOM = 3
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a root rotation was asked for besides the cluster; `until` is the stage to end with, empty for all."""
+
+    until: str = ""
+    back: bool = False
+    soak: timedelta = timedelta(0)
+    excepted: frozenset[str] = frozenset()
+
+
+def rotate_root(asked: Asked, wish: Wish) -> Intent | Outcome:
+    """Rotate the root, or go on, or go back; raises the refusal, or the error of the stage that failed."""
+    _known(wish.until)
+    cluster, settings = opened(asked)
+    here = journey.standing(cluster, settings)
+    _agrees(here, wish)
+    nodes, at = len(cluster.list(Query("v1", "Node"))), datetime.now(UTC)
+    first = here.stage.name if here else goals.NEW_ROOT
+    planned = journey.estimate(first, nodes, wish.soak)
+    if here is None:
+        refuse(preflight.examine(preflight.look(cluster, settings, at, planned * _ROOM, wish.excepted), settings))
+    pin = journey.required_pin(cluster)
+    intent = Intent(cluster.context, pin, here, first, planned, back=wish.back, until=wish.until)
+    if asked.dry_run:
+        return intent
+    announce(cluster, intent.lines(), asked)
+    return _Run(cluster, settings, wish, Limits(asked.timeout), intent).carried_out()
+
+
+def _known(stage: str) -> None:
+    if stage and stage not in goals.NAMES:
+        what = f"there is no stage `{stage}`"
+        raise UsageError("MPK-205", what, remedy=f"the stages are: {', '.join(goals.NAMES)}")
+
+
+def _agrees(here: Standing | None, wish: Wish) -> None:
+    """Whether what is asked for is the way that is under way."""
+    if here is None and wish.back:
+        what = "no root rotation is under way: there is nothing to go back from"
+        raise PreconditionError("MPK-443", what, remedy="see `meshpki status`")
+    if here and here.backward and not wish.back:
+        what = f"the way back to {here.turn.entering} was begun"
+        raise PreconditionError("MPK-436", what, remedy="finish it first: meshpki rotate root --abort")
+    if here and wish.back and not here.backward and here.past_return:
+        what = f"SPIRE is to drop {here.turn.leaving} already: nothing may be issued under it any more"
+        raise PreconditionError("MPK-436", what, remedy="there is only the way on: meshpki rotate root")
+
+
+class _Run:
+    """One run: its board, and what was seen on the way."""
+
+    def __init__(
+        self, cluster: KubernetesCluster, settings: Settings, wish: Wish, limits: Limits, intent: Intent
+    ) -> None:
+        """Take what was asked for and what is to be done."""
+        self._cluster, self._settings, self._wish, self._limits = cluster, settings, wish, limits
+        self._intent, self._clock, self._began = intent, SystemClock(), datetime.now(UTC)
+        self._board, self._moves = Board([]), tuple[Move, ...]()
+
+    def carried_out(self) -> Outcome:
+        """Go as far as was asked; back where a guard tripped. Raises the error of the stage that failed."""
+        try:
+            turn = self._back() if self._wish.back else self._forth()
+        except StepError as error:
+            if error.code != _GUARDED or self._wish.back:
+                raise
+            return self._turned_round(error)
+        return self._outcome(turn, None)
+
+    def _forth(self) -> Turn:
+        if self._intent.standing is None:
+            self._follow((journey.first_step(self._cluster, self._settings),))
+        turn = journey.required_turn(self._cluster, self._settings)
+        return turn if self._wish.until == goals.NEW_ROOT else self._gone(turn)
+
+    def _back(self) -> Turn:
+        here = journey.standing(self._cluster, self._settings)
+        turn = journey.turn_back(self._cluster, here) if here else journey.required_turn(self._cluster, self._settings)
+        return self._gone(turn)
+
+    def _turned_round(self, error: MeshpkiError) -> Outcome:
+        """A guard tripped: back to the root that everybody still accepts, unless there is only the way on."""
+        output.failure(error)
+        here = journey.standing(self._cluster, self._settings)
+        if here is None or here.past_return:
+            raise error
+        output.progress(f"going back to {output.plain(str(here.turn.leaving))}")
+        self._wish = replace(self._wish, back=True, until="")
+        return self._outcome(self._back(), error)
+
+    def _gone(self, turn: Turn) -> Turn:
+        witness = Witness(turn)
+        rotation = Rotation(self._settings, turn, self._clock, self._wish.soak, self._wish.excepted, witness=witness)
+        try:
+            self._follow(journey.remaining(self._cluster, rotation, self._wish.until))
+        finally:
+            self._moves = witness.moves()
+        return turn
+
+    def _follow(self, steps: Sequence[Step]) -> None:
+        self._board.add([(step.name, step.summary) for step in steps])
+        events = run(Plan(tuple(steps)), self._cluster, self._clock, self._limits)
+        with following(self._board) as follower, closing(events) as told:
+            for event in told:
+                follower.show(event, self._board.note(event, self._clock.now()))
+
+    def _outcome(self, turn: Turn, error: MeshpkiError | None) -> Outcome:
+        finished = len(journey.required_pin(self._cluster).roots) == 1
+        proof = Proof(turn, self._began, datetime.now(UTC), (), self._moves, finished=finished)
+        report = verify(self._cluster, self._settings, datetime.now(UTC), authorities=True)
+        return Outcome(self._intent, self._board, proof, report, error)

@@ -1,0 +1,51 @@
+"""`meshpki rotate root`: the trust anchor itself replaced, stage by stage, each proven before the next."""
+
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+
+from meshpki.cli import options, output
+from meshpki.cli.format import Format
+
+EXAMPLES = """\b
+Examples:
+  meshpki rotate root --dry-run                the stages, and how many targets each has left
+  meshpki rotate root                          from the old root to a new one, under live traffic
+  meshpki rotate root --until trust            stop where every verifier holds both; the same command goes on
+  meshpki rotate root --abort                  back to the old root, from any stage before the taint
+\b
+Exit codes: 0 done and proven, 1 a stage failed or went back, 2 usage, 4 it would not be safe and nothing was written,
+124 somebody did not follow in time, 130 interrupted. Running again goes on from where the mesh stands.
+"""
+
+
+def root(
+    *,
+    until: Annotated[str, typer.Option("--until", metavar="STAGE", help="Stop when this stage is through.")] = "",
+    abort: Annotated[bool, typer.Option("--abort", help="Go back to the root that the mesh comes from.")] = False,
+    max_wait: Annotated[
+        timedelta, typer.Option(parser=options.duration, metavar="D", help="How long each gate may take.")
+    ] = timedelta(minutes=5),
+    soak: Annotated[
+        timedelta,
+        typer.Option(parser=options.duration, metavar="D", help="How long all must stand before a gate opens."),
+    ] = timedelta(0),
+    excepted: Annotated[
+        list[str] | None, typer.Option("--except", metavar="NAMESPACE/POD", help="Do not wait for this pod.")
+    ] = None,
+    dry_run: options.DryRun = False,
+    yes: options.Yes = False,
+    context: options.Context = "",
+    kubeconfig: options.Kubeconfig = None,
+    form: Annotated[Format, typer.Option("--output", "-o", help="text or json")] = Format.TEXT,
+) -> None:
+    """Replace the root under live traffic: trust the new one everywhere, move everything, then drop the old one."""
+    from meshpki.cli.root_rotation import Wish, rotate_root
+    from meshpki.cli.rotating import Asked
+
+    asked = Asked(context, kubeconfig, dry_run=dry_run, ask=not yes, timeout=max_wait)
+    done = rotate_root(asked, Wish(until, abort, soak, frozenset(excepted or ())))
+    output.data(done.told(form))
+    if done.exit_code:
+        raise typer.Exit(done.exit_code)
