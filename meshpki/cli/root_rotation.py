@@ -14,7 +14,7 @@ from meshpki.cli.session import SystemClock
 from meshpki.cluster.kubernetes import KubernetesCluster
 from meshpki.cluster.manifest import Query
 from meshpki.errors import MeshpkiError, PreconditionError, StepError, UsageError
-from meshpki.rotate import goals, journey, preflight
+from meshpki.rotate import goals, journey, preflight, retire
 from meshpki.rotate.facts import Turn
 from meshpki.rotate.journey import Standing
 from meshpki.rotate.proof import Proof
@@ -60,6 +60,18 @@ def rotate_root(asked: Asked, wish: Wish) -> Intent | Outcome:
         return intent
     announce(cluster, intent.lines(), asked)
     return _Run(cluster, settings, wish, Limits(asked.timeout), intent).carried_out()
+
+
+def retire_root(asked: Asked, name: str) -> str:
+    """Destroy the key of a generation that the mesh has left, after asking; raises PreconditionError (MPK-444)."""
+    cluster, settings = opened(asked)
+    certificate = retire.checked(cluster, settings, journey.required_pin(cluster), name)
+    lines = [f"the key of {name} is destroyed: Certificate and Secret {certificate.namespace}/{name}"]
+    if asked.dry_run:
+        return output.plain("\n".join([*lines, "a dry run: nothing was changed"]))
+    announce(cluster, lines, asked)
+    gone = retire.retire(cluster, certificate)
+    return output.plain("\n".join(f"deleted {ref}" for ref in gone))
 
 
 def _known(stage: str) -> None:

@@ -14,6 +14,7 @@ Examples:
   meshpki rotate root                          from the old root to a new one, under live traffic
   meshpki rotate root --until trust            stop where every verifier holds both; the same command goes on
   meshpki rotate root --abort                  back to the old root, from any stage before the taint
+  meshpki rotate root --retire meshpki-root-g1 destroy the old root's key; until then it is kept
 \b
 Exit codes: 0 done and proven, 1 a stage failed or went back, 2 usage, 4 it would not be safe and nothing was written,
 124 somebody did not follow in time, 130 interrupted. Running again goes on from where the mesh stands.
@@ -34,6 +35,9 @@ def root(
     excepted: Annotated[
         list[str] | None, typer.Option("--except", metavar="NAMESPACE/POD", help="Do not wait for this pod.")
     ] = None,
+    retire: Annotated[
+        str, typer.Option("--retire", metavar="NAME", help="Destroy the key of a root that the mesh has left.")
+    ] = "",
     dry_run: options.DryRun = False,
     yes: options.Yes = False,
     context: options.Context = "",
@@ -41,10 +45,13 @@ def root(
     form: Annotated[Format, typer.Option("--output", "-o", help="text or json")] = Format.TEXT,
 ) -> None:
     """Replace the root under live traffic: trust the new one everywhere, move everything, then drop the old one."""
-    from meshpki.cli.root_rotation import Wish, rotate_root
+    from meshpki.cli.root_rotation import Wish, retire_root, rotate_root
     from meshpki.cli.rotating import Asked
 
     asked = Asked(context, kubeconfig, dry_run=dry_run, ask=not yes, timeout=max_wait)
+    if retire:
+        output.data(retire_root(asked, retire))
+        return
     done = rotate_root(asked, Wish(until, abort, soak, frozenset(excepted or ())))
     output.data(done.told(form))
     if done.exit_code:

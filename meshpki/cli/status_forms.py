@@ -11,6 +11,7 @@ from meshpki.pki.renewal import SPIRE_AGENT
 from meshpki.settings import go_duration
 from meshpki.status.drift import Drift
 from meshpki.status.report import AuthorityStatus, State, StatusReport, StepStatus
+from meshpki.status.rotation import RotationStatus
 
 KIND = "StatusReport"
 _STEPS = ("STEP", "STATE", "VERSION", "OWNER", "DRIFT")
@@ -22,7 +23,8 @@ def text(report: StatusReport) -> str:
     """A line a step and a line a CA, and under each table the reasons for what is not well."""
     steps = [_STEPS, *map(_step_row, report.steps)]
     authorities = [_AUTHORITIES, *(_authority_row(one, report.at) for one in report.authorities)]
-    lines = [*aligned(steps), *(line for step in report.steps for line in _step_reasons(step)), ""]
+    lines = [*_rotation_lines(report.rotation)] if report.rotation else []
+    lines += [*aligned(steps), *(line for step in report.steps for line in _step_reasons(step)), ""]
     lines += [*aligned(authorities), *(line for one in report.authorities for line in _reason(one.name, one.reason))]
     lines.append(f"SVIDs live {go_duration(report.svid_ttl)}: the {SPIRE_AGENT} of a node renews them at half of that")
     return "\n".join(lines)
@@ -36,9 +38,32 @@ def as_json(report: StatusReport) -> str:
         "at": moment(report.at),
         "steps": [_step(step) for step in report.steps],
         "authorities": [_authority(one, report.at) for one in report.authorities],
+        "rotation": _rotation(report.rotation) if report.rotation else None,
         "svids": {"ttl": go_duration(report.svid_ttl), "renewedBy": SPIRE_AGENT, "renewedAtShareOfLife": 0.5},
     }
     return json.dumps(content, indent=2)
+
+
+def _rotation_lines(one: RotationStatus) -> Iterator[str]:
+    """What comes before all else while it runs: where it stands, who is left, and what may safely be done."""
+    yield plain(f"root rotation {one.way}: {f'at stage {one.stage}' if one.stage else one.reason}")
+    yield from (plain(f"  left: {target}") for target in one.left[:_SHOWN])
+    if len(one.left) > _SHOWN:
+        yield f"  left: {len(one.left) - _SHOWN} more; -o json lists all"
+    yield from (f"  {deadline}" for deadline in one.deadlines)
+    yield from (f"  next: {command}" for command in one.next_commands)
+    yield ""
+
+
+def _rotation(one: RotationStatus) -> dict[str, object]:
+    return {
+        "way": one.way,
+        "stage": one.stage or None,
+        "left": list(one.left),
+        "deadlines": [{"at": moment(deadline.at), "what": deadline.what} for deadline in one.deadlines],
+        "next": list(one.next_commands),
+        "reason": one.reason,
+    }
 
 
 def _step_row(step: StepStatus) -> tuple[str, ...]:

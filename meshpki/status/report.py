@@ -7,6 +7,7 @@ from enum import StrEnum
 from meshpki import errors
 from meshpki.pki.renewal import Renewal
 from meshpki.status.drift import Drift
+from meshpki.status.rotation import RotationStatus
 
 
 class State(StrEnum):
@@ -51,12 +52,16 @@ class AuthorityStatus:
 
 @dataclass(frozen=True)
 class StatusReport:
-    """Steps in their order and CAs from the root down, at one moment (UTC). `svid_ttl` is that of the settings."""
+    """Steps in their order and CAs from the root down, at one moment (UTC). `svid_ttl` is that of the settings.
+
+    `rotation` is None unless one of the root is under way.
+    """
 
     at: datetime
     steps: tuple[StepStatus, ...]
     authorities: tuple[AuthorityStatus, ...]
     svid_ttl: timedelta
+    rotation: RotationStatus | None = None
 
     @property
     def installed(self) -> bool:
@@ -67,7 +72,11 @@ class StatusReport:
     def unknown(self) -> tuple[str, ...]:
         """Why what is unknown could not be read."""
         states: tuple[StepStatus | AuthorityStatus, ...] = (*self.steps, *self.authorities)
-        return tuple(f"{one.name}: {one.reason}" for one in states if one.state is State.UNKNOWN)
+        unseen = [f"{one.name}: {one.reason}" for one in states if one.state is State.UNKNOWN]
+        return (
+            *unseen,
+            *((f"root rotation: {self.rotation.reason}",) if self.rotation and self.rotation.reason else ()),
+        )
 
     @property
     def exit_code(self) -> int:
@@ -78,4 +87,6 @@ class StatusReport:
             return errors.BROKEN
         if any(one.state in (State.NOT_READY, State.ABSENT) for one in self.authorities):
             return errors.BROKEN
+        if self.rotation and self.rotation.reason:
+            return errors.PRECONDITION
         return errors.PRECONDITION if self.unknown else errors.OK

@@ -1,0 +1,40 @@
+"""Retiring a root: the key of a generation that the mesh has left is destroyed, by name and for good."""
+
+from meshpki.cluster.client import Cluster, Reader
+from meshpki.cluster.manifest import Ref
+from meshpki.components.trust import Pin, root_certificate
+from meshpki.errors import PreconditionError
+from meshpki.rotate.acts import RETIRED
+from meshpki.rotate.generations import listed, numbered
+from meshpki.settings import Settings
+
+
+def retirable(reader: Reader, settings: Settings) -> dict[str, Ref]:
+    """The Certificates of the generations that the mesh has left, by their names."""
+    return {
+        one["metadata"]["name"]: root_certificate(settings, number)
+        for number, one in numbered(listed(reader, settings))
+        if RETIRED in (one["metadata"].get("labels") or {})
+    }
+
+
+def checked(reader: Reader, settings: Settings, pin: Pin, name: str) -> Ref:
+    """The Certificate of the generation to retire; raises PreconditionError (MPK-444) unless the mesh has left it.
+
+    While two roots are pinned none is retired: the one that was left may have to be entered again.
+    """
+    if len(pin.roots) > 1:
+        what = "a root rotation is under way: the key that it may have to go back to is kept"
+        raise PreconditionError("MPK-444", what, remedy="finish it first: meshpki rotate root, or --abort")
+    known = retirable(reader, settings)
+    if name not in known:
+        there = ", ".join(sorted(known)) or "none"
+        what = f"{name} is no root that the mesh has left"
+        raise PreconditionError("MPK-444", what, remedy=f"those that can be retired: {there}")
+    return known[name]
+
+
+def retire(cluster: Cluster, certificate: Ref) -> tuple[Ref, ...]:
+    """Destroy a generation: its Certificate first, or cert-manager would make another key; then the Secret, unread."""
+    secret = Ref("v1", "Secret", certificate.namespace, certificate.name)
+    return tuple(ref for ref in (certificate, secret) if cluster.delete(ref))

@@ -1,0 +1,51 @@
+"""Where a root rotation stands: its stage, who is left, what happens by itself next, and the next safe command."""
+
+from dataclasses import dataclass
+
+from meshpki.cluster.client import Reader
+from meshpki.components.trust import PIN, istiod_certificate, pinned
+from meshpki.errors import MeshpkiError
+from meshpki.rotate import journey
+from meshpki.rotate.clocks import Deadline, deadlines
+from meshpki.settings import Settings
+
+
+@dataclass(frozen=True)
+class RotationStatus:
+    """A rotation under way; `stage` is empty and `reason` says why where it could not be seen."""
+
+    way: str
+    stage: str = ""
+    left: tuple[str, ...] = ()
+    deadlines: tuple[Deadline, ...] = ()
+    next_commands: tuple[str, ...] = ()
+    reason: str = ""
+
+
+def rotation(reader: Reader, settings: Settings) -> RotationStatus | None:
+    """The rotation that is under way, None where one root alone is pinned; asks spire-server by exec only if so."""
+    try:
+        pin = pinned(reader)
+        if pin is None or len(pin.roots) == 1:
+            return None
+        way = f"{pin.roots[1].subject} -> {pin.roots[0].subject}"
+        here = journey.standing(reader, settings)
+    except MeshpkiError as error:
+        remedy = f"; {error.remedy}" if error.remedy else ""
+        return RotationStatus(f"two roots in {PIN}", reason=f"{error.what} ({error.code}){remedy}")
+    if here is None:
+        return None
+    cacerts = reader.get(istiod_certificate(settings))
+    return RotationStatus(
+        way,
+        here.stage.name,
+        here.left,
+        deadlines((one.slots for one in here.facts.spire), settings.spire.ca_ttl, cacerts),
+        _next(here),
+    )
+
+
+def _next(here: journey.Standing) -> tuple[str, ...]:
+    if here.backward:
+        return ("meshpki rotate root --abort",)
+    return ("meshpki rotate root",) if here.past_return else ("meshpki rotate root", "meshpki rotate root --abort")
