@@ -308,8 +308,9 @@ def test_progress_counts_every_pod() -> None:
     assert seen == [(1, 2), (2, 2)]
 
 
-def test_an_expired_anchor_before_a_live_one_of_its_name_is_a_warning() -> None:
-    old = made.root(made.ROOT.but(not_before=AT - timedelta(days=2), not_after=AT - timedelta(days=1)))
+def test_an_expired_anchor_beside_a_live_one_that_it_can_be_taken_for_is_a_warning() -> None:
+    over = made.ROOT.but(not_before=AT - timedelta(days=2), not_after=AT - timedelta(days=1))
+    old = made.root(over, private_key=ROOT.private_key)
     found = judged(pod(), reviews_v1_5d9_x=leaf(example_org=made.pem(old, ROOT))).pods[0]
     assert {"MPK-349", "MPK-341"} <= {one.code for one in found.findings}
 

@@ -67,12 +67,21 @@ def difference(bundle: Bundle, pinned: Iterable[str]) -> Difference:
 
 
 def hidden(anchors: Sequence[Certificate], at: datetime) -> Iterator[Finding]:
-    """43: no expired anchor stands before a valid one of the same name: OpenSSL takes the first of a name it finds."""
-    for place, expired in enumerate(anchors):
-        later = (one for one in anchors[place + 1 :] if one.subject == expired.subject and one.valid_at(at))
-        live = next(later, None)
-        if live and at > expired.not_after:
-            found = f"it ended at {expired.not_after:%Y-%m-%dT%H:%M:%SZ} and stands before {live.sha256[:16]}"
-            expected = f"valid anchors named {expired.subject} first"
-            remedy = "take the expired anchor out of the bundle, or move it behind the valid one"
+    """43: no expired anchor stands beside a valid one of the same name, unless their key identifiers differ.
+
+    Envoy takes either, and its order in the bundle does not tell which (`svid.sure_anchor`).
+    """
+    valid = [one for one in anchors if one.valid_at(at)]
+    for expired in (one for one in anchors if at > one.not_after):
+        beside = next((one for one in valid if _alike(one, expired)), None)
+        if beside:
+            found = f"it ended at {expired.not_after:%Y-%m-%dT%H:%M:%SZ} and stands beside {beside.sha256[:16]}"
+            expected = f"valid anchors alone named {expired.subject}"
+            remedy = "take the expired anchor out of the bundle"
             yield Finding("MPK-349", "warn", 43, expected, found, remedy, named(expired))
+
+
+def _alike(one: Certificate, other: Certificate) -> bool:
+    """Whether a certificate below them could not tell which of the two is its issuer."""
+    told_apart = one.ski is not None and other.ski is not None and one.ski != other.ski
+    return one.subject == other.subject and not told_apart

@@ -140,6 +140,11 @@ class Certificate:
         """Whether the other's subject is this one's issuer, byte for byte."""
         return self.parsed.issuer.public_bytes() == other.parsed.subject.public_bytes()
 
+    def may_be_issued_by(self, other: "Certificate") -> bool:
+        """Whether neither the issuer's name nor the key identifiers say that it is not (RFC 5280 section 4.2.1.1)."""
+        told_apart = self.aki is not None and other.ski is not None and self.aki != other.ski
+        return not told_apart and self.names_issuer(other)
+
     def signed_by(self, other: "Certificate") -> bool:
         """Whether the other bears the issuer's name and its key verifies this signature."""
         return _signed_by(self.parsed, other.parsed)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import pairwise
 
 from meshpki.pki.certificate import Certificate
 from meshpki.pki.path import Expected
@@ -14,6 +15,7 @@ CLIENT_AUTH = "1.3.6.1.5.5.7.3.2"
 
 _SIGNING = frozenset({"key_cert_sign", "crl_sign"})
 _SVID_USAGES = frozenset({"digital_signature", "key_encipherment", "key_agreement"})
+_ONE_OF_A_NAME = "take it out of the bundle; give each root a name of its own"
 _REMEDY = "let SPIRE issue the SVID: restart the pod, then look at what changed the certificate's form"
 
 
@@ -97,6 +99,22 @@ def trust_domain(path: Path, expected: Expected) -> Iterator[Finding]:
             yield _finding("MPK-322", 21, path[0], f"trust domain {expected.trust_domain}", uri)
 
 
+def sure_anchor(path: Path, expected: Expected) -> Iterator[Finding]:
+    """43: every anchor that may be taken for a signer of the path proves it, and is self-issued.
+
+    BoringSSL, and so Envoy, takes one anchor of the issuer's name that the key identifiers do not rule out, tries no
+    other, and wants a self-issued one at the end (X509_STORE_CTX_get1_issuer). Which one, the order of a bundle does
+    not tell: its store is sorted by name alone.
+    """
+    for certificate, signer in pairwise(path):
+        for anchor in expected.anchors:
+            if certificate.may_be_issued_by(anchor):
+                found = _unsure(certificate, signer, anchor, expected)
+                if found:
+                    wanted = f"no anchor named {anchor.subject} but such as prove it"
+                    yield Finding("MPK-349", "fail", 43, wanted, found, _ONE_OF_A_NAME, named(anchor))
+
+
 RULES: tuple[Rule, ...] = (
     one_uri,
     well_formed,
@@ -106,7 +124,21 @@ RULES: tuple[Rule, ...] = (
     signer_key_usage,
     signer_identity,
     trust_domain,
+    sure_anchor,
 )
+
+
+def _unsure(certificate: Certificate, signer: Certificate, anchor: Certificate, expected: Expected) -> str:
+    """Why an anchor of the issuer's name proves nothing; empty where it does."""
+    which = f"{anchor.sha256[:16]} may be taken and"
+    if not anchor.self_issued:
+        return f"{which} is itself issued by {anchor.issuer}"
+    # of the signer itself the other rules tell
+    if anchor.sha256 == signer.sha256:
+        return ""
+    if not anchor.valid_at(expected.at):
+        return f"{which} is valid from {anchor.not_before:%Y-%m-%dT%H:%M:%SZ} to {anchor.not_after:%Y-%m-%dT%H:%M:%SZ}"
+    return "" if certificate.signed_by(anchor) else f"{which} has another key"
 
 
 @lru_cache(maxsize=64)

@@ -31,7 +31,7 @@ _SERVERS = {
 
 
 def judge_bundle(kept: Kept, pinned: Pinned, served: Sequence[Served] = ()) -> PlaceVerdict:
-    """39: the bundle holds the pinned roots and nothing else; 43 and none that an expired namesake hides.
+    """39: the bundle holds the pinned roots and nothing else; 43 and no expired one that can be taken for them.
 
     One of several roots that has still to come is a warning, as long as the others prove what the bundle's readers
     are `served`.

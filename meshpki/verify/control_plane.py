@@ -29,7 +29,7 @@ def judge(observation: Observation, pinned: Pinned, namespaces: Collection[str] 
          that has still to come is a warning while the others prove what is served now
       41 a listener's chain goes through the CA of now: the newest `cacerts`, one of SPIRE's own
       42 the pin agrees with itself, and with what its CertificateRequest issued
-      43 no expired anchor stands before a valid one of the same name
+      43 no expired anchor can be taken for a valid one
       44 nobody else may obtain a CA (warning)
       45 the clocks agree (warning)
       46 `cacerts` is a CA for signing alone

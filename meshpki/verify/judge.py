@@ -57,7 +57,7 @@ def judge(pod: MeshPod, seen: Seen, pinned: Pinned) -> PodVerdict:
       38 the leaf's identity is that of the pod's ServiceAccount
       39 the bundle that the pod's Envoy trusts is exactly the pinned set; one of several roots that has still to come
          is a warning, as a rotation brings it (whether peers verify each other meanwhile is judged in `peers.py`)
-      43 no expired anchor in it stands before a valid one of the same name (warning)
+      43 no expired anchor in it can be taken for a valid one (warning; where a peer's chain needs it, 39 fails)
     A pod that was promised an identity and has none is broken; any other that tells nothing is unknown.
     """
     match seen:

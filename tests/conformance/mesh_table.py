@@ -27,6 +27,7 @@ ANY_USAGE = x509.ObjectIdentifier("2.5.29.37.0")
 SAN, BASIC, POLICIES, PRIVATE = "2.5.29.17", "2.5.29.19", "2.5.29.32", "1.3.6.1.4.1.99999.2"
 # C = UTCTime "US"
 NAME_OF_A_TIME = bytes.fromhex("300d310b3009060355040617025553")
+OVER, TO_BE = {"not_after": AT - SECOND}, {"not_before": AT + SECOND}
 OTHER_NAME = ((NameOID.COMMON_NAME, "somebody else"),)
 SIGN = ("key_cert_sign", "crl_sign")
 USE = ("digital_signature", "key_encipherment")
@@ -102,9 +103,9 @@ def other_string_type(name: bytes) -> bytes:
     return name[:place] + bytes([0x0C ^ 0x13 ^ name[place]]) + name[place + 1 :]
 
 
-def stranger(chain: Chain) -> made.Issued:
+def stranger(chain: Chain, **change: Any) -> made.Issued:
     """A root of the pinned one's name with another key."""
-    return made.root(ROOT.but(subject=tuple((one.oid, str(one.value)) for one in chain.root.x509.subject)))
+    return made.root(ROOT.but(subject=_subject(chain), **change))
 
 
 def below(chain: Chain) -> tuple[bytes, ...]:
@@ -393,7 +394,21 @@ ROOT_FORM = (
     ),
     proven("pinned beside an older one", arrange=pinned(lambda chain: (der.of(made.mesh_root().x509), *chain.pinned))),
     proven("pinned twice", arrange=pinned(lambda chain: chain.pinned * 2)),
-    proven("pinned behind itself, expired", arrange=pinned(lambda chain: (_expired(chain), *chain.pinned))),
+    # these six are what Envoy does: tests/envoy
+    broken(
+        "pinned behind itself, expired", "43:349", arrange=pinned(lambda chain: (_again(chain, OVER), *chain.pinned))
+    ),
+    broken(
+        "pinned before itself, expired", "43:349", arrange=pinned(lambda chain: (*chain.pinned, _again(chain, OVER)))
+    ),
+    broken("pinned beside itself to be", "43:349", arrange=pinned(lambda chain: (*chain.pinned, _again(chain, TO_BE)))),
+    proven("pinned beside itself again", arrange=pinned(lambda chain: (*chain.pinned, _again(chain, {})))),
+    broken(
+        "pinned beside another key with its key identifier",
+        "43:349",
+        arrange=pinned(lambda chain: (*chain.pinned, der.of(stranger(chain, ski=_ski(chain)).x509))),
+    ),
+    broken("pinned as another root signed it", "43:349", arrange=pinned(lambda chain: (_crossed(chain),))),
     broken("a private key pinned along", UNREADABLE, pem=lambda text: text + made.mesh_root().key_pem),
     broken("its block cut off", UNREADABLE, pem=lambda text: text[:-40]),
 )
@@ -408,10 +423,23 @@ def _by(chain: Chain, signer: made.Issued | None) -> tuple[bytes, ...]:
     return (chain.sent[0], der.of(signer.issue(shape, private_key=chain.ca.private_key).x509))
 
 
-def _expired(chain: Chain) -> bytes:
-    name = tuple((one.oid, str(one.value)) for one in chain.root.x509.subject)
-    shape = ROOT.but(subject=name, not_after=AT - SECOND)
-    return der.of(made.root(shape, private_key=chain.root.private_key).x509)
+def _again(chain: Chain, change: dict[str, Any]) -> bytes:
+    """The root once more, from its own key."""
+    return der.of(made.root(ROOT.but(subject=_subject(chain), **change), private_key=chain.root.private_key).x509)
+
+
+def _crossed(chain: Chain) -> bytes:
+    """The root's name and key, signed by a root of another name."""
+    other = made.root(ROOT.but(subject=OTHER_NAME))
+    return der.of(other.issue(ROOT.but(subject=_subject(chain), aki=True), private_key=chain.root.private_key).x509)
+
+
+def _subject(chain: Chain) -> tuple[tuple[x509.ObjectIdentifier, str], ...]:
+    return tuple((one.oid, str(one.value)) for one in chain.root.x509.subject)
+
+
+def _ski(chain: Chain) -> bytes:
+    return chain.root.x509.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
 
 
 ROWS: dict[Position, tuple[Row, ...]] = {

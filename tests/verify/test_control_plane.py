@@ -25,8 +25,8 @@ ROOT, OTHER = made.mesh_root(), made.root()
 NOW, BEFORE = ROOT.issue(CACERTS), ROOT.issue(CACERTS.but(not_before=AT - 40 * HOUR))
 FRESH = ROOT.issue(CACERTS.but(not_before=AT - timedelta(seconds=40)))
 ROGUE = ROOT.issue(SPIRE_CA)
-EXPIRED_ROOT = made.root(made.ROOT.but(not_before=AT - 9 * HOUR, not_after=AT - HOUR))
-EXPIRED_AGAIN = made.root(made.ROOT.but(not_before=AT - 9 * HOUR, not_after=AT - HOUR))
+OVER = made.ROOT.but(not_before=AT - 9 * HOUR, not_after=AT - HOUR)
+EXPIRED_ROOT, EXPIRED_AGAIN = (made.root(OVER, private_key=ROOT.private_key) for _ in range(2))
 REQUEST = Ref("cert-manager.io/v1", "CertificateRequest", "elsewhere", "mine")
 
 
@@ -178,7 +178,7 @@ CASES = (
     Case("bundles that are empty", ControlPlane(bundle=b""), everywhere("MPK-348")),
     Case("bundles that are cut off", ControlPlane(bundle=ROOT.pem[:-40]), everywhere("MPK-301")),
     Case(
-        "an expired root of the same name stands first",
+        "an expired root of the same name and key stands beside it",
         ControlPlane(bundle=made.pem(EXPIRED_ROOT, ROOT)),
         everywhere("MPK-348", "MPK-349"),
     ),
@@ -264,7 +264,7 @@ def test_a_bundle_on_its_way_that_refuses_what_is_served_now_is_broken() -> None
 
 
 def test_while_two_roots_are_pinned_a_stranger_in_a_bundle_breaks_it_as_ever() -> None:
-    bundle = made.pem(ROOT, EXPIRED_ROOT)
+    bundle = made.pem(ROOT, made.root())
     found = judged(ControlPlane(pinned=(OTHER, ROOT), bundle=bundle).cluster(), roots=(OTHER, ROOT))
     assert wrong(found) == everywhere("MPK-348", "MPK-348")
 
@@ -398,15 +398,26 @@ def test_a_certificate_that_is_valid_by_the_api_servers_clock_is_explained_by_th
     ("anchors", "codes"),
     [
         ((EXPIRED_ROOT, ROOT), ["MPK-349"]),
-        ((ROOT, EXPIRED_ROOT), []),
+        ((ROOT, EXPIRED_ROOT), ["MPK-349"]),
+        ((made.root(OVER.but(ski=False)), ROOT), ["MPK-349"]),
+        ((made.root(OVER), ROOT), []),
         ((EXPIRED_ROOT,), []),
         ((EXPIRED_ROOT, EXPIRED_AGAIN), []),
         ((EXPIRED_ROOT, made.root(made.ROOT.but(subject=((made.NameOID.COMMON_NAME, "g2"),)))), []),
         ((made.root(made.ROOT.but(not_before=AT + HOUR)), ROOT), []),
     ],
-    ids=["expired first", "valid first", "expired alone", "expired twice", "another name", "not yet valid first"],
+    ids=[
+        "expired first",
+        "valid first",
+        "no key identifier",
+        "another key",
+        "expired alone",
+        "expired twice",
+        "another name",
+        "not yet valid first",
+    ],
 )
-def test_an_expired_anchor_counts_only_before_a_valid_one_of_its_name(
+def test_an_expired_anchor_counts_only_beside_a_valid_one_that_it_can_be_taken_for(
     anchors: tuple[made.Issued, ...], codes: list[str]
 ) -> None:
     assert [one.code for one in hidden([one.certificate for one in anchors], AT)] == codes
