@@ -79,7 +79,9 @@ def _members(pods: Iterable["PodVerdict"]) -> tuple[_Member, ...]:
 def _member(pods: Sequence["PodVerdict"]) -> _Member:
     longest = max(pods, key=lambda pod: pod.path[0].not_after)
     group = PeerGroup(_cas(longest), frozenset(longest.bundle), tuple(pod.pod.ref for pod in pods))
-    return _Member(group, longest.path)
+    # a root is not sent, and if it were, Envoy would go by its own
+    sent = tuple(one for one in longest.path if one == longest.path[0] or not one.self_signed)
+    return _Member(group, sent)
 
 
 def _kind(pod: "PodVerdict") -> tuple[tuple[str, ...], tuple[str, ...]]:

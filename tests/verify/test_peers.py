@@ -7,12 +7,22 @@ from meshpki.verify.peers import PeerVerdict, Trust, judge_peers
 from meshpki.verify.pods import MeshPod, Workload
 from meshpki.verify.report import PodVerdict
 from tests.support import certificates as made
-from tests.support.certificates import AT, ROOT, SPIRE_CA, SVID, TRUST_DOMAIN
+from tests.support.certificates import AT, HOUR, ROOT, SPIRE_CA, SVID, TRUST_DOMAIN
 
 OLD, NEW = made.mesh_root(), made.root(ROOT)
 UNDER = {"old": (made.mesh_spire_ca(), OLD), "new": (NEW.issue(SPIRE_CA), NEW)}
-ANCHORS = {one.certificate.sha256: one.certificate for one in (OLD, NEW)}
-HELD = {"old": (OLD,), "new": (NEW,), "both": (OLD, NEW)}
+# the old root's key and name: under the key identifier that a newer Go gives it, and over
+DRIFTED = made.root(ROOT.but(ski=b"counted another way"), private_key=OLD.private_key)
+OVER = made.root(ROOT.but(not_after=AT - HOUR / 2), private_key=OLD.private_key)
+ANCHORS = {one.certificate.sha256: one.certificate for one in (OLD, NEW, DRIFTED, OVER)}
+HELD = {
+    "old": (OLD,),
+    "new": (NEW,),
+    "both": (OLD, NEW),
+    "drifted": (DRIFTED,),
+    "old and over": (OLD, OVER),
+    "new and over": (NEW, OVER),
+}
 
 
 @dataclass(frozen=True)
@@ -45,6 +55,9 @@ def judged(*pods: Held, roots: tuple[made.Issued, ...] = (OLD,)) -> tuple[PeerVe
         ((Held("old", "both"), Held("new", "new")), 1),
         ((Held("old", "old"), Held("new", "new")), 2),
         ((Held("new", "old"),), 1),
+        ((Held("old", "old"), Held("old", "drifted")), 2),
+        ((Held("old", "old and over"),), 1),
+        ((Held("new", "new and over"),), 0),
     ],
     ids=lambda value: (
         value if isinstance(value, int) else " and ".join(f"{one.chain} in {one.bundle}" for one in value)
