@@ -70,6 +70,9 @@ CASES = (
     Case("a stranger in the bundle", leaf(example_org=made.pem(ROOT, made.root())), "broken", ("MPK-341",)),
     Case("a bundle without the pinned root", leaf(example_org=made.root().pem), "broken", ("MPK-341",)),
     Case("a bundle that is cut off", leaf(example_org=ROOT.pem[:-40]), "broken", ("MPK-301",)),
+    Case(
+        "another trust domain's cut off", leaf(example_org=ROOT.pem, other_org=ROOT.pem[:-40]), "broken", ("MPK-301",)
+    ),
     Case("a certificate of istiod's", fallback(), "broken", ("MPK-342",)),
     Case("a certificate of the root's own", from_the_root(), "broken", ("MPK-342",)),
     Case("a chain that is cut off", support.dump(ROOT.pem[:-40], {TRUST_DOMAIN: ROOT.pem}), "broken", ("MPK-301",)),

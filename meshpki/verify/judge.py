@@ -70,8 +70,14 @@ def judge(pod: MeshPod, seen: Seen, pinned: Pinned) -> PodVerdict:
 
 
 def anchors_of(seen: Secrets, trust_domain: str) -> tuple[Certificate, ...]:
-    """The anchors by which a pod's Envoy judges its peers of the trust domain; none where they cannot be read."""
+    """The anchors by which a pod's Envoy judges its peers of the trust domain; none where they cannot be told.
+
+    A bundle that cannot be read, be it another trust domain's, makes Envoy refuse the whole secret and go on with the
+    one before, which its dump does not show.
+    """
     try:
+        for name in _others(seen, trust_domain):
+            read_bundle(seen.bundle_pem[name])
         return read_bundle(_bundle_pem(seen, trust_domain)).anchors
     except UnparsableError:
         return ()
@@ -152,9 +158,8 @@ def _bundle(seen: Secrets, pinned: Pinned) -> Iterator[Finding]:
         return
     differs = difference(bundle, (root.sha256 for root in pinned.roots))
     yield from hidden(bundle.anchors, pinned.at)
-    for name in sorted(set(seen.bundle_pem) - {"", pinned.trust_domain}):
-        expected, remedy = f"trust in {pinned.trust_domain} alone", "if nobody federated with it, find out who added it"
-        yield Finding("MPK-341", "warn", 39, expected, f"a bundle of trust domain {name} too", remedy)
+    for name in _others(seen, pinned.trust_domain):
+        yield from _other_domain(name, seen.bundle_pem[name], pinned)
     if differs.under_way:
         yield replace(_wrong_bundle(pinned, differs.progress), severity="warn", remedy=_UNDER_WAY)
         return
@@ -162,6 +167,20 @@ def _bundle(seen: Secrets, pinned: Pinned) -> Iterator[Finding]:
         yield _wrong_bundle(pinned, f"{fingerprint[:16]} is missing")
     for stranger in differs.strangers:
         yield _wrong_bundle(pinned, f"{stranger.subject} {stranger.sha256[:16]} is there too", stranger)
+
+
+def _others(seen: Secrets, trust_domain: str) -> list[str]:
+    """The trust domains besides."""
+    return sorted(set(seen.bundle_pem) - {"", trust_domain})
+
+
+def _other_domain(name: str, pem: bytes, pinned: Pinned) -> Iterator[Finding]:
+    expected, remedy = f"trust in {pinned.trust_domain} alone", "if nobody federated with it, find out who added it"
+    yield Finding("MPK-341", "warn", 39, expected, f"a bundle of trust domain {name} too", remedy)
+    try:
+        read_bundle(pem)
+    except UnparsableError as error:
+        yield _unparsable(error, f"the bundle of trust domain {name}")
 
 
 def _wrong_bundle(pinned: Pinned, found: str, stranger: Certificate | None = None) -> Finding:
