@@ -30,9 +30,9 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def acceptance(session: nox.Session) -> None:
-    """Every mutant and graph, then every kill and drill in full, on the lab."""
+    """Every mutant and graph, more random rotations by real Envoys, then every kill and drill in full, on the lab."""
     _install(session, "test")
-    session.run("pytest", "tests/conformance", "--full", *session.posargs)
+    session.run("pytest", "tests/conformance", "tests/envoy", "--full", *session.posargs)
     session.run("pytest", "tests/e2e", "--full", *session.posargs, env={"MESHPKI_LAB": "required"})
 
 
