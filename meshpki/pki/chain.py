@@ -59,6 +59,7 @@ def judge(chain: Sequence[Certificate], expected: Expected, contract: Contract =
       16 signers' key usage critical · 17 for signing only (warning)
       18, 20 signers' SPIFFE ID (warning) · 19 without a path · 21 the leaf's trust domain
       43 no other anchor can be taken for one of the path: Envoy would not try the right one after it
+      45 no root is sent between the leaf and the anchor: Envoy would end there
 
     What cannot be judged (28) is `unknown`, never `proven`. Raises nothing; an empty chain is `broken`.
     """

@@ -16,6 +16,7 @@ CLIENT_AUTH = "1.3.6.1.5.5.7.3.2"
 _SIGNING = frozenset({"key_cert_sign", "crl_sign"})
 _SVID_USAGES = frozenset({"digital_signature", "key_encipherment", "key_agreement"})
 _ONE_OF_A_NAME = "take it out of the bundle; give each root a name of its own"
+_OTHER_ROOT = "if a rotation runs, wait until the bundle holds that root; a root need not be sent"
 _REMEDY = "let SPIRE issue the SVID: restart the pod, then look at what changed the certificate's form"
 
 
@@ -115,6 +116,14 @@ def sure_anchor(path: Path, expected: Expected) -> Iterator[Finding]:
                     yield Finding("MPK-349", "fail", 43, wanted, found, _ONE_OF_A_NAME, named(anchor))
 
 
+def no_root_between(path: Path, _expected: Expected) -> Iterator[Finding]:
+    """45: no root is sent that leads on to the anchor: BoringSSL, and so Envoy, ends at it and does not trust it."""
+    for signer in path[1:-1]:
+        if signer.may_be_issued_by(signer):
+            found = f"{signer.subject} {signer.sha256[:16]} was sent and is not among them"
+            yield Finding("MPK-303", "fail", 45, "the root itself among the anchors", found, _OTHER_ROOT, named(signer))
+
+
 RULES: tuple[Rule, ...] = (
     one_uri,
     well_formed,
@@ -125,6 +134,7 @@ RULES: tuple[Rule, ...] = (
     signer_identity,
     trust_domain,
     sure_anchor,
+    no_root_between,
 )
 
 

@@ -394,7 +394,7 @@ ROOT_FORM = (
     ),
     proven("pinned beside an older one", arrange=pinned(lambda chain: (der.of(made.mesh_root().x509), *chain.pinned))),
     proven("pinned twice", arrange=pinned(lambda chain: chain.pinned * 2)),
-    # these six are what Envoy does: tests/envoy
+    # these seven are what Envoy does: tests/envoy
     broken(
         "pinned behind itself, expired", "43:349", arrange=pinned(lambda chain: (_again(chain, OVER), *chain.pinned))
     ),
@@ -407,6 +407,13 @@ ROOT_FORM = (
         "pinned beside another key with its key identifier",
         "43:349",
         arrange=pinned(lambda chain: (*chain.pinned, der.of(stranger(chain, ski=_ski(chain)).x509))),
+    ),
+    broken(
+        "sent along, pinned under another key identifier",
+        "45:303",
+        arrange=lambda chain: replace(
+            chain, sent=(*chain.sent, *chain.pinned), pinned=(_again(chain, {"ski": b"counted another way"}),)
+        ),
     ),
     broken("pinned as another root signed it", "43:349", arrange=pinned(lambda chain: (_crossed(chain),))),
     broken("a private key pinned along", UNREADABLE, pem=lambda text: text + made.mesh_root().key_pem),

@@ -54,6 +54,7 @@ CA_1, CA_2 = R1.issue(CA), R2.issue(CA)
 # what is sent after the leaf, and the shape of the leaf
 CHAINS: dict[str, tuple[tuple[Issued, ...], Shape]] = {
     "1": ((CA_1,), LEAF),
+    "1+root": ((CA_1, R1), LEAF),
     "2": ((CA_2,), LEAF),
     "2+X": ((CA_2, X), LEAF),
     "2+X-over": ((CA_2, R1.issue(CROSS.but(**OVER), private_key=R2.private_key)), LEAF),
@@ -130,7 +131,12 @@ JUDGED = (
     seen("a new root of the old one's name, both trusted, the new one first", "twin R1", "twin"),
     seen("a new root of the old one's name, the old one's chain", "twin R1", "1"),
     seen("the old root under the key identifier of a newer Go", "R1-drifted", "1", "A"),
+    seen("the old root under the key identifier of a newer Go, and the old one sent", "R1-drifted", "1+root", "A"),
+    seen("the root twice", "R1 R1", "1"),
+    seen("the root sent along", "R1", "1+root"),
+    seen("the root sent along, another trusted", "R2", "1+root", "A"),
     seen("the old root expired", "R1-over", "1", "A"),
+    seen("the old root expired, and its copy sent", "R1-over", "1+root", "A"),
     seen("the old root expired before its copy with the same key", "R1-over R1", "1", "", "A"),
     seen("the old root expired behind its copy with the same key", "R1 R1-over", "1", "A"),
     seen("the old root expired before its copy, beside the new one", "R1-over R1 R2", "1", "A"),
