@@ -9,6 +9,7 @@ from meshpki.settings.problem import Problem, shown
 
 LARGEST = 1 << 20  # bytes
 DEEPEST = 32
+_TOO_DEEP, _PLAIN_DATA = f"nests deeper than {DEEPEST} levels", "settings are one document of plain data"
 
 _PREFIX = "tag:yaml.org,2002:"
 _PLAIN_TAGS = ("str", "int", "float", "bool", "null", "timestamp", "map", "seq")
@@ -83,8 +84,8 @@ def _beyond_plain_data(text: str, origin: str) -> Iterator[Problem]:
         documents += isinstance(event, yaml.DocumentStartEvent)
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > DEEPEST or documents > 1:
-            found = f"nests deeper than {DEEPEST} levels" if depth > DEEPEST else "holds a second document"
-            yield Problem("MPK-003", where, found, "settings are one document of plain data")
+            found = _TOO_DEEP if depth > DEEPEST else "holds a second document"
+            yield Problem("MPK-003", where, found, _PLAIN_DATA)
             return
         if isinstance(event, yaml.NodeEvent) and event.anchor:
             found = f"has an anchor or alias, {shown(event.anchor)}"
@@ -133,6 +134,8 @@ def _key_problem(node: yaml.Node, where: str, keys: dict[str, str]) -> Problem |
 def _syntax_problem(error: Exception, origin: str) -> Problem:
     where = _place(origin, getattr(error, "problem_mark", None))
     reason = getattr(error, "problem", None) or "it holds characters that YAML does not allow"
+    if "nesting depth" in reason:  # libyaml has a limit of its own from 0.2.6 on
+        return Problem("MPK-003", where, _TOO_DEEP, _PLAIN_DATA)
     return Problem("MPK-002", where, f"is no YAML: {reason}", "mend the syntax; indent with spaces")
 
 
