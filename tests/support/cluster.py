@@ -161,7 +161,7 @@ class InMemoryCluster:
                 raise ClusterError("MPK-102", f"{ref} not found", where=str(ref), status=404, reason="NotFound")
             _hold(live, patch)
             kept = patch if not subresource else {subresource: patch.get(subresource, {})}
-            return {"metadata": copy.deepcopy(self._store(_managed(_patched(live, kept), manager))["metadata"])}
+            return {"metadata": copy.deepcopy(self._store(_managed(_patched(live, kept), manager, patch))["metadata"])}
 
     def delete(self, ref: Ref) -> bool:
         self._request("delete", ref)
@@ -228,10 +228,18 @@ def _applied(live: Object | None, manifest: Object) -> Object:
     return {**merged, "metadata": {**merged["metadata"], "managedFields": [*managers, mine]}}
 
 
-def _managed(one: Object, manager: str) -> Object:
-    managers = [entry for entry in one["metadata"].get("managedFields", []) if entry["manager"] != manager]
-    mine = {"manager": manager, "operation": "Update"}
+def _managed(one: Object, manager: str, patch: Object) -> Object:
+    """Whoever patches a field has it from then on, besides those it had before."""
+    entries = one["metadata"].get("managedFields", [])
+    before = next((entry.get("fieldsV1", {}) for entry in entries if entry["manager"] == manager), {})
+    mine = {"manager": manager, "operation": "Update", "fieldsV1": _merged(before, _fields(patch))}
+    managers = [entry for entry in entries if entry["manager"] != manager]
     return {**one, "metadata": {**one["metadata"], "managedFields": [*managers, mine]}}
+
+
+def _fields(patch: Object) -> Object:
+    """The fields of a patch as `managedFields` lists them."""
+    return {f"f:{key}": _fields(value) if isinstance(value, dict) else {} for key, value in patch.items()}
 
 
 def _hold(live: Object, patch: Object) -> None:

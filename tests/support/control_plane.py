@@ -118,11 +118,11 @@ class ControlPlane:
         return cluster
 
 
-def listener(*chain: made.Issued) -> partial[None]:
-    """A TLS server that presents a chain, leaf first."""
+def listener(*chain: made.Issued, more: bytes = b"") -> partial[None]:
+    """A TLS server that presents a chain, leaf first, and whatever PEM it sends besides."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with tempfile.NamedTemporaryFile(suffix=".pem") as file:
-        file.write(made.pem(*chain) + chain[0].key_pem)
+        file.write(made.pem(*chain) + more + chain[0].key_pem)
         file.flush()
         context.load_cert_chain(file.name)
     return partial(_serve, context)

@@ -149,11 +149,12 @@ def mesh(*objects: Object, **envoys: bytes) -> Mesh:
     cluster = Mesh()
     cluster.put(*objects)
     for name, answer in envoys.items():
-        cluster.listeners[name.replace("_", "-"), ADMIN_PORT] = partial(_serve, answer)
+        cluster.listeners[name.replace("_", "-"), ADMIN_PORT] = partial(answering, answer)
     return cluster
 
 
-def _serve(body: bytes, connection: socket.socket) -> None:
+def answering(body: bytes, connection: socket.socket) -> None:
+    """Answer one HTTP request with this body; nothing where there is none."""
     with connection, contextlib.suppress(OSError):
         connection.recv(65536)
         if body:
