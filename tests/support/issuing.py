@@ -91,7 +91,9 @@ class CertManager:
     def _secret(self, ref: Ref, chain: tuple[Issued, ...], root: Issued) -> Object:
         """The Secret as it is written, by force: whoever else owned `ca.crt` owns it no longer."""
         before = self.cluster.objects.get(ref, {"metadata": {}})
-        others = [_without(entry) for entry in before["metadata"].get("managedFields", []) if entry["manager"] != CONTROLLER]
+        others = [
+            _without(entry) for entry in before["metadata"].get("managedFields", []) if entry["manager"] != CONTROLLER
+        ]
         mine = {"manager": CONTROLLER, "operation": "Apply", "fieldsV1": {"f:data": {"f:ca.crt": {}, "f:tls.crt": {}}}}
         return {
             "apiVersion": "v1",

@@ -1,4 +1,4 @@
-"""istiod in memory: replicas that read `cacerts` as their kubelets bring it, and write their bundle wherever it is kept.
+"""istiod in memory: replicas that read `cacerts` as their kubelets bring it, and write their bundle where it is kept.
 
 As Istio 1.29 does (rotation-live 2 and 4, pilot/pkg/bootstrap/istio_ca.go): other roots are taken in or out only where
 the text of one bundle contains the other's; what is refused leaves everything as it was; the chain that is served ends

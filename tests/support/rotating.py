@@ -1,4 +1,4 @@
-"""A whole mesh in memory that can be rotated: cert-manager, SPIRE, istiod, their kubelets, and Envoys, in hours of no time.
+"""A whole mesh in memory that can be rotated: cert-manager, SPIRE, istiod, kubelets, and Envoys, in hours of no time.
 
 Its parts tell which observation of the real ones each of their rules comes from: `issuing`, `spire`, `istiods`. What
 must never be is asked after every change of anything, whoever made it (`violations`).
@@ -121,7 +121,9 @@ def rotating(*, istiods: Sequence[float] = (0.0,), servers: int = 1) -> Rotating
         mesh.apply(manifest)
     mesh.hours.pass_by(2)
     root = mesh.cert_manager.keys[Ref("v1", "Secret", "cert-manager", f"{ALIAS}-g1")]
-    mesh.put(pin_manifest(1, root.certificate), workload("Deployment", "istiod"), workload("StatefulSet", "spire-server"))
+    mesh.put(
+        pin_manifest(1, root.certificate), workload("Deployment", "istiod"), workload("StatefulSet", "spire-server")
+    )
     mesh.put(_agents())
     mesh.shell = mesh.spire.command
     mesh.spire.begin(servers, NODES)
@@ -132,8 +134,6 @@ def rotating(*, istiods: Sequence[float] = (0.0,), servers: int = 1) -> Rotating
     mesh.spire.changed = mesh.istiods.changed = mesh.look_round
     mesh.requests.clear()
     return mesh
-
-
 
 
 def _agents() -> Object:

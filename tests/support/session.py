@@ -44,7 +44,9 @@ class Session:
         return self._write(f"apply {ref_of(manifest)}", lambda: self.mesh.apply(manifest))
 
     def merge(self, ref: Ref, patch: Object, manager: str, subresource: str = "") -> Object:
-        return self._write(f"merge {ref} {subresource}".strip(), lambda: self.mesh.merge(ref, patch, manager, subresource))
+        return self._write(
+            f"merge {ref} {subresource}".strip(), lambda: self.mesh.merge(ref, patch, manager, subresource)
+        )
 
     def delete(self, ref: Ref) -> bool:
         return self._write(f"delete {ref}", lambda: self.mesh.delete(ref))

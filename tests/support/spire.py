@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache, partial
+from itertools import pairwise
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -117,7 +118,12 @@ class Spire:
         """A new pod's Envoy, served by its node's agent with what that knows."""
         one = Workload(name, node, account, self._server_of(node).active.ca, self.known[node])
         self.workloads[name] = one
-        self.cluster.put({**pod(name, account=account), "spec": {**pod(name)["spec"], "nodeName": node, "serviceAccountName": account}})
+        self.cluster.put(
+            {
+                **pod(name, account=account),
+                "spec": {**pod(name)["spec"], "nodeName": node, "serviceAccountName": account},
+            }
+        )
         self.cluster.listeners[name, 15000] = partial(self._admin, one)
         self.changed()
         return one
@@ -126,8 +132,8 @@ class Spire:
         """What spire-server's command line answers, as JSON; raises ClusterError as a failed exec does."""
         server = self.servers[where.name]
         if server.down and server.down > self.hours.now():
-            raise _failed("connection error: desc = \"transport: error while dialing: connection refused\"")
-        words, flags = [word for word in argv[1:4] if not word.startswith("-")], dict(zip(argv, argv[1:], strict=False))
+            raise _failed('connection error: desc = "transport: error while dialing: connection refused"')
+        words, flags = [word for word in argv[1:4] if not word.startswith("-")], dict(pairwise(argv))
         match words[:3]:
             case ["localauthority", "x509", "show"]:
                 return json.dumps({name: slot.shown for name, slot in _slots(server) if slot})
@@ -262,7 +268,9 @@ class Spire:
 
 @cache
 def _own(ca: Issued) -> Callable[[socket.socket], None]:
-    return listener(ca.issue(SERVER.but(not_before=ca.x509.not_valid_before_utc, not_after=ca.x509.not_valid_after_utc)), ca)
+    return listener(
+        ca.issue(SERVER.but(not_before=ca.x509.not_valid_before_utc, not_after=ca.x509.not_valid_after_utc)), ca
+    )
 
 
 @cache
