@@ -79,11 +79,16 @@ class Keeper:
 
 @dataclass(frozen=True)
 class Server:
-    """A TLS port of the control plane, and the root above what it serves; empty where it is none of the two."""
+    """A TLS port of the control plane, and the root above what it serves; empty where it is none of the two.
+
+    `sent` are the certificates of its chain. istiod's ends with the whole of its bundle: tls.crt and ca.crt are one
+    chain to it (Istio 1.29, pilot/pkg/bootstrap/istio_ca.go, detectSigningCABundle).
+    """
 
     name: str
     root: str
     why: str = ""
+    sent: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -112,7 +117,8 @@ class SpireServer:
 class Facts:
     """One look. `alias` is the generation that the alias issuer signs with, `cacerts` the root above istiod's CA.
 
-    `handed` are the anchors that we put into istiod's Secret, None while it holds cert-manager's own.
+    `handed` are the anchors that we put into istiod's Secret, None while it holds cert-manager's own; `absent` says
+    which pods of spire-server are not there to be asked, since what they sign with nobody knows.
     """
 
     at: datetime
@@ -125,3 +131,4 @@ class Facts:
     published: tuple[Keeper, ...]
     istiod: tuple[Server, ...]
     spire_serving: tuple[Server, ...]
+    absent: tuple[str, ...] = ()

@@ -38,8 +38,8 @@ def position(facts: Facts, turn: Turn) -> Stage | None:
 
 
 def tainted(facts: Facts, root: Certificate) -> bool:
-    """Whether a spire-server has been told to get away from a root: from then on there is only one way."""
-    return any(server.tainted(root) for server in facts.spire)
+    """Whether a spire-server has been told to get away from a root, or did already: from then on there is one way."""
+    return any(server.tainted(root) or not server.trusts(root) for server in facts.spire)
 
 
 def in_reach(facts: Facts, turn: Turn) -> Left:
@@ -58,8 +58,17 @@ def in_reach(facts: Facts, turn: Turn) -> Left:
 
 
 def istiod_trusts(facts: Facts, turn: Turn) -> Left:
-    """Where istiod's trust is kept without the root that is entered, or with a stranger's."""
-    return (*_lacking(facts.istio, turn.entering.root), *_stray(facts.istio, turn))
+    """Where istiod's trust is kept without the root that is entered, or with a stranger's, and who has not loaded it.
+
+    A replica that lags writes its own bundle over what another one wrote, so that what is kept tells nothing of it.
+    """
+    entering = turn.entering.root
+    behind = (one for one in facts.istiod if one.sent and entering.sha256 not in one.sent)
+    return (
+        *_lacking(facts.istio, entering),
+        *_stray(facts.istio, turn),
+        *(f"{one.name} has not loaded {entering.subject}" for one in behind),
+    )
 
 
 def prepared(facts: Facts, turn: Turn) -> Left:
@@ -71,6 +80,7 @@ def prepared(facts: Facts, turn: Turn) -> Left:
     )
     return (
         *retargeted,
+        *facts.absent,
         *(f"{one.name}: no CA under {turn.entering}" for one in facts.spire if not _entered(one, turn)),
     )
 
@@ -81,19 +91,24 @@ def _entered(server: SpireServer, turn: Turn) -> bool:
 
 
 def everybody_trusts(facts: Facts, turn: Turn) -> Left:
-    """The root that is left too, where SPIRE has to sign under it once more before it can be tainted."""
-    wanted = (turn.entering.root, *((turn.leaving.root,) if in_reach(facts, turn) else ()))
-    return tuple(
+    """SPIRE's verifiers of the root that is left too, where it has to sign under that once more to taint it."""
+    entering, again = turn.entering.root, bool(in_reach(facts, turn))
+    spires = (
         left
-        for root in wanted
-        for left in (*_unread_or_lacking(facts.envoys, root), *_lacking((*facts.published, *facts.istio), root))
+        for root in (entering, turn.leaving.root)[: 1 + again]
+        for left in (*_unread_or_lacking(facts.envoys, root), *_lacking(facts.published, root))
     )
+    return (*_lacking(facts.istio, entering), *dict.fromkeys(spires))
 
 
 def signs(facts: Facts, turn: Turn) -> Left:
     """Which servers sign under another root than the one entered, or hold the other where no taint can reach it."""
     active = (one for one in facts.spire if not one.slots.active or one.slots.active.upstream != turn.entering.ski)
-    return (*(f"{one.name}: its active CA is not under {turn.entering}" for one in active), *in_reach(facts, turn))
+    return (
+        *facts.absent,
+        *(f"{one.name}: its active CA is not under {turn.entering}" for one in active),
+        *in_reach(facts, turn),
+    )
 
 
 def issued(facts: Facts, turn: Turn) -> Left:
@@ -102,9 +117,16 @@ def issued(facts: Facts, turn: Turn) -> Left:
 
 
 def untainted(facts: Facts, turn: Turn) -> Left:
-    """What a tainted root has to chase away: chains of spire-server itself and of workloads."""
+    """Whether the root that is left is tainted, and what that has to chase away: spire-server's own chain, and leaves.
+
+    Nothing may be minted before the taint: it would overwrite the slot by which alone a root can be tainted.
+    """
     entering = turn.entering.root
-    return (*_served_elsewhere(facts.spire_serving, entering), *_elsewhere(facts.envoys, entering))
+    return (
+        *chased(facts, turn),
+        *_served_elsewhere(facts.spire_serving, entering),
+        *_elsewhere(facts.envoys, entering),
+    )
 
 
 def istiod_serves(facts: Facts, turn: Turn) -> Left:
@@ -123,16 +145,14 @@ def moved(facts: Facts, turn: Turn) -> Left:
 def chased(facts: Facts, turn: Turn) -> Left:
     """Which servers hold the root that is left, without the mark that it is one to get away from."""
     leaving = turn.leaving.root
-    return tuple(
-        f"{one.name}: {turn.leaving} is not tainted"
-        for one in facts.spire
-        if one.trusts(leaving) and not one.tainted(leaving)
-    )
+    untold = (one for one in facts.spire if one.trusts(leaving) and not one.tainted(leaving))
+    return (*facts.absent, *(f"{one.name}: {turn.leaving} is not tainted" for one in untold))
 
 
 def dropped(facts: Facts, turn: Turn) -> Left:
     """Which servers hold the root that is left."""
-    return tuple(f"{one.name}: its bundle holds {turn.leaving}" for one in facts.spire if one.trusts(turn.leaving.root))
+    holding = (one for one in facts.spire if one.trusts(turn.leaving.root))
+    return (*facts.absent, *(f"{one.name}: its bundle holds {turn.leaving}" for one in holding))
 
 
 def forgotten_by_spire(facts: Facts, turn: Turn) -> Left:
@@ -147,8 +167,10 @@ def forgotten_by_spire(facts: Facts, turn: Turn) -> Left:
 
 
 def forgotten(facts: Facts, turn: Turn) -> Left:
-    """Where istiod's trust is kept with the root that is left."""
-    return _holding(facts.istio, turn.leaving.root)
+    """Where istiod's trust is kept with the root that is left, and who has it loaded."""
+    leaving = turn.leaving.root
+    behind = (one for one in facts.istiod if leaving.sha256 in one.sent)
+    return (*_holding(facts.istio, leaving), *(f"{one.name} has {leaving.subject} loaded" for one in behind))
 
 
 def _lacking(keepers: tuple[Keeper, ...], root: Certificate) -> Left:

@@ -37,7 +37,7 @@ def facts(reader: Reader, settings: Settings, turn: Turn) -> Facts:
         envoys = pool.submit(lambda: tuple(_envoys(reader, settings, roots, at)))
         servers = pool.submit(lambda: spire(reader, settings))
         seen = _joined(pool.map(lambda look: look.take(), _looks(reader, settings)))
-        served = tuple(pool.map(lambda one: _server(looks.asked(reader, one), roots, at), seen.served))
+        served = tuple(pool.map(lambda one: _listener(looks.asked(reader, one), roots, at), seen.served))
         kept = tuple((one.place.kind, _keeper(one)) for one in seen.kept)
         return Facts(
             at=at,
@@ -50,6 +50,7 @@ def facts(reader: Reader, settings: Settings, turn: Turn) -> Facts:
             published=tuple(one for kind, one in kept if kind is PlaceKind.SPIRE_BUNDLE),
             istiod=tuple(one for kind, one in served if kind is PlaceKind.ISTIOD),
             spire_serving=tuple(one for kind, one in served if kind is PlaceKind.SPIRE_SERVER),
+            absent=_absent(reader, settings, len(servers.result())),
         )
 
 
@@ -74,12 +75,21 @@ def spire(reader: Reader, settings: Settings) -> tuple[SpireServer, ...]:
     )
 
 
+def _absent(reader: Reader, settings: Settings, there: int) -> tuple[str, ...]:
+    """A server that is not there now comes back with the CAs it had, so none may be missed."""
+    wanted = int((reader.get(_server(settings)) or {}).get("spec", {}).get("replicas", 1))
+    return (f"spire-server: {there} of {wanted} pods are there",) if there < wanted else ()
+
+
+def _server(settings: Settings) -> Ref:
+    return Ref("apps/v1", "StatefulSet", settings.namespaces.spire_server, "spire-server")
+
+
 def _looks(reader: Reader, settings: Settings) -> tuple[looks.Look, ...]:
     names = settings.namespaces
-    server = Ref("apps/v1", "StatefulSet", names.spire_server, "spire-server")
     return (
         looks.replicas(reader, deployment(names.istio, "istiod"), PlaceKind.ISTIOD, ISTIOD_PORTS),
-        looks.replicas(reader, server, PlaceKind.SPIRE_SERVER, (SERVER_PORT,)),
+        looks.replicas(reader, _server(settings), PlaceKind.SPIRE_SERVER, (SERVER_PORT,)),
         *(looks.webhooks(reader, query) for query in WEBHOOKS),
         looks.istio_bundles(reader, names.istio),
         looks.spire_bundle(reader, names.spire_system),
@@ -117,11 +127,11 @@ def _root_above(chain: Sequence[Certificate], roots: Sequence[Certificate], at: 
     return next((root.sha256 for root in roots if proves(chain, (root,), at) is None), "")
 
 
-def _server(served: Served, roots: Sequence[Certificate], at: datetime) -> tuple[PlaceKind, Server]:
+def _listener(served: Served, roots: Sequence[Certificate], at: datetime) -> tuple[PlaceKind, Server]:
     name, kind = str(served.place), served.place.kind
     if served.error:
         return kind, Server(name, "", served.error.what)
-    return kind, Server(name, _root_above(served.chain, roots, at))
+    return kind, Server(name, _root_above(served.chain, roots, at), sent=frozenset(one.sha256 for one in served.chain))
 
 
 def _keeper(kept: Kept) -> Keeper:
