@@ -56,10 +56,14 @@ def turn_of(pin: Pin, known: Mapping[int, Certificate]) -> Turn | None:
     """
     if len(pin.roots) == 1:
         return None
-    entering, leaving = pin.roots
+    entering, leaving = pin.roots[:2]
     numbers = {root.sha256: number for number, root in known.items()}
-    changed = [root.subject for root in (entering, leaving) if root.sha256 not in numbers]
+    changed = [root.subject for root in pin.roots if root.sha256 not in numbers]
     if changed or len(pin.roots) > 2:  # noqa: PLR2004 - one to leave, one to enter
-        what = f"{', '.join(changed)} is pinned, but the cluster has another certificate of that generation"
+        what = (
+            f"{', '.join(changed)} is pinned, but the cluster has another certificate of that generation"
+            if changed
+            else f"{len(pin.roots)} roots are pinned, expected one to leave and one to enter"
+        )
         raise PreconditionError("MPK-437", what, remedy="see `meshpki explain MPK-437`")
     return Turn(Generation(numbers[leaving.sha256], leaving), Generation(numbers[entering.sha256], entering))
