@@ -1,5 +1,7 @@
 """istiod's part of a root rotation: its CA renewed under the other root, while its bundle keeps both."""
 
+import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from meshpki.cluster.client import Cluster
@@ -18,19 +20,27 @@ def renew_istiod_ca(cluster: Cluster, settings: Settings, turn: Turn, patience: 
     """Renew `cacerts` under the root that is entered, and at once give istiod both anchors back.
 
     cert-manager writes its single root with each issuance; put back before the kubelet brings it to istiod, in the
-    same order, istiod sees the bundle that it knows and only a new intermediate.
+    same order, istiod sees the bundle that it knows and only a new intermediate. Once asked for, no stop keeps the
+    roots from being put back: a replica would load one of them alone, while another still serves the old chain.
     """
+    firm = replace(patience, stop=threading.Event())
     ref, roots = istiod_certificate(settings), (turn.leaving.root, turn.entering.root)
 
     def under() -> bool:
         return scan.cacerts(cluster, settings, roots, datetime.now(UTC)) == turn.entering.root.sha256
 
+    def put_back() -> bool:
+        _put_back(cluster, settings, turn)
+        return True
+
+    if patience.stopped:
+        return
     if not under():
         reissue.trigger(cluster, ref, reissue.revision(cluster.get(ref)))
-        patience.until(lambda: acts.anchors_of_secret(cluster, settings) is None, _ISSUED_WITHIN, str(ref), _AT_ONCE)
-    _put_back(cluster, settings, turn)
-    patience.until(under, _ISSUED_WITHIN, str(ref))
-    _put_back(cluster, settings, turn)
+        firm.until(lambda: acts.anchors_of_secret(cluster, settings) is None, _ISSUED_WITHIN, str(ref), _AT_ONCE)
+    firm.until(put_back, _ISSUED_WITHIN, f"Secret {ref.name}")
+    firm.until(under, _ISSUED_WITHIN, str(ref))
+    firm.until(put_back, _ISSUED_WITHIN, f"Secret {ref.name}")
     if not patience.stopped:
         _, chain = issued(cluster, ref)
         acts.hurry(cluster, acts.istiods(cluster, settings), _note(turn, chain))
