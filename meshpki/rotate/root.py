@@ -79,7 +79,10 @@ def _step(rotation: Rotation, stage: Stage, needs: tuple[str, ...]) -> Step:
 
 @dataclass
 class _Looks:
-    """A gate's check: open when two looks in a row find nothing left, and the soak is over."""
+    """A gate's check: open when looks find nothing left for as long as the soak, two looks apart at the least.
+
+    A look that another event brings on too early shows no more than the one before it.
+    """
 
     rotation: Rotation
     question: Question
@@ -97,6 +100,7 @@ class _Looks:
             return Waiting(f"{len(left)} left: {'; '.join(left)}")
         if self.since is None:
             self.since = now
+        if now - self.since < _LOOK:
             return Waiting("everybody followed; looking once more")
         if now - self.since < self.rotation.soak:
             return Waiting(f"everybody followed; soaking for {self.rotation.soak.total_seconds():.0f} s")

@@ -1,0 +1,93 @@
+"""The steps of a root rotation as a plan: their order, and what opens a gate."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+
+from meshpki.cluster.client import Reader
+from meshpki.rotate import goals, journey
+from meshpki.rotate.facts import Turn
+from meshpki.rotate.root import Rotation, steps
+from meshpki.workflow.plan import Plan
+from meshpki.workflow.step import Failed, Readiness, Ready, Waiting
+from tests.support.rotating import SETTINGS, Rotating, rotating
+from tests.support.travel import Traveller
+
+NAMES = [stage.name for stage in goals.STAGES]
+
+
+def begun() -> tuple[Rotating, Turn]:
+    mesh = rotating()
+    Traveller(mesh, mesh.hours).forth(until=goals.NEW_ROOT)
+    return mesh, journey.required_turn(mesh, SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "expected"),
+    [
+        ("", "", NAMES),
+        (goals.ACTIVATE, "", NAMES[3:]),
+        ("", goals.TRUST, NAMES[:3]),
+        (goals.MOVED, goals.MOVED, [goals.MOVED]),
+    ],
+)
+def test_each_stage_needs_the_one_before(first: str, last: str, expected: list[str]) -> None:
+    mesh, turn = begun()
+    plan = Plan(steps(Rotation(SETTINGS, turn, mesh.hours), first, last))
+    assert [step.name for step in plan.steps] == expected
+    assert [step.needs for step in plan.steps] == [(), *((name,) for name in expected[:-1])]
+    assert all("{" not in text for step in plan.steps for text in (step.summary, *(gate.proves for gate in step.gates)))
+
+
+def test_a_stage_that_is_through_leaves_nothing_to_do() -> None:
+    mesh, turn = begun()
+    Traveller(mesh, mesh.hours).go_on(until=goals.TRUST)
+    rotation = Rotation(SETTINGS, turn, mesh.hours)
+    assert journey.remaining(mesh, rotation, goals.TRUST_ISTIOD) == ()
+    assert [step.name for step in journey.remaining(mesh, rotation, goals.ISTIOD_CA)] == [
+        goals.ACTIVATE,
+        goals.ISTIOD_CA,
+    ]
+
+
+def through(soak: float = 0, guard: str = "") -> tuple[Rotating, Callable[[Reader], Readiness]]:
+    """A stage that everybody has followed, and the check of its last gate."""
+    mesh, turn = begun()
+    rotation = Rotation(SETTINGS, turn.back, mesh.hours, timedelta(seconds=soak), guards=(lambda _reader: guard,))
+    return mesh, steps(rotation, goals.ISTIOD_CA)[0].gates[-1].check
+
+
+@pytest.mark.parametrize("soak", [0, 30])
+def test_two_looks_in_a_row_are_seconds_apart_and_as_long_as_the_soak(soak: float) -> None:
+    mesh, check = through(soak)
+    assert [type(check(mesh)) for _ in range(3)] == [Waiting] * 3
+    mesh.hours.pass_by(max(soak, 2) - 1)
+    assert isinstance(check(mesh), Waiting)
+    mesh.hours.pass_by(1)
+    assert isinstance(check(mesh), Ready)
+
+
+def test_a_target_that_falls_back_has_everybody_looked_at_anew() -> None:
+    mesh, check = through()
+    check(mesh)
+    mesh.hours.pass_by(3)
+    ours = mesh.listeners.pop(("istiod-0", 15012))
+    assert "istiod-0 port 15012" in str(check(mesh))
+    mesh.listeners["istiod-0", 15012] = ours
+    assert isinstance(check(mesh), Waiting)
+    mesh.hours.pass_by(2)
+    assert isinstance(check(mesh), Ready)
+
+
+def test_a_guard_that_trips_fails_the_gate_with_its_words() -> None:
+    mesh, check = through(guard="a request failed")
+    assert check(mesh) == Failed("a request failed")
+
+
+def test_a_pod_that_is_excepted_is_not_waited_for() -> None:
+    mesh, turn = begun()
+    del mesh.listeners["client-5d9-x", 15000]
+    for excepted, left in ((frozenset[str](), 1), (frozenset({"bookinfo/client-5d9-x"}), 0)):
+        rotation = Rotation(SETTINGS, turn.back, mesh.hours, excepted=excepted)
+        assert len(rotation.left(mesh, goals.moved)) == left
