@@ -82,6 +82,7 @@ class ControlPlane:
     pinned: tuple[made.Issued, ...] = ()
     cacerts: made.Issued | None = None
     istiods: Sequence[made.Issued | None] = (None,)
+    serving: made.Shape = made.ISTIOD_SERVING
     spire_ca: made.Issued | None = None
     bundle: bytes | None = None
     requests: Sequence[Object] | None = None
@@ -112,7 +113,7 @@ class ControlPlane:
         for number, signer in enumerate(self.istiods):
             ca = signer or cacerts
             for port in (15012, 15017):
-                cluster.listeners[f"istiod-{number}", port] = listener(ca.issue(made.ISTIOD_SERVING), ca)
+                cluster.listeners[f"istiod-{number}", port] = listener(ca.issue(self.serving), ca)
         cluster.listeners["spire-server-0", 8081] = listener(spire_ca.issue(SERVER), spire_ca)
         cluster.server_date = made.AT
         return cluster

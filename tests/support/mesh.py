@@ -149,12 +149,16 @@ def mesh(*objects: Object, **envoys: bytes) -> Mesh:
     cluster = Mesh()
     cluster.put(*objects)
     for name, answer in envoys.items():
-        cluster.listeners[name.replace("_", "-"), ADMIN_PORT] = partial(answering, answer)
+        cluster.listeners[name.replace("_", "-"), ADMIN_PORT] = answering(answer)
     return cluster
 
 
-def answering(body: bytes, connection: socket.socket) -> None:
-    """Answer one HTTP request with this body; nothing where there is none."""
+def answering(body: bytes) -> partial[None]:
+    """A listener that answers whatever it is asked with this body, or hangs up where it is empty."""
+    return partial(_serve, body)
+
+
+def _serve(body: bytes, connection: socket.socket) -> None:
     with connection, contextlib.suppress(OSError):
         connection.recv(65536)
         if body:

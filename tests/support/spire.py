@@ -264,7 +264,7 @@ class Spire:
         self.cluster.listeners[name, 8081] = serve
 
     def _admin(self, one: Workload, connection: socket.socket) -> None:
-        answering(_dumped(one.account, one.ca, one.anchors), connection)
+        answering(_dumped(one.account, one.ca, one.anchors))(connection)
 
 
 @cache

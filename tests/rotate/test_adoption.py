@@ -1,0 +1,185 @@
+"""What an istiod shows of a new CA, and what is made of it."""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import pytest
+
+from meshpki.cluster.manifest import Object
+from meshpki.rotate.adoption import (
+    HURRY,
+    METRIC,
+    METRICS_PORT,
+    Loaded,
+    Replica,
+    hurry,
+    judge_logged,
+    judge_metric,
+    judge_served,
+    read_log,
+    read_metric,
+    replicas,
+)
+from meshpki.settings import Settings, defaults
+from meshpki.workflow.step import Failed, Readiness, Ready, Waiting
+from tests.support import certificates as made
+from tests.support.cluster import InMemoryCluster
+from tests.support.control_plane import ControlPlane, listener, workload
+from tests.support.istiod_ca import certificate
+from tests.support.mesh import Mesh, answering
+
+# gates judge at the moment of now
+NOW = datetime.now(UTC).replace(microsecond=0)
+LIFE = {"not_before": NOW - made.HOUR, "not_after": NOW + made.HOUR}
+SERVING = made.ISTIOD_SERVING.but(**LIFE)
+ROOT = made.root(made.ROOT.but(**LIFE))
+CA = ROOT.issue(made.CACERTS.but(serial=0xAB12, **LIFE))
+OTHER = ROOT.issue(made.CACERTS.but(**LIFE))
+# what a log tells is held against the moment at which this one was issued
+ISSUED = made.mesh_root().issue(made.CACERTS.but(serial=0xAB12)).certificate
+# Istio 1.29.1 on the lab, with the serials of this test
+LOADED = """\
+2026-11-24T12:00:07.104Z	info	Update Istiod cacerts
+2026-11-24T12:00:07.105Z	info	Using kubernetes.io/tls secret type for signing ca files
+2026-11-24T12:00:07.109Z	info	Istiod has detected the newly added intermediate CA
+2026-11-24T12:00:07.110Z	info	x509 cert - Issuer: "CN=istiod", Subject: "", SN: d7ac, NotBefore: "x", NotAfter: "y"
+2026-11-24T12:00:07.111Z	info	x509 cert - Issuer: "CN=root", Subject: "CN=istiod", SN: ab12, NotBefore: "x"
+2026-11-24T12:00:07.112Z	info	Istiod certificates are reloaded
+"""
+JSON = '{"time":"2026-11-24T12:00:07.111Z","msg":"x509 cert - Issuer: \\"CN=root\\", SN: ab12, NotBefore: x"}\n'
+REFUSED = "2036-11-24T12:00:07.105Z	warn	Updating new ROOT-CA not supported\n"
+EARLIER = "2026-11-24T09:00:07.105Z	warn	Updating new ROOT-CA not supported\n"
+AT = datetime(2026, 11, 24, 12, 0, 7, 111000, UTC)
+
+
+@pytest.mark.parametrize(
+    ("log", "limit", "expected"),
+    [
+        ("", 10, Loaded()),
+        (LOADED, 100, Loaded(AT)),
+        (JSON, 100, Loaded(AT)),
+        (LOADED.replace("ab12", "ab123"), 100, Loaded()),
+        (LOADED.replace("ab12", "1ab12"), 100, Loaded()),
+        (REFUSED, 100, Loaded(refusal=REFUSED.strip())),
+        (LOADED + REFUSED, 100, Loaded(AT, REFUSED.strip())),
+        (REFUSED + LOADED, 100, Loaded(AT)),
+        (EARLIER, 100, Loaded()),
+        ("a line\n" * 10, 10, Loaded(cut=True)),
+    ],
+    ids=[
+        *("nothing", "loaded", "in JSON", "a longer serial", "a serial before it", "refused", "refused since"),
+        *("refused before", "refused before it was issued", "cut"),
+    ],
+)
+def test_a_log_tells_when_a_serial_was_loaded_and_whether_it_was_refused(
+    log: str, limit: int, expected: Loaded
+) -> None:
+    assert read_log(log, ISSUED, limit) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (f"# HELP {METRIC} x\n# TYPE {METRIC} gauge\n{METRIC} 1.7696448e+09\n", datetime(2026, 1, 29, tzinfo=UTC)),
+        (f'{METRIC}{{a="b"}} 1769644800\n', datetime(2026, 1, 29, tzinfo=UTC)),
+        (f"{METRIC}_other 5\n", None),
+        (f"{METRIC} NaN\n", None),
+        (f"{METRIC} +Inf\n", None),
+        (f"{METRIC} soon\n", None),
+        ("", None),
+    ],
+)
+def test_the_metric_is_read_as_a_moment(text: str, expected: datetime | None) -> None:
+    assert read_metric(text) == expected
+
+
+@dataclass
+class Istiods:
+    """istiods in memory that serve, log and count with a CA; a test makes them differ."""
+
+    serving: Sequence[made.Issued | None] = (None, None)
+    log: str = LOADED
+    metric: str = f"{METRIC} {CA.certificate.not_after.timestamp():.9e}\n"
+
+    def cluster(self) -> Mesh:
+        there = ControlPlane(ROOT, cacerts=CA, serving=SERVING, istiods=self.serving, others=(certificate(),)).cluster()
+        there.put({**workload("Deployment", "istiod"), "status": rolled_out(len(self.serving))})
+        there.answers["logs discovery"] = self.log
+        for number in range(len(self.serving)):
+            there.listeners[f"istiod-{number}", METRICS_PORT] = answering(self.metric.encode())
+        return there
+
+
+def rolled_out(count: int) -> Object:
+    counts = ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas")
+    return {"observedGeneration": 1, **dict.fromkeys(counts, count)}
+
+
+WELL = Istiods()
+Judge = Callable[[Mesh, Settings], Readiness]
+
+
+@pytest.mark.parametrize(
+    ("istiods", "judge", "expected"),
+    [
+        (WELL, judge_served, "2 istiod, 15012 and 15017 through cacerts"),
+        (WELL, judge_logged, "2 of 2 logged it, the last at 12:00:07Z"),
+        (WELL, judge_metric, f"{CA.certificate.not_after:%FT%TZ}"),
+        (Istiods(log="a line\n" * 3000), judge_logged, "0 of 2 logged it"),
+    ],
+    ids=["served", "logged", "metric", "log gone by"],
+)
+def test_a_gate_opens_when_every_istiod_shows_the_new_ca(istiods: Istiods, judge: Judge, expected: str) -> None:
+    readiness = judge(istiods.cluster(), defaults())
+    assert isinstance(readiness, Ready)
+    assert expected in readiness.detail
+
+
+@pytest.mark.parametrize(
+    ("istiods", "judge", "expected"),
+    [
+        (Istiods((None, OTHER)), judge_served, "istiod-1 port 15012: its certificate is signed by"),
+        (Istiods(log=""), judge_logged, "istiod-0 has not logged"),
+        (Istiods(metric=f"{METRIC} 1.7e+09\n"), judge_metric, "istiod-0: the metric says 2023-11-14T22:13:20Z"),
+        (Istiods(metric="x 1\n"), judge_metric, f"istiod-0 has no {METRIC}"),
+        (Istiods(()), judge_logged, "no pod"),
+        (Istiods(()), judge_metric, "no pod"),
+    ],
+    ids=["one behind", "silent", "the metric of before", "no metric", "nobody logs", "nobody counts"],
+)
+def test_a_gate_stays_shut_and_names_the_replica_that_is_behind(istiods: Istiods, judge: Judge, expected: str) -> None:
+    readiness = judge(istiods.cluster(), defaults())
+    assert isinstance(readiness, Waiting)
+    assert expected in readiness.why
+
+
+def test_a_refusal_in_the_log_of_one_that_does_not_serve_it_ends_the_wait() -> None:
+    readiness = judge_served(Istiods((None, OTHER), log=REFUSED).cluster(), defaults())
+    assert readiness == Failed(f"Pod istio-system/istiod-0: {REFUSED.strip()}")
+
+
+def test_the_evidence_holds_for_each_replica_what_it_logged_serves_and_counts() -> None:
+    new, other, ends = f"{CA.certificate.serial:x}", f"{OTHER.certificate.serial:x}", CA.certificate.not_after
+    assert replicas(Istiods((None, OTHER)).cluster(), defaults()) == (
+        Replica("istiod-0", AT, {15012: new, 15017: new}, ends),
+        Replica("istiod-1", AT, {15012: other, 15017: other}, ends),
+    )
+
+
+def test_the_kubelet_is_hurried_until_every_istiod_serves_the_new_ca() -> None:
+    there, stop = Istiods((None, OTHER)).cluster(), threading.Event()
+    program = hurry(defaults())
+    assert not program.settled(there)
+
+    def arrive(cluster: InMemoryCluster, stored: Object) -> None:
+        if HURRY in (stored["metadata"].get("annotations") or {}):
+            for port in (15012, 15017):
+                cluster.listeners["istiod-1", port] = listener(CA.issue(SERVING), CA)
+            stop.set()
+
+    there.reactions.append(arrive)
+    program.run(there, stop)
+    assert program.settled(there)
+    assert there.writes == [("merge", "Pod istio-system/istiod-0"), ("merge", "Pod istio-system/istiod-1")]

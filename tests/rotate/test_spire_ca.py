@@ -1,0 +1,304 @@
+"""SPIRE's own CA: what is refused, from where a server goes on, what is activated and what is not."""
+
+import base64
+import json
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
+import pytest
+
+from meshpki.cluster.manifest import Object, Ref
+from meshpki.components.spire_authorities import Authority, Slots, Trusted
+from meshpki.components.trust import Pin
+from meshpki.errors import PRECONDITION, PreconditionError, StepError
+from meshpki.rotate.mark import Mark, read
+from meshpki.rotate.spire_ca import Facts, Rotation, Server, look, mark_key, refusals, rotation
+from meshpki.rotate.spire_steps import done, judge_activated, judge_bundles, judge_moved, plan
+from meshpki.settings import defaults
+from meshpki.workflow.step import Ready, Waiting
+from tests.support import certificates as made
+from tests.support.certificates import AT
+from tests.support.cluster import InMemoryCluster, config_map
+from tests.support.control_plane import root_request
+from tests.support.istiod_ca import alias, root_certificate
+from tests.support.mesh import pin
+
+HOUR = timedelta(hours=1)
+ROOT, OTHER = made.mesh_root().certificate, made.root().certificate
+SKI = str(ROOT.ski)
+A, B, C = (Authority(name * 4, SKI, AT + hours * HOUR) for name, hours in (("a1", 20), ("b2", 24), ("c3", 22)))
+STRANGE = replace(B, upstream=str(OTHER.ski))
+BUNDLE = (Trusted(ROOT, False),)
+CONF = 'plugins {\n  KeyManager "disk" {\n  }\n}\n'
+
+
+def pod(number: int = 0, image: str = "ghcr.io/spiffe/spire-server:1.15.3") -> Object:
+    metadata = {
+        "name": f"spire-server-{number}",
+        "namespace": "spire-server",
+        "labels": {"app.kubernetes.io/name": "spire-server"},
+    }
+    spec = {"containers": [{"name": "spire-server", "image": image}]}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec, "status": {"phase": "Running"}}
+
+
+def workload(**spec: object) -> Object:
+    metadata = {"name": "spire-server", "namespace": "spire-server"}
+    found = {
+        "selector": {"matchLabels": {"app.kubernetes.io/name": "spire-server"}},
+        "volumeClaimTemplates": [{"metadata": {"name": "data"}}],
+        **spec,
+    }
+    return {"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": metadata, "spec": found}
+
+
+def volumes(*kinds: str) -> Object:
+    return {"template": {"spec": {"volumes": [{"name": kind, kind: {}} for kind in kinds]}}, "volumeClaimTemplates": []}
+
+
+def facts(*servers: Server, live: Object | None = None, conf: str = CONF, roots: Pin | None = None) -> Facts:
+    one = Server(pod(), Slots(A), BUNDLE)
+    return Facts(live or workload(), conf, servers or (one,), roots or Pin(1, (ROOT,)), ROOT)
+
+
+@pytest.mark.parametrize(
+    ("seen", "codes"),
+    [
+        (facts(), ()),
+        (facts(live=workload(**volumes("hostPath"))), ()),
+        (facts(live=workload(**volumes("persistentVolumeClaim"))), ()),
+        (facts(live=workload(**volumes("emptyDir"))), ("MPK-421",)),
+        (facts(conf=CONF.replace("disk", "memory")), ("MPK-421",)),
+        (facts(Server(pod(image="spire-server:1.10.4"), Slots(A), BUNDLE)), ("MPK-421",)),
+        (facts(Server(pod(image="r.example:5000/spire-server:v1.11.0"), Slots(A), BUNDLE)), ()),
+        (facts(Server(pod(image="spire-server@sha256:00"), Slots(A), BUNDLE)), ()),
+        (facts(Server(pod(), Slots(STRANGE), BUNDLE)), ("MPK-403",)),
+        (facts(Server(pod(), Slots(A), (*BUNDLE, Trusted(OTHER, True)))), ("MPK-403",)),
+        (replace(facts(), signing=OTHER), ("MPK-403",)),
+        (replace(facts(), signing=None), ("MPK-403",)),
+        (facts(roots=Pin(2, (OTHER, ROOT))), ("MPK-401",)),
+    ],
+    ids=[
+        *("well", "on the host", "claimed", "on no volume", "in memory", "too old", "just new enough", "untagged"),
+        *("under another root", "an old root left", "the root changed unseen", "nobody tells", "a root rotation"),
+    ],
+)
+def test_spire_is_left_alone_where_a_new_ca_would_harm_or_not_last(seen: Facts, codes: tuple[str, ...]) -> None:
+    found = refusals(seen)
+    assert tuple(error.code for error in found) == codes
+    assert all(error.remedy and error.exit_code == PRECONDITION for error in found)
+
+
+def start(name: str = A.authority_id, *, compromised: bool = False) -> Mark:
+    return Mark(name, A.expires, compromised=compromised)
+
+
+@pytest.mark.parametrize(
+    ("slots", "begun", "compromised", "resumed"),
+    [
+        (Slots(A), None, False, False),
+        (Slots(A), start(), False, True),
+        (Slots(A, prepared=B), start(), False, True),
+        (Slots(B, old=A), start(), False, True),
+        (Slots(C, old=B), start(), False, False),
+        (Slots(B, old=A), start(), True, False),
+        (Slots(B, old=A), start(compromised=True), True, True),
+    ],
+    ids=[
+        *("never begun", "killed at once", "killed when prepared", "killed when activated", "changed since"),
+        *("what was activated may have leaked too", "the replacement was begun"),
+    ],
+)
+def test_a_server_goes_on_from_where_it_was_and_never_begins_twice(
+    slots: Slots, begun: Mark | None, *, compromised: bool, resumed: bool
+) -> None:
+    seen = facts(Server(pod(), slots, BUNDLE, begun))
+    todo = rotation(seen, defaults(), compromised=compromised)
+    assert todo.resumed == ({"spire-server-0"} if resumed else set())
+    active = slots.active
+    assert active is not None
+    expected = begun if resumed else Mark(active.authority_id, active.expires, compromised=compromised)
+    assert todo.start == {"spire-server-0": expected}
+    assert todo.restart_agents is todo.wait is compromised
+
+
+def test_with_a_leaked_key_the_prepared_ca_counts_as_known_too() -> None:
+    seen = facts(Server(pod(), Slots(A, prepared=B), BUNDLE))
+    assert rotation(seen, defaults(), compromised=True).start["spire-server-0"].not_after == B.expires
+    assert rotation(seen, defaults()).start["spire-server-0"].not_after == A.expires
+
+
+def test_a_server_without_a_ca_is_not_rotated() -> None:
+    with pytest.raises(PreconditionError, match="MPK-423"):
+        rotation(facts(Server(pod(), Slots(), BUNDLE)), defaults())
+
+
+@dataclass
+class Spire:
+    """Two spire-servers' command lines: slots that prepare and activate move."""
+
+    slots: dict[str, Slots] = field(default_factory=dict)
+    next: list[Authority] = field(default_factory=lambda: [B, C])
+    bundle: tuple[Trusted, ...] = BUNDLE
+    asked: list[str] = field(default_factory=list)
+
+    def __call__(self, ref: Ref, argv: Sequence[str]) -> str:
+        words = [word for word in argv[1:] if not word.startswith(("-", "/"))]
+        held = self.slots[ref.name]
+        match words:
+            case ["localauthority", "x509", "show", *_]:
+                shown = (("active", held.active), ("prepared", held.prepared), ("old", held.old))
+                return json.dumps({name: _state(one) for name, one in shown if one})
+            case ["bundle", "show", *_]:
+                listed = [
+                    {"asn1": base64.b64encode(one.root.der).decode(), "tainted": one.tainted} for one in self.bundle
+                ]
+                return json.dumps({"x509_authorities": listed})
+            case ["localauthority", "x509", "prepare", *_]:
+                self.asked.append(f"prepare {ref.name}")
+                self.slots[ref.name] = replace(held, prepared=self.next.pop(0))
+                return json.dumps({"prepared_authority": _state(self.slots[ref.name].prepared)})
+            case ["localauthority", "x509", "activate", name, *_]:
+                self.asked.append(f"activate {ref.name} {name}")
+                assert held.prepared is not None
+                assert held.prepared.authority_id == name
+                self.slots[ref.name] = Slots(held.prepared, old=held.active)
+                return json.dumps({"activated_authority": _state(held.prepared)})
+            case _:
+                raise AssertionError(words)
+
+
+def _state(one: Authority | None) -> Object:
+    assert one is not None
+    return {
+        "authority_id": one.authority_id,
+        "expires_at": str(int(one.expires.timestamp())),
+        "upstream_authority_subject_key_id": one.upstream,
+    }
+
+
+def cluster(spire: Spire, *objects: Object) -> InMemoryCluster:
+    there = InMemoryCluster(shell=spire)
+    there.put(
+        pin(made.mesh_root()),
+        workload(),
+        alias(),
+        root_certificate(),
+        root_request(made.mesh_root()),
+        config_map("spire-server", "spire-server", **{"server.conf": CONF}),
+        *(pod(number) for number in range(len(spire.slots))),
+        *objects,
+    )
+    return there
+
+
+def two() -> Spire:
+    return Spire({"spire-server-0": Slots(A), "spire-server-1": Slots(replace(A, authority_id="a2a2"))})
+
+
+def changed(there: InMemoryCluster, todo: Rotation) -> None:
+    step = next(one for one in plan(todo).steps if one.name == "spire-ca")
+    for program in step.programs:
+        if not program.settled(there):
+            program.run(there, threading.Event())
+
+
+def test_what_a_cluster_shows_is_what_is_judged() -> None:
+    there = cluster(two())
+    seen = look(there, defaults())
+    assert [one.slots.active and one.slots.active.authority_id for one in seen.servers] == [A.authority_id, "a2a2"]
+    assert (seen.pin.roots, seen.signing, seen.config) == ((ROOT,), ROOT, CONF)
+    assert refusals(seen) == ()
+
+
+def test_without_a_spire_server_there_is_nothing_to_rotate() -> None:
+    with pytest.raises(PreconditionError, match="MPK-400"):
+        look(cluster(Spire()), defaults())
+
+
+def test_every_server_prepares_and_activates_one_after_the_other_and_only_once() -> None:
+    spire = two()
+    there = cluster(spire)
+    todo = rotation(look(there, defaults()), defaults())
+    assert isinstance(judge_activated(there, todo), Waiting)
+    changed(there, todo)
+    changed(there, todo)
+    assert spire.asked == [
+        "prepare spire-server-0",
+        f"activate spire-server-0 {B.authority_id}",
+        "prepare spire-server-1",
+        f"activate spire-server-1 {C.authority_id}",
+    ]
+    assert isinstance(judge_activated(there, todo), Ready)
+    assert judge_bundles(there, todo) == Ready("the pinned root alone, as before")
+    assert {name: one.authority_id for name, one in done(there, todo).active.items()} == {
+        "spire-server-0": B.authority_id,
+        "spire-server-1": C.authority_id,
+    }
+
+
+def test_a_ca_under_another_root_is_prepared_but_never_activated() -> None:
+    spire = replace(two(), next=[STRANGE])
+    there = cluster(spire)
+    todo = rotation(look(there, defaults()), defaults())
+    with pytest.raises(StepError, match="MPK-422"):
+        changed(there, todo)
+    assert spire.asked == ["prepare spire-server-0"]
+
+
+def test_a_stopped_run_asks_no_other_server() -> None:
+    spire = two()
+    there = cluster(spire)
+    todo = rotation(look(there, defaults()), defaults())
+    stop = threading.Event()
+    stop.set()
+    next(one for one in plan(todo).steps if one.name == "spire-ca").programs[0].run(there, stop)
+    assert spire.asked == []
+
+
+@pytest.mark.parametrize(
+    "bundle", [(Trusted(ROOT, True),), (*BUNDLE, Trusted(OTHER, False)), ()], ids=["tainted", "another", "none"]
+)
+def test_a_bundle_that_changed_keeps_the_gate_shut(bundle: tuple[Trusted, ...]) -> None:
+    spire = two()
+    there = cluster(spire)
+    todo = rotation(look(there, defaults()), defaults())
+    spire.bundle = bundle
+    assert isinstance(judge_bundles(there, todo), Waiting)
+
+
+def test_the_start_is_marked_on_the_statefulset_for_each_server() -> None:
+    there = cluster(two())
+    todo = rotation(look(there, defaults()), defaults())
+    for program in plan(todo).steps[0].programs:
+        assert not program.settled(there)
+        program.run(there, threading.Event())
+        assert program.settled(there)
+    live = there.objects[Ref("apps/v1", "StatefulSet", "spire-server", "spire-server")]
+    assert read(live, mark_key("spire-server-1")) == Mark("a2a2", A.expires)
+
+
+def test_agents_are_restarted_once_for_a_ca_by_a_note_on_their_template() -> None:
+    spire = two()
+    agents = {
+        "apiVersion": "apps/v1",
+        "kind": "DaemonSet",
+        "metadata": {"name": "spire-agent", "namespace": "spire-system"},
+        "spec": {"template": {"metadata": {"annotations": {"meshpki.dev/config": "x"}}}},
+    }
+    there = cluster(spire, agents)
+    todo = rotation(look(there, defaults()), defaults(), restart_agents=True)
+    program = next(one for one in plan(todo).steps if one.name == "agents").programs[0]
+    changed(there, todo)
+    for _ in range(2):
+        if not program.settled(there):
+            program.run(there, threading.Event())
+    assert [one for one in there.writes if "DaemonSet" in one[1]] == [("merge", "DaemonSet spire-system/spire-agent")]
+
+
+def test_where_nobody_waits_what_has_not_moved_is_told_and_not_waited_for() -> None:
+    there = cluster(two())
+    todo = rotation(look(there, defaults()), defaults())
+    assert judge_moved(there, todo) == Ready("0 of 0 workloads moved")
