@@ -1,6 +1,6 @@
 """A rotation from the open cluster to its last word: look, refuse or say what is to be done, ask, run, show."""
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,8 +13,7 @@ from meshpki.cli.consent import consent
 from meshpki.cli.follow import following
 from meshpki.cli.format import Format
 from meshpki.cli.session import SystemClock, open_cluster, settings_of
-from meshpki.cluster.client import Clock
-from meshpki.cluster.kubernetes import KubernetesCluster
+from meshpki.cluster.client import Clock, Cluster
 from meshpki.errors import MeshpkiError, PreconditionError
 from meshpki.install import kept_wish
 from meshpki.rotate import istiod_ca, spire_ca, spire_steps
@@ -28,14 +27,22 @@ from meshpki.workflow.work import Limits
 
 @dataclass(frozen=True)
 class Asked:
-    """What every rotation was asked for: which cluster, and how."""
+    """How a rotation is to be done: whether a key is known to somebody else, and what is asked and waited for."""
 
-    context: str
-    kubeconfig: Path | None
     compromised: bool = False
     dry_run: bool = False
     ask: bool = True
     timeout: timedelta = timedelta(minutes=3)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where: the cluster with the name and address that people know it by, and the settings that are kept in it."""
+
+    cluster: Cluster
+    context: str
+    host: str
+    settings: Settings
 
 
 class Told(Protocol):
@@ -45,50 +52,53 @@ class Told(Protocol):
         """As text, or as one document."""
 
 
-def rotate_istiod_ca(asked: Asked, duration: timedelta | None, renewal: RenewBefore | None) -> Told:
+def opened(context: str, kubeconfig: Path | None) -> Place:
+    """The cluster, and the settings that the last `up` or rotation kept in it; raises PreconditionError (MPK-400)."""
+    cluster = open_cluster(context, kubeconfig)
+    return place(cluster, cluster.context, cluster.host)
+
+
+def place(cluster: Cluster, context: str, host: str) -> Place:
+    """The same of a cluster that is open."""
+    if not kept_wish(cluster):
+        what = "no settings are kept in this cluster: meshpki has installed no mesh on it"
+        raise PreconditionError("MPK-400", what, where=context, remedy="meshpki up, or name another --context")
+    return Place(cluster, context, host, settings_of(cluster, ()))
+
+
+def rotate_istiod_ca(
+    where: Place, asked: Asked, duration: timedelta | None = None, renewal: RenewBefore | None = None
+) -> Told:
     """Rotate istiod's CA; raises the refusal or the error of the step that failed."""
-    cluster, settings = opened(asked)
-    at = datetime.now(UTC)
+    cluster, settings, at, clock = where.cluster, where.settings, datetime.now(UTC), SystemClock()
     facts = istiod_ca.look(cluster, settings)
     wish = lifetimes(settings.istiod_ca, duration, renewal)
     todo = istiod_ca.rotation(facts, settings, wish, compromised=asked.compromised)
-    refuse(refusals(facts, todo, at))
-    intent = rotate_forms.Intent(cluster.context, facts, todo, at, scaled=renewal is None)
+    _refuse(refusals(facts, todo, at))
+    intent = rotate_forms.Intent(where.context, facts, todo, at, scaled=renewal is None)
     if asked.dry_run:
         return intent
-    announce(cluster, intent.lines(), asked)
-    clock = SystemClock()
-    board = follow(istiod_ca.plan(todo), clock, lambda: istiod_ca.rotate(cluster, todo, clock, Limits(asked.timeout)))
+    _announce(where, intent.lines(), asked)
+    events = istiod_ca.rotate(cluster, todo, clock, Limits(asked.timeout))
+    board = _follow(istiod_ca.plan(todo), clock, events)
     return rotate_forms.Outcome(intent, board, istiod_ca.done(cluster, todo))
 
 
-def rotate_spire_ca(asked: Asked, *, restart_agents: bool, wait: bool) -> Told:
+def rotate_spire_ca(where: Place, asked: Asked, *, restart_agents: bool = False, wait: bool = False) -> Told:
     """Rotate SPIRE's own CA; raises the refusal or the error of the step that failed."""
-    cluster, settings = opened(asked)
+    cluster, settings, clock = where.cluster, where.settings, SystemClock()
     facts = spire_ca.look(cluster, settings)
-    refuse(spire_ca.refusals(facts))
+    _refuse(spire_ca.refusals(facts))
     todo = spire_ca.rotation(facts, settings, compromised=asked.compromised, restart_agents=restart_agents, wait=wait)
-    intent = rotate_spire_forms.Intent(cluster.context, facts, todo)
+    intent = rotate_spire_forms.Intent(where.context, facts, todo)
     if asked.dry_run:
         return intent
-    announce(cluster, intent.lines(), asked)
-    clock = SystemClock()
-    board = follow(
-        spire_steps.plan(todo), clock, lambda: spire_steps.rotate(cluster, todo, clock, Limits(asked.timeout))
-    )
+    _announce(where, intent.lines(), asked)
+    board = _follow(spire_steps.plan(todo), clock, spire_steps.rotate(cluster, todo, clock, Limits(asked.timeout)))
     return rotate_spire_forms.Outcome(intent, board, spire_steps.done(cluster, todo))
 
 
-def opened(asked: Asked) -> tuple[KubernetesCluster, Settings]:
-    """The cluster, and the settings that the last `up` or rotation kept in it; raises PreconditionError (MPK-400)."""
-    cluster = open_cluster(asked.context, asked.kubeconfig)
-    if not kept_wish(cluster):
-        what = "no settings are kept in this cluster: meshpki has installed no mesh on it"
-        raise PreconditionError("MPK-400", what, where=cluster.context, remedy="meshpki up, or name another --context")
-    return cluster, settings_of(cluster, ())
-
-
-def refuse(reasons: Sequence[MeshpkiError]) -> None:
+def _refuse(reasons: Sequence[MeshpkiError]) -> None:
     """Tell every reason, the first of them as the error."""
     for reason in reasons[1:]:
         output.failure(reason)
@@ -96,18 +106,18 @@ def refuse(reasons: Sequence[MeshpkiError]) -> None:
         raise reasons[0]
 
 
-def announce(cluster: KubernetesCluster, lines: Sequence[str], asked: Asked) -> None:
+def _announce(where: Place, lines: Sequence[str], asked: Asked) -> None:
     """Say what is to be done and where, and have it confirmed."""
-    first = f"context {cluster.context}   server {cluster.version()} at {cluster.host}"
+    first = f"context {where.context}   server {where.cluster.version()} at {where.host}"
     output.progress(output.plain("\n".join([first, *lines])))
     if asked.ask:
-        consent(cluster.context)
+        consent(where.context)
 
 
-def follow(plan: Plan, clock: Clock, begin: Callable[[], Generator[Event]]) -> Board:
+def _follow(plan: Plan, clock: Clock, events: Generator[Event]) -> Board:
     """Run a rotation as a person or a log follows it."""
     board = Board([(step.name, step.summary) for step in plan.steps])
-    with following(board) as follower, closing(begin()) as events:
+    with following(board) as follower, closing(events):
         for event in events:
             follower.show(event, board.note(event, clock.now()))
     return board

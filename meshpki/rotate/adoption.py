@@ -1,5 +1,6 @@
 """Whether every istiod has taken a new `cacerts` up: what it serves, what it logged, and what its metric says."""
 
+import itertools
 import re
 import threading
 from collections.abc import Iterable, Mapping
@@ -38,7 +39,8 @@ _REFUSALS = (
     "failed reading root-cert.pem",
 )
 _LOOK = timedelta(seconds=1)
-_AGAIN = timedelta(seconds=5)
+# looks after which the kubelet is hurried again
+_AGAIN = 10
 
 
 @dataclass(frozen=True)
@@ -71,15 +73,14 @@ def hurry(settings: Settings) -> Program:
         return isinstance(judge_istiod(reader, settings), Ready)
 
     def run(cluster: Cluster, stop: threading.Event) -> None:
-        _, chain = issued(cluster, istiod_certificate(settings))
-        serial = f"{chain[0].serial:x}" if chain else ""
-        attempt = 0
-        while not stop.is_set() and not settled(cluster):
-            attempt += 1
-            note = {"metadata": {"annotations": {HURRY: f"{serial}-{attempt}"}}}
-            for pod in istiods(cluster, settings):
-                cluster.merge(pod_ref(pod), note, MANAGER)
-            stop.wait(_AGAIN.total_seconds())
+        for look in itertools.count():
+            if stop.is_set() or settled(cluster):
+                return
+            if look % _AGAIN == 0:
+                note = {"metadata": {"annotations": {HURRY: datetime.now(UTC).isoformat()}}}
+                for pod in istiods(cluster, settings):
+                    cluster.merge(pod_ref(pod), note, MANAGER)
+            stop.wait(_LOOK.total_seconds() / 2)
 
     return Program("hurry the kubelet", settled, run)
 

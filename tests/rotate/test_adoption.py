@@ -44,8 +44,8 @@ LOADED = """\
 2026-11-24T12:00:07.104Z	info	Update Istiod cacerts
 2026-11-24T12:00:07.105Z	info	Using kubernetes.io/tls secret type for signing ca files
 2026-11-24T12:00:07.109Z	info	Istiod has detected the newly added intermediate CA
-2026-11-24T12:00:07.110Z	info	x509 cert - Issuer: "CN=istiod", Subject: "", SN: d7ac, NotBefore: "x", NotAfter: "y"
-2026-11-24T12:00:07.111Z	info	x509 cert - Issuer: "CN=root", Subject: "CN=istiod", SN: ab12, NotBefore: "x"
+2026-11-24T12:00:07.110Z	info	x509 cert - Issuer: "CN=istiod", Subject: "", SN: d7ac, NotBefore: "x"
+2026-11-24T12:00:07.111Z	info	x509 cert - Issuer: "CN=root", Subject: "CN=istiod", SN: ab12
 2026-11-24T12:00:07.112Z	info	Istiod certificates are reloaded
 """
 JSON = '{"time":"2026-11-24T12:00:07.111Z","msg":"x509 cert - Issuer: \\"CN=root\\", SN: ab12, NotBefore: x"}\n'
@@ -105,7 +105,7 @@ class Istiods:
 
     def cluster(self) -> Mesh:
         there = ControlPlane(ROOT, cacerts=CA, serving=SERVING, istiods=self.serving, others=(certificate(),)).cluster()
-        there.put({**workload("Deployment", "istiod"), "status": rolled_out(len(self.serving))})
+        there.put(rolled_out(len(self.serving)))
         there.answers["logs discovery"] = self.log
         for number in range(len(self.serving)):
             there.listeners[f"istiod-{number}", METRICS_PORT] = answering(self.metric.encode())
@@ -113,8 +113,9 @@ class Istiods:
 
 
 def rolled_out(count: int) -> Object:
-    counts = ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas")
-    return {"observedGeneration": 1, **dict.fromkeys(counts, count)}
+    deployment, counts = workload("Deployment", "istiod"), ("updatedReplicas", "readyReplicas", "availableReplicas")
+    status = {"observedGeneration": 1, "replicas": count, **dict.fromkeys(counts, count)}
+    return {**deployment, "spec": {**deployment["spec"], "replicas": count}, "status": status}
 
 
 WELL = Istiods()

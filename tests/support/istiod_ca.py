@@ -1,7 +1,7 @@
 """istiod's CA as cert-manager shows it, and a cert-manager in memory that issues it again when it is asked to."""
 
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from meshpki.cluster.manifest import Object, ref_of
 from meshpki.components.istiod_ca import istiod_ca
@@ -40,36 +40,27 @@ def root_certificate(generation: int = 1) -> Object:
     return {"apiVersion": CERT_MANAGER, "kind": "Certificate", "metadata": metadata, "spec": {}, "status": status}
 
 
-def fresh(shape: made.Shape = made.CACERTS, *, root: made.Issued | None = None) -> made.Issued:
-    """A new `cacerts` that is valid now."""
-    now = datetime.now(UTC).replace(microsecond=0)
-    return (root or made.mesh_root()).issue(shape.but(not_before=now, not_after=now + timedelta(days=30)))
-
-
 @dataclass
 class CertManager:
-    """A reaction of the cluster in memory: Issuing is answered by the next of `chains`, and so is another duration."""
+    """A reaction of the cluster in memory: Issuing is answered with another CA, and so is another duration.
 
-    chains: list[made.Issued] = field(default_factory=list)
+    `denied` is why the request is refused instead, empty where it is not.
+    """
+
+    issue: Callable[[], made.Issued]
     denied: str = ""
+    seen: str = "1440h"
 
     def __call__(self, cluster: InMemoryCluster, stored: Object) -> None:
-        if ref_of(stored) != REF:
-            return
-        asked = (stored["metadata"].get("annotations") or {}).get("test/duration", "1440h") != stored["spec"][
-            "duration"
-        ]
-        if issuing(stored) or asked:
-            self._issue(cluster, stored)
+        """Look at a Certificate that was written."""
+        if ref_of(stored) == REF and (issuing(stored) or stored["spec"]["duration"] != self.seen):
+            self.seen = stored["spec"]["duration"]
+            cluster.put({**stored, "status": self._answered(cluster, stored["status"])})
 
-    def _issue(self, cluster: InMemoryCluster, stored: Object) -> None:
-        notes = {**(stored["metadata"].get("annotations") or {}), "test/duration": stored["spec"]["duration"]}
-        metadata = {**stored["metadata"], "annotations": notes}
-        revision = stored["status"]["revision"] + 1
+    def _answered(self, cluster: InMemoryCluster, status: Object) -> Object:
         if self.denied:
             failed = {"type": "Issuing", "status": "False", "reason": "Denied", "message": self.denied}
-            status = {**stored["status"], "conditions": [READY, failed]}
-        else:
-            status = {"conditions": [READY], "revision": revision}
-            cluster.put(request(f"cacerts-{revision}", self.chains.pop(0), revision=revision))
-        cluster.put({**stored, "metadata": metadata, "status": status})
+            return {**status, "conditions": [READY, failed]}
+        revision = status["revision"] + 1
+        cluster.put(request(f"cacerts-{revision}", self.issue(), revision=revision))
+        return {"conditions": [READY], "revision": revision}

@@ -1,0 +1,164 @@
+"""istiod's CA rotated on a mesh in memory: what is done, in which order, and that a killed run is finished."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from datetime import timedelta
+from itertools import islice
+
+import pytest
+
+from meshpki.cluster.manifest import owned, ref_of
+from meshpki.components.istiod_ca import istiod_ca as istiod_ca_step
+from meshpki.errors import GateTimeoutError, MeshpkiError, PreconditionError, StepError
+from meshpki.install import WISH, kept_wish, wish_manifest
+from meshpki.rotate import istiod_ca
+from meshpki.rotate.leaf import NAMESPACE
+from meshpki.rotate.mark import ANNOTATION
+from meshpki.settings import IstiodCA, Settings, defaults, read_text
+from meshpki.workflow.apply import wanted
+from meshpki.workflow.event import Event, GateOpened, Outcome, StepDone
+from meshpki.workflow.work import Limits
+from tests.support.cluster import FakeClock
+from tests.support.istiod_ca import REF
+from tests.support.mesh import Mesh
+from tests.support.rotation import Rotating
+
+HOUR = timedelta(hours=1)
+WISH_720 = IstiodCA(720 * HOUR, 180 * HOUR)
+LIMITS = Limits(timedelta(minutes=3))
+
+
+def todo(there: Mesh, wish: IstiodCA = WISH_720, *, compromised: bool = False) -> istiod_ca.Rotation:
+    settings = read_text(kept_wish(there), str(WISH))
+    return istiod_ca.rotation(istiod_ca.look(there, settings), settings, wish, compromised=compromised)
+
+
+def rotate(there: Mesh, wish: IstiodCA = WISH_720, *, compromised: bool = False) -> list[Event]:
+    with closing(istiod_ca.rotate(there, todo(there, wish, compromised=compromised), FakeClock(), LIMITS)) as events:
+        return list(events)
+
+
+def opened(events: list[Event]) -> list[str]:
+    found = (f"{event.step}/{event.gate}" for event in events if isinstance(event, GateOpened))
+    return list(dict.fromkeys(found))
+
+
+def settled(there: Mesh, settings: Settings) -> bool:
+    """Whether `up` with the kept settings would leave CA and settings as they are."""
+    manifests = [owned(wish_manifest(settings), "settings")]
+    manifests += [owned(one, "istiod-ca") for one in istiod_ca_step(settings).manifests]
+    return {wanted(there, one, there.get(ref_of(one))) for one in manifests} == {Outcome.UNCHANGED}
+
+
+def test_it_ends_with_the_new_ca_in_use_everywhere_and_nothing_left_behind() -> None:
+    mesh = Rotating()
+    there = mesh.cluster()
+    events = rotate(there)
+    assert opened(events) == ["istiod-ca/issued", "istiod/served", "istiod/logged", "istiod/metric", "leaf/signed"]
+    assert {event.step for event in events if isinstance(event, StepDone)} == {
+        "settings",
+        "istiod-ca",
+        "place",
+        "istiod",
+        "leaf",
+    }
+    assert mesh.revision(there) == 2
+    assert NAMESPACE not in there.objects
+    assert ANNOTATION not in there.objects[REF]["metadata"]["annotations"]
+
+
+def test_the_wish_is_kept_so_that_up_changes_nothing_afterwards() -> None:
+    there = Rotating().cluster()
+    rotate(there)
+    settings = read_text(kept_wish(there), str(WISH))
+    assert settings == replace(defaults(), istiod_ca=WISH_720)
+    assert settled(there, settings)
+
+
+def test_the_evidence_names_the_ca_of_before_and_of_now_and_every_replica() -> None:
+    mesh = Rotating()
+    there = mesh.cluster()
+    begun = todo(there)
+    list(istiod_ca.rotate(there, begun, FakeClock(), LIMITS))
+    done = istiod_ca.done(there, begun)
+    assert begun.start.name == f"{mesh.issued[0].certificate.serial:x}"
+    assert (done.ca, done.revision) == (mesh.issued[1].certificate, 2)
+    assert [set(one.served.values()) for one in done.replicas] == [{f"{done.ca.serial:x}"}] * 2
+
+
+@pytest.mark.parametrize("compromised", [False, True])
+def test_the_same_lifetime_again_still_rotates(*, compromised: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(istiod_ca, "PATIENCE", timedelta(0))  # a value, so that the test takes no ten seconds
+    mesh = Rotating()
+    there = mesh.cluster()
+    for times in (2, 3):
+        rotate(there, defaults().istiod_ca, compromised=compromised)
+        assert mesh.revision(there) == times
+    assert ("merge", f"{REF}/status") in there.writes
+
+
+def interrupted(there: Mesh, after: int) -> Iterator[Event]:
+    with closing(istiod_ca.rotate(there, todo(there), FakeClock(), LIMITS)) as events:
+        yield from islice(events, after)
+
+
+@pytest.mark.parametrize("after", range(0, 16, 3))
+def test_a_run_that_is_stopped_anywhere_is_finished_by_the_next_with_one_ca_more(after: int) -> None:
+    mesh = Rotating()
+    there = mesh.cluster()
+    list(interrupted(there, after))
+    assert NAMESPACE not in there.objects
+    begun = todo(there)
+    rotate(there)
+    assert mesh.revision(there) == 2
+    assert begun.start.name == f"{mesh.issued[0].certificate.serial:x}"
+    assert ANNOTATION not in there.objects[REF]["metadata"]["annotations"]
+
+
+def test_a_request_that_is_denied_ends_the_run_and_leaves_the_ca_of_before() -> None:
+    mesh = Rotating(denied="not by policy")
+    there = mesh.cluster()
+    with pytest.raises(StepError, match=r"MPK-406.*not by policy"):
+        rotate(there)
+    assert mesh.revision(there) == 1
+    assert NAMESPACE not in there.objects
+
+
+def test_an_istiod_that_never_follows_is_named_when_the_time_is_up() -> None:
+    mesh = Rotating()
+    there = mesh.cluster()
+    there.reactions.remove(mesh.sync)
+    with pytest.raises(GateTimeoutError, match=r"MPK-407.*istiod-0"):
+        rotate(there)
+    assert ANNOTATION in there.objects[REF]["metadata"]["annotations"]
+    there.reactions.append(mesh.sync)
+    rotate(there)
+    assert mesh.revision(there) == 2
+
+
+def test_a_leaf_that_the_ca_of_before_signed_is_no_proof() -> None:
+    there = Rotating(leaf_of=0).cluster()
+    with pytest.raises(MeshpkiError, match=r"MPK-408.*not by the newest cacerts"):
+        rotate(there)
+
+
+def test_what_an_earlier_run_left_is_cleared() -> None:
+    there = Rotating().cluster()
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE.name}}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "leaf-0", "namespace": NAMESPACE.name}, "spec": {}}
+    there.put(namespace, pod)
+    rotate(there)
+    assert ("delete", f"Pod {NAMESPACE.name}/leaf-0") in there.writes
+    assert NAMESPACE not in there.objects
+
+
+def test_without_a_mesh_there_is_nothing_to_rotate() -> None:
+    with pytest.raises(PreconditionError, match="MPK-400"):
+        istiod_ca.look(Mesh(), defaults())
+
+
+def test_no_secret_is_asked_for() -> None:
+    there = Rotating().cluster()
+    rotate(there)
+    assert [request for request in there.requests if "Secret" in request[1]] == []
