@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from meshpki.cli import output
-from meshpki.cli.board import Board
 from meshpki.cli.format import Format
+from meshpki.cli.moments import Run
 from meshpki.rotate.adoption import Replica
 from meshpki.rotate.exposure import Exposure, of_istiod_ca
 from meshpki.rotate.istiod_ca import Done, Facts, Rotation
@@ -71,7 +71,7 @@ class Outcome:
     """What was done, with the evidence."""
 
     intent: Intent
-    board: Board
+    run: Run
     done: Done
 
     def told(self, form: Format) -> str:
@@ -83,7 +83,7 @@ class Outcome:
         rows = [("ISTIOD", "LOADED", "AFTER", "15012", "15017", "METRIC"), *map(self._row, self.done.replicas)]
         widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
         table = ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)) for row in rows]
-        leaf = self.board.lines["leaf"].said.get("signed", "")
+        leaf = self.run.board.lines["leaf"].said.get("signed", "")
         exposure = self.intent.exposure
         return [
             f"revision {start.revision} -> {self.done.revision}",
@@ -91,7 +91,7 @@ class Outcome:
             f"      -> {ca.serial:x} until {ca.not_after:{_UTC}}",
             *(line.rstrip() for line in table),
             f"a pod born now: {leaf}",
-            f"seconds: {self.board.seconds()}",
+            f"seconds: {self.run.board.seconds()}",
             *(exposure.lines() if exposure else ()),
             *self._next(),
         ]
@@ -112,7 +112,7 @@ class Outcome:
         return (one.loaded - self.done.ca.not_before).total_seconds() if one.loaded else None
 
     def _json(self) -> str:
-        ca, exposure = self.done.ca, self.intent.exposure
+        ca = self.done.ca
         new = {
             "serial": f"{ca.serial:x}",
             "sha256": ca.sha256,
@@ -131,7 +131,7 @@ class Outcome:
             for one in self.done.replicas
         ]
         told = {**_KIND, **_common(self.intent), "dryRun": False, "new": new, "replicas": replicas}
-        return json.dumps({**told, "steps": self.board.rows(), "exposure": _exposed(exposure)}, indent=2)
+        return json.dumps({**told, "steps": self.run.board.rows(), "timeline": self.run.timeline()}, indent=2)
 
 
 def _common(intent: Intent) -> dict[str, object]:

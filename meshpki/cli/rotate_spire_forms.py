@@ -4,8 +4,8 @@ import json
 from dataclasses import dataclass
 
 from meshpki.cli import output
-from meshpki.cli.board import Board
 from meshpki.cli.format import Format
+from meshpki.cli.moments import Run
 from meshpki.components.spire_authorities import Authority
 from meshpki.pki.renewal import Renewal, of_spire_life
 from meshpki.rotate.exposure import Exposure, of_spire_ca
@@ -70,7 +70,7 @@ class Outcome:
     """What was done, with the evidence."""
 
     intent: Intent
-    board: Board
+    run: Run
     done: Done
 
     def told(self, form: Format) -> str:
@@ -87,9 +87,9 @@ class Outcome:
         where = f" --context {self.intent.context}"
         return [
             *said,
-            f"trust bundle: {self.board.lines['spire-ca'].said.get('bundle', '')}",
+            f"trust bundle: {self.run.board.lines['spire-ca'].said.get('bundle', '')}",
             f"{moved}{rest}",
-            f"seconds: {self.board.seconds()}",
+            f"seconds: {self.run.board.seconds()}",
             *(exposure.lines() if exposure else ()),
             "next:",
             f"  meshpki verify --authorities{where}",
@@ -116,7 +116,7 @@ class Outcome:
             "until": f"{moved.until:{_UTC}}" if moved.until else None,
         }
         told = {**_KIND, **_common(self.intent), "dryRun": False, "servers": servers, "workloads": workloads}
-        return json.dumps({**told, "steps": self.board.rows()}, indent=2)
+        return json.dumps({**told, "steps": self.run.board.rows(), "timeline": self.run.timeline()}, indent=2)
 
 
 def _common(intent: Intent) -> dict[str, object]:

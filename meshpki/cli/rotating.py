@@ -12,6 +12,7 @@ from meshpki.cli.board import Board
 from meshpki.cli.consent import consent
 from meshpki.cli.follow import following
 from meshpki.cli.format import Format
+from meshpki.cli.moments import Moment, Run, moment
 from meshpki.cli.session import SystemClock, open_cluster, settings_of
 from meshpki.cluster.client import Clock, Cluster
 from meshpki.errors import MeshpkiError, PreconditionError
@@ -80,8 +81,8 @@ def rotate_istiod_ca(
         return intent
     _announce(where, intent.lines(), asked)
     events = istiod_ca.rotate(cluster, todo, clock, Limits(asked.timeout))
-    board = _follow(istiod_ca.plan(todo), clock, events)
-    return rotate_forms.Outcome(intent, board, istiod_ca.done(cluster, todo))
+    followed = _follow(istiod_ca.plan(todo), clock, events)
+    return rotate_forms.Outcome(intent, followed, istiod_ca.done(cluster, todo))
 
 
 def rotate_spire_ca(where: Place, asked: Asked, *, restart_agents: bool = False, wait: bool = False) -> Told:
@@ -94,8 +95,8 @@ def rotate_spire_ca(where: Place, asked: Asked, *, restart_agents: bool = False,
     if asked.dry_run:
         return intent
     _announce(where, intent.lines(), asked)
-    board = _follow(spire_steps.plan(todo), clock, spire_steps.rotate(cluster, todo, clock, Limits(asked.timeout)))
-    return rotate_spire_forms.Outcome(intent, board, spire_steps.done(cluster, todo))
+    followed = _follow(spire_steps.plan(todo), clock, spire_steps.rotate(cluster, todo, clock, Limits(asked.timeout)))
+    return rotate_spire_forms.Outcome(intent, followed, spire_steps.done(cluster, todo))
 
 
 def _refuse(reasons: Sequence[MeshpkiError]) -> None:
@@ -114,10 +115,13 @@ def _announce(where: Place, lines: Sequence[str], asked: Asked) -> None:
         consent(where.context)
 
 
-def _follow(plan: Plan, clock: Clock, events: Generator[Event]) -> Board:
+def _follow(plan: Plan, clock: Clock, events: Generator[Event]) -> Run:
     """Run a rotation as a person or a log follows it."""
-    board = Board([(step.name, step.summary) for step in plan.steps])
+    board, began = Board([(step.name, step.summary) for step in plan.steps]), clock.now()
+    moments: list[Moment] = []
     with following(board) as follower, closing(events):
         for event in events:
-            follower.show(event, board.note(event, clock.now()))
-    return board
+            now = clock.now()
+            follower.show(event, board.note(event, now))
+            moments.extend(moment(event, now - began))
+    return Run(board, tuple(moments))

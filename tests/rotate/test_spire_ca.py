@@ -1,16 +1,12 @@
 """SPIRE's own CA: what is refused, from where a server goes on, what is activated and what is not."""
 
-import base64
-import json
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from dataclasses import replace
 
 import pytest
 
 from meshpki.cluster.manifest import Object, Ref
-from meshpki.components.spire_authorities import Authority, Slots, Trusted
+from meshpki.components.spire_authorities import Slots, Trusted
 from meshpki.components.trust import Pin
 from meshpki.errors import PRECONDITION, PreconditionError, StepError
 from meshpki.rotate.mark import Mark, read
@@ -18,40 +14,8 @@ from meshpki.rotate.spire_ca import Facts, Rotation, Server, look, mark_key, ref
 from meshpki.rotate.spire_steps import done, judge_activated, judge_bundles, judge_moved, plan
 from meshpki.settings import defaults
 from meshpki.workflow.step import Ready, Waiting
-from tests.support import certificates as made
-from tests.support.certificates import AT
-from tests.support.cluster import InMemoryCluster, config_map
-from tests.support.control_plane import root_request
-from tests.support.istiod_ca import alias, root_certificate
-from tests.support.mesh import pin
-
-HOUR = timedelta(hours=1)
-ROOT, OTHER = made.mesh_root().certificate, made.root().certificate
-SKI = str(ROOT.ski)
-A, B, C = (Authority(name * 4, SKI, AT + hours * HOUR) for name, hours in (("a1", 20), ("b2", 24), ("c3", 22)))
-STRANGE = replace(B, upstream=str(OTHER.ski))
-BUNDLE = (Trusted(ROOT, False),)
-CONF = 'plugins {\n  KeyManager "disk" {\n  }\n}\n'
-
-
-def pod(number: int = 0, image: str = "ghcr.io/spiffe/spire-server:1.15.3") -> Object:
-    metadata = {
-        "name": f"spire-server-{number}",
-        "namespace": "spire-server",
-        "labels": {"app.kubernetes.io/name": "spire-server"},
-    }
-    spec = {"containers": [{"name": "spire-server", "image": image}]}
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec, "status": {"phase": "Running"}}
-
-
-def workload(**spec: object) -> Object:
-    metadata = {"name": "spire-server", "namespace": "spire-server"}
-    found = {
-        "selector": {"matchLabels": {"app.kubernetes.io/name": "spire-server"}},
-        "volumeClaimTemplates": [{"metadata": {"name": "data"}}],
-        **spec,
-    }
-    return {"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": metadata, "spec": found}
+from tests.support.cluster import InMemoryCluster
+from tests.support.spire_servers import BUNDLE, CONF, OTHER, ROOT, STRANGE, A, B, C, Spire, mesh_of, pod, two, workload
 
 
 def volumes(*kinds: str) -> Object:
@@ -135,69 +99,6 @@ def test_a_server_without_a_ca_is_not_rotated() -> None:
         rotation(facts(Server(pod(), Slots(), BUNDLE)), defaults())
 
 
-@dataclass
-class Spire:
-    """Two spire-servers' command lines: slots that prepare and activate move."""
-
-    slots: dict[str, Slots] = field(default_factory=dict)
-    next: list[Authority] = field(default_factory=lambda: [B, C])
-    bundle: tuple[Trusted, ...] = BUNDLE
-    asked: list[str] = field(default_factory=list)
-
-    def __call__(self, ref: Ref, argv: Sequence[str]) -> str:
-        words = [word for word in argv[1:] if not word.startswith(("-", "/"))]
-        held = self.slots[ref.name]
-        match words:
-            case ["localauthority", "x509", "show", *_]:
-                shown = (("active", held.active), ("prepared", held.prepared), ("old", held.old))
-                return json.dumps({name: _state(one) for name, one in shown if one})
-            case ["bundle", "show", *_]:
-                listed = [
-                    {"asn1": base64.b64encode(one.root.der).decode(), "tainted": one.tainted} for one in self.bundle
-                ]
-                return json.dumps({"x509_authorities": listed})
-            case ["localauthority", "x509", "prepare", *_]:
-                self.asked.append(f"prepare {ref.name}")
-                self.slots[ref.name] = replace(held, prepared=self.next.pop(0))
-                return json.dumps({"prepared_authority": _state(self.slots[ref.name].prepared)})
-            case ["localauthority", "x509", "activate", name, *_]:
-                self.asked.append(f"activate {ref.name} {name}")
-                assert held.prepared is not None
-                assert held.prepared.authority_id == name
-                self.slots[ref.name] = Slots(held.prepared, old=held.active)
-                return json.dumps({"activated_authority": _state(held.prepared)})
-            case _:
-                raise AssertionError(words)
-
-
-def _state(one: Authority | None) -> Object:
-    assert one is not None
-    return {
-        "authority_id": one.authority_id,
-        "expires_at": str(int(one.expires.timestamp())),
-        "upstream_authority_subject_key_id": one.upstream,
-    }
-
-
-def cluster(spire: Spire, *objects: Object) -> InMemoryCluster:
-    there = InMemoryCluster(shell=spire)
-    there.put(
-        pin(made.mesh_root()),
-        workload(),
-        alias(),
-        root_certificate(),
-        root_request(made.mesh_root()),
-        config_map("spire-server", "spire-server", **{"server.conf": CONF}),
-        *(pod(number) for number in range(len(spire.slots))),
-        *objects,
-    )
-    return there
-
-
-def two() -> Spire:
-    return Spire({"spire-server-0": Slots(A), "spire-server-1": Slots(replace(A, authority_id="a2a2"))})
-
-
 def changed(there: InMemoryCluster, todo: Rotation) -> None:
     step = next(one for one in plan(todo).steps if one.name == "spire-ca")
     for program in step.programs:
@@ -206,7 +107,7 @@ def changed(there: InMemoryCluster, todo: Rotation) -> None:
 
 
 def test_what_a_cluster_shows_is_what_is_judged() -> None:
-    there = cluster(two())
+    there = mesh_of(two())
     seen = look(there, defaults())
     assert [one.slots.active and one.slots.active.authority_id for one in seen.servers] == [A.authority_id, "a2a2"]
     assert (seen.pin.roots, seen.signing, seen.config) == ((ROOT,), ROOT, CONF)
@@ -215,12 +116,12 @@ def test_what_a_cluster_shows_is_what_is_judged() -> None:
 
 def test_without_a_spire_server_there_is_nothing_to_rotate() -> None:
     with pytest.raises(PreconditionError, match="MPK-400"):
-        look(cluster(Spire()), defaults())
+        look(mesh_of(Spire()), defaults())
 
 
 def test_every_server_prepares_and_activates_one_after_the_other_and_only_once() -> None:
     spire = two()
-    there = cluster(spire)
+    there = mesh_of(spire)
     todo = rotation(look(there, defaults()), defaults())
     assert isinstance(judge_activated(there, todo), Waiting)
     changed(there, todo)
@@ -241,7 +142,7 @@ def test_every_server_prepares_and_activates_one_after_the_other_and_only_once()
 
 def test_a_ca_under_another_root_is_prepared_but_never_activated() -> None:
     spire = replace(two(), next=[STRANGE])
-    there = cluster(spire)
+    there = mesh_of(spire)
     todo = rotation(look(there, defaults()), defaults())
     with pytest.raises(StepError, match="MPK-422"):
         changed(there, todo)
@@ -250,7 +151,7 @@ def test_a_ca_under_another_root_is_prepared_but_never_activated() -> None:
 
 def test_a_stopped_run_asks_no_other_server() -> None:
     spire = two()
-    there = cluster(spire)
+    there = mesh_of(spire)
     todo = rotation(look(there, defaults()), defaults())
     stop = threading.Event()
     stop.set()
@@ -263,14 +164,14 @@ def test_a_stopped_run_asks_no_other_server() -> None:
 )
 def test_a_bundle_that_changed_keeps_the_gate_shut(bundle: tuple[Trusted, ...]) -> None:
     spire = two()
-    there = cluster(spire)
+    there = mesh_of(spire)
     todo = rotation(look(there, defaults()), defaults())
     spire.bundle = bundle
     assert isinstance(judge_bundles(there, todo), Waiting)
 
 
 def test_the_start_is_marked_on_the_statefulset_for_each_server() -> None:
-    there = cluster(two())
+    there = mesh_of(two())
     todo = rotation(look(there, defaults()), defaults())
     for program in plan(todo).steps[0].programs:
         assert not program.settled(there)
@@ -288,7 +189,7 @@ def test_agents_are_restarted_once_for_a_ca_by_a_note_on_their_template() -> Non
         "metadata": {"name": "spire-agent", "namespace": "spire-system"},
         "spec": {"template": {"metadata": {"annotations": {"meshpki.dev/config": "x"}}}},
     }
-    there = cluster(spire, agents)
+    there = mesh_of(spire, agents)
     todo = rotation(look(there, defaults()), defaults(), restart_agents=True)
     program = next(one for one in plan(todo).steps if one.name == "agents").programs[0]
     changed(there, todo)
@@ -299,6 +200,6 @@ def test_agents_are_restarted_once_for_a_ca_by_a_note_on_their_template() -> Non
 
 
 def test_where_nobody_waits_what_has_not_moved_is_told_and_not_waited_for() -> None:
-    there = cluster(two())
+    there = mesh_of(two())
     todo = rotation(look(there, defaults()), defaults())
     assert judge_moved(there, todo) == Ready("0 of 0 workloads moved")
