@@ -110,8 +110,8 @@ def istiod_ca(
     """Have istiod's CA issued anew under the same root, until every istiod signs with it."""
     from meshpki.cli.rotating import Asked, opened, rotate_istiod_ca
 
-    asked = Asked(compromised, dry_run, ask=not yes, timeout=timeout)
-    output.data(rotate_istiod_ca(opened(context, kubeconfig), asked, duration, renewal).told(form))
+    asked = Asked(context, kubeconfig, compromised=compromised, dry_run=dry_run, ask=not yes, timeout=timeout)
+    output.data(rotate_istiod_ca(*opened(asked), asked, duration, renewal).told(form))
 
 
 @app.command("spire-ca", epilog=EXAMPLES)
@@ -134,8 +134,8 @@ def spire_ca(
     """Have every spire-server mint another CA under the same root, and sign with it."""
     from meshpki.cli.rotating import Asked, opened, rotate_spire_ca
 
-    asked, where = Asked(compromised, dry_run, ask=not yes, timeout=timeout), opened(context, kubeconfig)
-    output.data(rotate_spire_ca(where, asked, restart_agents=restart_agents, wait=wait).told(form))
+    asked = Asked(context, kubeconfig, compromised=compromised, dry_run=dry_run, ask=not yes, timeout=timeout)
+    output.data(rotate_spire_ca(*opened(asked), asked, restart_agents=restart_agents, wait=wait).told(form))
 
 
 app.command("root", epilog=rotate_root.EXAMPLES)(rotate_root.root)

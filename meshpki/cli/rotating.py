@@ -14,7 +14,8 @@ from meshpki.cli.follow import following
 from meshpki.cli.format import Format
 from meshpki.cli.moments import Moment, Run, moment
 from meshpki.cli.session import SystemClock, open_cluster, settings_of
-from meshpki.cluster.client import Clock, Cluster
+from meshpki.cluster.client import Clock, Cluster, Reader
+from meshpki.cluster.kubernetes import KubernetesCluster
 from meshpki.errors import MeshpkiError, PreconditionError
 from meshpki.install import kept_wish
 from meshpki.rotate import istiod_ca, spire_ca, spire_steps
@@ -28,22 +29,24 @@ from meshpki.workflow.work import Limits
 
 @dataclass(frozen=True)
 class Asked:
-    """How a rotation is to be done: whether a key is known to somebody else, and what is asked and waited for."""
+    """What every rotation was asked for: which cluster, and how."""
 
+    context: str = ""
+    kubeconfig: Path | None = None
     compromised: bool = False
     dry_run: bool = False
     ask: bool = True
     timeout: timedelta = timedelta(minutes=3)
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where: the cluster with the name and address that people know it by, and the settings that are kept in it."""
+class Named(Cluster, Protocol):
+    """A cluster with the name and the address that people know it by."""
 
-    cluster: Cluster
     context: str
-    host: str
-    settings: Settings
+
+    @property
+    def host(self) -> str:
+        """The URL of its API server."""
 
 
 class Told(Protocol):
@@ -53,53 +56,58 @@ class Told(Protocol):
         """As text, or as one document."""
 
 
-def opened(context: str, kubeconfig: Path | None) -> Place:
-    """The cluster, and the settings that the last `up` or rotation kept in it; raises PreconditionError (MPK-400)."""
-    cluster = open_cluster(context, kubeconfig)
-    return place(cluster, cluster.context, cluster.host)
-
-
-def place(cluster: Cluster, context: str, host: str) -> Place:
-    """The same of a cluster that is open."""
-    if not kept_wish(cluster):
-        what = "no settings are kept in this cluster: meshpki has installed no mesh on it"
-        raise PreconditionError("MPK-400", what, where=context, remedy="meshpki up, or name another --context")
-    return Place(cluster, context, host, settings_of(cluster, ()))
-
-
 def rotate_istiod_ca(
-    where: Place, asked: Asked, duration: timedelta | None = None, renewal: RenewBefore | None = None
+    cluster: Named,
+    settings: Settings,
+    asked: Asked,
+    duration: timedelta | None = None,
+    renewal: RenewBefore | None = None,
 ) -> Told:
     """Rotate istiod's CA; raises the refusal or the error of the step that failed."""
-    cluster, settings, at, clock = where.cluster, where.settings, datetime.now(UTC), SystemClock()
+    at, clock = datetime.now(UTC), SystemClock()
     facts = istiod_ca.look(cluster, settings)
     wish = lifetimes(settings.istiod_ca, duration, renewal)
     todo = istiod_ca.rotation(facts, settings, wish, compromised=asked.compromised)
-    _refuse(refusals(facts, todo, at))
-    intent = rotate_forms.Intent(where.context, facts, todo, at, scaled=renewal is None)
+    refuse(refusals(facts, todo, at))
+    intent = rotate_forms.Intent(cluster.context, facts, todo, at, scaled=renewal is None)
     if asked.dry_run:
         return intent
-    _announce(where, intent.lines(), asked)
+    announce(cluster, intent.lines(), asked)
     events = istiod_ca.rotate(cluster, todo, clock, Limits(asked.timeout))
     followed = _follow(istiod_ca.plan(todo), clock, events)
     return rotate_forms.Outcome(intent, followed, istiod_ca.done(cluster, todo))
 
 
-def rotate_spire_ca(where: Place, asked: Asked, *, restart_agents: bool = False, wait: bool = False) -> Told:
+def rotate_spire_ca(
+    cluster: Named, settings: Settings, asked: Asked, *, restart_agents: bool = False, wait: bool = False
+) -> Told:
     """Rotate SPIRE's own CA; raises the refusal or the error of the step that failed."""
-    cluster, settings, clock = where.cluster, where.settings, SystemClock()
-    facts = spire_ca.look(cluster, settings)
-    _refuse(spire_ca.refusals(facts))
+    clock, facts = SystemClock(), spire_ca.look(cluster, settings)
+    refuse(spire_ca.refusals(facts))
     todo = spire_ca.rotation(facts, settings, compromised=asked.compromised, restart_agents=restart_agents, wait=wait)
-    intent = rotate_spire_forms.Intent(where.context, facts, todo)
+    intent = rotate_spire_forms.Intent(cluster.context, facts, todo)
     if asked.dry_run:
         return intent
-    _announce(where, intent.lines(), asked)
+    announce(cluster, intent.lines(), asked)
     followed = _follow(spire_steps.plan(todo), clock, spire_steps.rotate(cluster, todo, clock, Limits(asked.timeout)))
     return rotate_spire_forms.Outcome(intent, followed, spire_steps.done(cluster, todo))
 
 
-def _refuse(reasons: Sequence[MeshpkiError]) -> None:
+def opened(asked: Asked) -> tuple[KubernetesCluster, Settings]:
+    """The cluster, and the settings that the last `up` or rotation kept in it; raises PreconditionError (MPK-400)."""
+    cluster = open_cluster(asked.context, asked.kubeconfig)
+    return cluster, kept(cluster, cluster.context)
+
+
+def kept(reader: Reader, context: str) -> Settings:
+    """The settings that are kept in a cluster; raises PreconditionError (MPK-400) where there are none."""
+    if not kept_wish(reader):
+        what = "no settings are kept in this cluster: meshpki has installed no mesh on it"
+        raise PreconditionError("MPK-400", what, where=context, remedy="meshpki up, or name another --context")
+    return settings_of(reader, ())
+
+
+def refuse(reasons: Sequence[MeshpkiError]) -> None:
     """Tell every reason, the first of them as the error."""
     for reason in reasons[1:]:
         output.failure(reason)
@@ -107,12 +115,12 @@ def _refuse(reasons: Sequence[MeshpkiError]) -> None:
         raise reasons[0]
 
 
-def _announce(where: Place, lines: Sequence[str], asked: Asked) -> None:
+def announce(cluster: Named, lines: Sequence[str], asked: Asked) -> None:
     """Say what is to be done and where, and have it confirmed."""
-    first = f"context {where.context}   server {where.cluster.version()} at {where.host}"
+    first = f"context {cluster.context}   server {cluster.version()} at {cluster.host}"
     output.progress(output.plain("\n".join([first, *lines])))
     if asked.ask:
-        consent(where.context)
+        consent(cluster.context)
 
 
 def _follow(plan: Plan, clock: Clock, events: Generator[Event]) -> Run:

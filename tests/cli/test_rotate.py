@@ -11,11 +11,11 @@ from typer.testing import CliRunner
 
 from meshpki.cli.app import app
 from meshpki.cli.format import Format
-from meshpki.cli.rotating import Asked, Place, Told, place, rotate_istiod_ca, rotate_spire_ca
+from meshpki.cli.rotating import Asked, Told, kept, rotate_istiod_ca, rotate_spire_ca
 from meshpki.errors import MeshpkiError, PreconditionError, UsageError
 from meshpki.install import wish_manifest
 from meshpki.rotate.lifetime import RenewBefore
-from meshpki.settings import defaults
+from meshpki.settings import Settings, defaults
 from tests.support.cluster import InMemoryCluster, namespace
 from tests.support.mesh import Mesh
 from tests.support.rotation import Rotating
@@ -25,8 +25,8 @@ HOUR = timedelta(hours=1)
 DONE, DRY = Asked(ask=False), Asked(dry_run=True)
 
 
-def where(there: InMemoryCluster) -> Place:
-    return place(there, "demo", "https://demo.invalid")
+def where(there: InMemoryCluster) -> tuple[InMemoryCluster, Settings]:
+    return there, kept(there, there.context)
 
 
 def text(told: Told) -> str:
@@ -74,11 +74,11 @@ def cells(said: str, row: str) -> list[str]:
 def test_before_anything_is_done_old_and_new_stand_side_by_side() -> None:
     mesh = Rotating()
     there = mesh.cluster()
-    said = text(rotate_istiod_ca(where(there), DRY, 300 * HOUR))
+    said = text(rotate_istiod_ca(*where(there), DRY, 300 * HOUR))
     ca = mesh.issued[0].certificate
     assert "meshpki-root-g1" in said
     assert f"serial    {ca.serial:x}" in said
-    assert ["1440h, renewed 360h before its end", "300h, renewed 75h before its end"] == cells(said, "lifetime")
+    assert cells(said, "lifetime") == ["1440h, renewed 360h before its end", "300h, renewed 75h before its end"]
     assert f"{ca.not_after:%Y-%m-%dT%H:%M:%SZ}" in said
     assert "renewBefore is scaled" in said
     assert "2 istiod to take it up" in said
@@ -93,13 +93,13 @@ def test_a_renewal_that_was_said_or_did_not_move_is_not_called_scaled(
     duration: int | None, renewal: RenewBefore | None
 ) -> None:
     asked = None if duration is None else duration * HOUR
-    assert "scaled" not in text(rotate_istiod_ca(where(Rotating().cluster()), DRY, asked, renewal))
+    assert "scaled" not in text(rotate_istiod_ca(*where(Rotating().cluster()), DRY, asked, renewal))
 
 
 def test_the_result_names_old_and_new_and_each_replica() -> None:
     mesh = Rotating()
     there = mesh.cluster()
-    told = rotate_istiod_ca(where(there), DONE, 720 * HOUR)
+    told = rotate_istiod_ca(*where(there), DONE, 720 * HOUR)
     old, new = (one.certificate for one in mesh.issued)
     said = text(told)
     assert "revision 1 -> 2" in said
@@ -128,8 +128,8 @@ def test_a_lost_key_is_replaced_and_what_it_is_good_for_is_told_before_and_after
     there = mesh.cluster()
     ends = f"{mesh.issued[0].certificate.not_after:%Y-%m-%dT%H:%M:%SZ}"
     for told in (
-        rotate_istiod_ca(where(there), asked),
-        rotate_istiod_ca(where(there), Asked(compromised=True, ask=False)),
+        rotate_istiod_ca(*where(there), asked),
+        rotate_istiod_ca(*where(there), Asked(compromised=True, ask=False)),
     ):
         said, content = text(told), document(told)
         assert f"whoever has the old key can, until {ends}:" in said
@@ -145,15 +145,15 @@ def test_without_a_person_and_without_yes_nothing_is_changed(
     monkeypatch.setattr("sys.stdin", io.StringIO())
     there = Rotating().cluster()
     with pytest.raises(UsageError, match="MPK-112"):
-        rotate_istiod_ca(where(there), Asked(), 720 * HOUR)
+        rotate_istiod_ca(*where(there), Asked(), 720 * HOUR)
     assert there.writes == []
-    assert "context demo" in capsys.readouterr().err
+    assert "context memory" in capsys.readouterr().err
 
 
 def test_every_reason_is_told_and_the_first_decides(capsys: pytest.CaptureFixture[str]) -> None:
     there = Rotating().cluster()
     with pytest.raises(MeshpkiError, match="MPK-022"):
-        rotate_istiod_ca(where(there), DONE, HOUR / 2)
+        rotate_istiod_ca(*where(there), DONE, HOUR / 2)
     assert "MPK-404" in capsys.readouterr().err
     assert there.writes == []
 
@@ -163,7 +163,7 @@ def test_a_cluster_that_meshpki_has_installed_nothing_on_is_refused() -> None:
         where(Mesh())
 
 
-def spire_place(spire: Spire) -> Place:
+def spire_place(spire: Spire) -> tuple[InMemoryCluster, Settings]:
     there = mesh_of(spire)
     there.put(namespace("kube-system"), wish_manifest(defaults()))
     return where(there)
@@ -172,11 +172,11 @@ def spire_place(spire: Spire) -> Place:
 def test_spire_shows_its_cas_and_its_clock_before_and_after() -> None:
     spire = two()
     demo = spire_place(spire)
-    before = text(rotate_spire_ca(demo, DRY))
+    before = text(rotate_spire_ca(*demo, DRY))
     assert "spire-server-0: a1a1a1a1, until 2026-11-25T08:00:00Z" in before
     assert "the next is prepared 2026-11-24T20:00:00Z, and used from 2026-11-25T04:00:00Z" in before
     assert spire.asked == []
-    told = rotate_spire_ca(demo, DONE)
+    told = rotate_spire_ca(*demo, DONE)
     after, content = text(told), document(told)
     assert "spire-server-0: a1a1a1a1 -> b2b2b2b2, until 2026-11-25T12:00:00Z" in after
     assert "the pinned root alone, as before" in after
@@ -189,5 +189,5 @@ def test_spire_shows_its_cas_and_its_clock_before_and_after() -> None:
 
 
 def test_spire_with_a_lost_key_says_until_when_it_is_good() -> None:
-    content = document(rotate_spire_ca(spire_place(two()), Asked(compromised=True, dry_run=True)))
+    content = document(rotate_spire_ca(*spire_place(two()), Asked(compromised=True, dry_run=True)))
     assert content["exposure"]["until"] == "2026-11-25T08:00:00Z"

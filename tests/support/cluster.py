@@ -59,6 +59,7 @@ class InMemoryCluster:
     requests: list[tuple[str, str]] = field(default_factory=list)
     watchers: list[tuple[Query, Callable[[], None]]] = field(default_factory=list)
     host: str = "https://memory.invalid"
+    context: str = "memory"
     server_date: datetime | None = _START
     revision: int = 0
     lock: threading.RLock = field(default_factory=threading.RLock)
