@@ -19,6 +19,15 @@ NAMESPACE = Ref("v1", "Namespace", "", "meshpki-rotate")
 STEP = "leaf"
 _PODS = Query("v1", "Pod", NAMESPACE.name)
 _LOOK = timedelta(seconds=1)
+# What the Pod Security Standard of that name asks for; 1337 is the user of Istio's proxies.
+_RESTRICTED: Object = {
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+    "readOnlyRootFilesystem": True,
+    "runAsNonRoot": True,
+    "runAsUser": 1337,
+    "runAsGroup": 1337,
+}
 _POLL = 0.5
 
 
@@ -132,6 +141,14 @@ def _pod(name: str, settings: Settings) -> Object:
         "spec": {
             "terminationGracePeriodSeconds": 0,
             "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
-            "containers": [{"name": "istio-proxy", "image": "auto", "resources": resources}],
+            "containers": [
+                {
+                    "name": "istio-proxy",
+                    "image": "auto",
+                    "imagePullPolicy": "IfNotPresent",
+                    "resources": resources,
+                    "securityContext": _RESTRICTED,
+                }
+            ],
         },
     }
