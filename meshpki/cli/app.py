@@ -13,6 +13,7 @@ from meshpki.cli import (
     certs,
     config,
     explain,
+    forecast,
     graph,
     inspect,
     lab,
@@ -45,6 +46,7 @@ app.command(epilog=up.EXAMPLES)(up.up)
 app.command(epilog=verify.EXAMPLES)(verify.verify)
 app.command(epilog=status.EXAMPLES)(status.status)
 app.command(epilog=certs.EXAMPLES)(certs.certs)
+app.command(epilog=forecast.EXAMPLES)(forecast.forecast)
 app.command(epilog=inspect.EXAMPLES)(inspect.inspect)
 app.command(epilog=graph.EXAMPLES)(graph.graph)
 app.command(epilog=report.EXAMPLES)(report.report)

@@ -5,6 +5,8 @@ from datetime import datetime, timedelta
 from meshpki.cli.verdicts.words import left, moment
 from meshpki.pki.renewal import Renewal
 
+_UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
+
 
 def seconds_left(not_after: datetime, at: datetime) -> int:
     """Whole seconds until the end, negative after it."""
@@ -30,3 +32,16 @@ def renewal_json(renewal: Renewal | None, not_after: datetime | None, at: dateti
         "prepared": moment(renewal.prepared) if renewal.prepared else None,
         "overdue": renewal.overdue(not_after, at) if not_after else False,
     }
+
+
+def apart(until: datetime, at: datetime) -> str:
+    """How far ahead a moment lies, in its two largest units, as `in 3h 12m`; `now` where it does not."""
+    remaining = seconds_left(until, at)
+    if remaining <= 0:
+        return "now"
+    parts: list[str] = []
+    for name, unit in _UNITS:
+        count, remaining = divmod(remaining, unit)
+        if count or parts:
+            parts.append(f"{count}{name}")
+    return f"in {' '.join(parts[:2])}"

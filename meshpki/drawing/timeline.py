@@ -29,7 +29,7 @@ _TICKS = (
     ("100y", timedelta(days=36500)),
 )
 _MOST = 16
-_ROW, _TOP, _BAR = 48, 34, 10
+ROW, _TOP, _BAR = 48, 34, 10
 _EDGE = 0.97
 # what a phone of 360 px leaves for the name beside the time left
 _NAME_ROOM = 260.0
@@ -55,14 +55,14 @@ def timeline(report: Report) -> Element:
     every = endings(report)
     shown = every[:_MOST]
     span = max([ending.ends - report.at for ending in shown] + [timedelta(days=1)])
-    height = _TOP + _ROW * len(shown)
+    height = _TOP + ROW * len(shown)
     said = f"{ending_words(shown[0], report.at)}. The table of workloads tells every end." if shown else "nothing ends"
     return element(
         "svg",
         element("title", "When what expires", id="time-title"),
         element("desc", f"Soonest: {said}", id="time-desc"),
-        *_scale(span),
-        *(part for row, ending in enumerate(shown) for part in _bar(ending, report.at, span, _TOP + _ROW * row)),
+        *scale(span),
+        *(part for row, ending in enumerate(shown) for part in bar(ending, report.at, span, _TOP + ROW * row)),
         xmlns="http://www.w3.org/2000/svg",
         class_="drawing timeline",
         width="100%",
@@ -124,7 +124,8 @@ def _leaves(report: Report) -> Iterator[Ending]:
         yield Ending(name, min(end for end, _ in ends), worst(mark for _, mark in ends))
 
 
-def _scale(span: timedelta) -> Iterator[Element]:
+def scale(span: timedelta) -> Iterator[Element]:
+    """The words above the bars: now, and the times left that are shorter than the longest."""
     yield element("text", "now", x=0, y=14)
     for name, tick in _ticks(span):
         anchor = "middle" if share(tick, span) < _EDGE else "end"
@@ -135,12 +136,13 @@ def _ticks(span: timedelta) -> Iterator[tuple[str, timedelta]]:
     return ((name, tick) for name, tick in _TICKS if tick < span)
 
 
-def _bar(ending: Ending, at: datetime, span: timedelta, y: float) -> Iterator[Element]:
+def bar(ending: Ending, at: datetime, span: timedelta, y: float, said: str = "") -> Iterator[Element]:
+    """One ending with its name, the time left or what is `said` instead, and the bar below both; ROW is its height."""
     name = measure.fit(f"{ending.mark.sign} {ending.name}", 12, _NAME_ROOM, bold=True)
     squeezed = {} if measure.certain(name) else {"textLength": _NAME_ROOM, "lengthAdjust": "spacingAndGlyphs"}
     part = max(share(ending.ends - at, span), 0.005)
     yield element("text", name, class_=f"word {ending.mark}", x=0, y=y + 14, **squeezed)
-    yield element("text", left(ending.ends, at), x="100%", y=y + 14, text_anchor="end")
+    yield element("text", said or left(ending.ends, at), x="100%", y=y + 14, text_anchor="end")
     yield element("rect", class_="track", x=0, y=y + 21, width="100%", height=_BAR, rx=4)
     for _, tick in _ticks(span):
         x = f"{share(tick, span):.2%}"
