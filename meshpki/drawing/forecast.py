@@ -1,6 +1,5 @@
 """The forecast as a picture: what fails first if a part stops now, and every clock, as bars from now on."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import inf
@@ -19,8 +18,15 @@ from meshpki.forecast.outages import Outage, Part
 
 _WIDTH, _MARGIN = 960, 24
 _HEAD, _SECTION, _NOTE = 64, 56, 20
+_NAME_ROOM = 700.0
 _MOST = 16
 _NODES = 6
+_STOPS = "If it stops now: when the first request on a new connection fails"
+_CLOCKS = "Clocks: what happens next, and who sees to it"
+_LEGEND = (
+    f"{Mark.PROVEN.sign} done by itself, or no request fails   {Mark.WARNED.sign} requests fail, or nobody does it"
+    f"   {Mark.BROKEN.sign} overdue, or requests fail already"
+)
 
 
 @dataclass(frozen=True)
@@ -37,21 +43,20 @@ def document(found: Forecast) -> str:
     at = found.seen.at
     stops, ticks = _stops(found), _ticks(found)
     span = max([one.ending.ends - at for one in (*stops, *ticks)] + [timedelta(days=1)])
+    parts = (
+        (_STOPS, stops, len(found.outages) - len(stops)),
+        (_CLOCKS, ticks, len(found.clocks) - len(ticks)),
+    )
     body, y = [], float(_HEAD)
-    for title, rows, hidden in (
-        ("If it stops now: when the first request on a new connection fails", stops, _left_out(found.outages)),
-        ("Clocks: what happens next, and who sees to it", ticks, len(found.clocks) - len(ticks)),
-    ):
-        body += [_text(title, 0, y + 18, "title"), *_lifted(scale(span), y + 28)]
+    for title, rows, hidden in parts:
+        body += [_text(title, 0, y + 18, "title"), element("g", *scale(span), transform=f"translate(0 {y + 28:g})")]
         y += _SECTION
         for row in rows:
-            body += [*bar(row.ending, at, span, y, row.said), _text(row.note, 0, y + ROW)]
+            body += [*bar(row.ending, at, span, y, said=row.said, room=_NAME_ROOM), _text(row.note, 0, y + ROW)]
             y += ROW + _NOTE
-        if hidden:
-            body.append(_text(f"and {hidden:,} more: -o json tells all", 0, y + 12))
-            y += _NOTE
-        y += _NOTE
-    return as_xml(_picture(found, body, y))
+        body += [_text(f"and {hidden:,} more: -o json tells all", 0, y + 12)] if hidden else []
+        y += 2 * _NOTE
+    return as_xml(_picture(found, [*body, _text(_LEGEND, 0, y)], y + _NOTE))
 
 
 def _picture(found: Forecast, body: list[Element], height: float) -> Element:
@@ -106,10 +111,6 @@ def _first(one: Outage) -> float:
     return one.first.at.timestamp() if one.first else inf
 
 
-def _left_out(every: tuple[Outage, ...]) -> int:
-    return max(sum(1 for one in every if one.part is Part.AGENT) - _NODES, 0)
-
-
 def _ticks(found: Forecast) -> list[_Row]:
     """The next clocks, and those of the root, which is always worth its line."""
     roots = [one for one in found.clocks if one.event in (Event.ROTATE, Event.ENDS)][-2:]
@@ -132,11 +133,6 @@ def _ahead(until: datetime, at: datetime) -> str:
 
 def _fitted(note: str) -> str:
     return measure.fit(note, 12, _WIDTH - 2 * _MARGIN)
-
-
-def _lifted(parts: Iterator[Element], y: float) -> Iterator[Element]:
-    """The scale, which is drawn at the top, moved down."""
-    yield element("g", *parts, transform=f"translate(0 {y:g})")
 
 
 def _text(text: str, x: float, y: float, class_: str = "") -> Element:

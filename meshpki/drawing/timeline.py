@@ -136,10 +136,12 @@ def _ticks(span: timedelta) -> Iterator[tuple[str, timedelta]]:
     return ((name, tick) for name, tick in _TICKS if tick < span)
 
 
-def bar(ending: Ending, at: datetime, span: timedelta, y: float, said: str = "") -> Iterator[Element]:
+def bar(
+    ending: Ending, at: datetime, span: timedelta, y: float, *, said: str = "", room: float = _NAME_ROOM
+) -> Iterator[Element]:
     """One ending with its name, the time left or what is `said` instead, and the bar below both; ROW is its height."""
-    name = measure.fit(f"{ending.mark.sign} {ending.name}", 12, _NAME_ROOM, bold=True)
-    squeezed = {} if measure.certain(name) else {"textLength": _NAME_ROOM, "lengthAdjust": "spacingAndGlyphs"}
+    name = measure.fit(f"{ending.mark.sign} {ending.name}", 12, room, bold=True)
+    squeezed = {} if measure.certain(name) else {"textLength": room, "lengthAdjust": "spacingAndGlyphs"}
     part = max(share(ending.ends - at, span), 0.005)
     yield element("text", name, class_=f"word {ending.mark}", x=0, y=y + 14, **squeezed)
     yield element("text", said or left(ending.ends, at), x="100%", y=y + 14, text_anchor="end")
