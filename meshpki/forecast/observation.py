@@ -86,7 +86,7 @@ def observed(report: Report, known: Mapping[str, Renewal], slots: Sequence[Slots
         anchors=tuple(root for root in report.roots if root.sha256 in led_to),
         cacerts=cacerts,
         cacerts_renewal=known.get(cacerts.sha256) if cacerts else None,
-        spire_ca=_spire_ca(report),
+        spire_ca=_spire_ca(report, () if isinstance(slots, Unseen) else slots),
         slots=None if isinstance(slots, Unseen) else tuple(slots),
         listeners=tuple(_listeners(report)),
         svids=tuple(_svids(report)),
@@ -101,14 +101,17 @@ def _cacerts(report: Report) -> Certificate | None:
     return max(issued or served, key=lambda one: one.not_before, default=None)
 
 
-def _spire_ca(report: Report) -> Certificate | None:
-    """The newest CA that spire-server or a proven pod shows: a server's own certificate is the last to follow."""
-    holders: tuple[PlaceVerdict | PodVerdict, ...] = (
-        *_at(report, PlaceKind.SPIRE_SERVER),
-        *(pod for pod in report.pods if pod.result == "proven"),
-    )
-    found = [one.path[1] for one in holders if len(one.path) > 1 and _is_spires(one.path[1], report)]
-    return max(found, key=lambda one: one.not_before, default=None)
+def _spire_ca(report: Report, slots: Sequence[Slots]) -> Certificate | None:
+    """The CA that SPIRE signs with, as spire-server lists it, else the newest one that was seen.
+
+    A server's own certificate is the last to follow, so that those of pods count too; what is called broken does not.
+    """
+    active = {one.active.authority_id for one in slots if one.active}
+    holders: tuple[PlaceVerdict | PodVerdict, ...] = (*_at(report, PlaceKind.SPIRE_SERVER), *report.pods)
+    found = {one.path[1]: one.result for one in holders if len(one.path) > 1 and _is_spires(one.path[1], report)}
+    listed = [ca for ca in found if active & ca.key_ids]
+    sound = [ca for ca, result in found.items() if result != "broken"]
+    return max(listed or sound, key=lambda one: one.not_before, default=None)
 
 
 def _is_spires(issuer: Certificate, report: Report) -> bool:

@@ -4,10 +4,11 @@ import pytest
 
 from meshpki.cluster.manifest import Ref
 from meshpki.components.renewal import cacerts_renewal
-from meshpki.components.spire_authorities import Slots
+from meshpki.components.spire_authorities import Authority, Slots
 from meshpki.forecast import gather
 from meshpki.forecast.observation import SPIRE_LIST, Observation, observed
 from meshpki.pki.renewal import Renewal
+from meshpki.pki.verdict import Result
 from meshpki.settings import defaults
 from meshpki.verify import verify
 from meshpki.verify.places import PlaceKind, Unseen
@@ -39,12 +40,25 @@ def test_a_whole_mesh_is_seen_with_its_cas_servers_and_workloads() -> None:
     assert found.unseen == (UNASKED,)
 
 
-def test_only_what_is_proven_tells_which_ca_is_spires() -> None:
-    rogue = made.mesh_root().issue(made.SPIRE_CA.but(not_before=AT))
-    path = made.read(rogue.issue(made.SVID), rogue, made.mesh_root())
-    intruder = reports.pod("intruder", path, "broken")
-    report = replace(drawn("good"), workloads=reports.grouped([*drawn("good").pods, intruder]))
-    assert of(report).spire_ca == reports.workload_path()[1]
+@pytest.mark.parametrize(
+    ("result", "listed", "taken"),
+    [
+        ("broken", False, False),
+        # a CA that was activated by hand, before spire-server's own certificate follows
+        ("unknown", False, True),
+        ("broken", True, True),
+        ("proven", True, True),
+    ],
+)
+def test_spires_ca_is_the_one_that_it_lists_else_the_newest_of_what_is_not_broken(
+    result: Result, *, listed: bool, taken: bool
+) -> None:
+    newer = made.mesh_root().issue(made.SPIRE_CA.but(not_before=AT))
+    path = made.read(newer.issue(made.SVID), newer, made.mesh_root())
+    pods = [*drawn("good").pods, reports.pod("moved", path, result)]
+    active = Slots(Authority(str(newer.certificate.ski), "", AT)) if listed else Slots()
+    found = of(replace(drawn("good"), workloads=reports.grouped(pods)), (active,))
+    assert found.spire_ca == (newer.certificate if taken else reports.workload_path()[1])
 
 
 def test_a_certificate_that_istiod_signed_is_not_counted_among_spires() -> None:
