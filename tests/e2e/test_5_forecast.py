@@ -40,34 +40,40 @@ TOLERANCE = timedelta(seconds=6)
 class Staged:
     """A part that stops: how long SPIRE's CA lives meanwhile, and how the part is stopped and started."""
 
+    part: str
     ca_ttl: str
     stop: Callable[[Mesh], None]
     start: Callable[[Mesh], None]
 
 
-def scaled(namespace: str, kind: str, name: str, pods: str) -> tuple[Callable[[Mesh], None], Callable[[Mesh], None]]:
-    """How a workload is scaled to nothing and back; `pods` selects its pods."""
+def stop(mesh: Mesh, namespace: str, kind: str, *names: str) -> None:
+    mesh.kubectl("-n", namespace, "scale", kind, *names, "--replicas=0")
+    for name in names:
+        label = f"app.kubernetes.io/name={name.removeprefix('cert-manager-')}"
+        mesh.kubectl("-n", namespace, "wait", "pod", "-l", label, "--for=delete", "--timeout=60s")
 
-    def stop(mesh: Mesh) -> None:
-        mesh.kubectl("-n", namespace, "scale", f"{kind}/{name}", "--replicas=0")
-        mesh.kubectl("-n", namespace, "wait", "pod", "-l", pods, "--for=delete", "--timeout=60s")
 
-    def start(mesh: Mesh) -> None:
-        mesh.kubectl("-n", namespace, "scale", f"{kind}/{name}", "--replicas=1")
+def start(mesh: Mesh, namespace: str, kind: str, *names: str) -> None:
+    mesh.kubectl("-n", namespace, "scale", kind, *names, "--replicas=1")
+    for name in names:
         mesh.kubectl("-n", namespace, "rollout", "status", f"{kind}/{name}", "--timeout=90s")
 
-    return stop, start
 
-
+SERVER = ("spire-server", "statefulset", "spire-server")
+CONTROLLER = ("cert-manager", "deployment", "cert-manager")
+WITH_WEBHOOK = (*CONTROLLER, "cert-manager-webhook")
 STAGED = {
-    "spire-agent": Staged("1h", staging.stop_agents, staging.start_agents),
-    "spire-server": Staged(
-        "1h", *scaled("spire-server", "statefulset", "spire-server", "app.kubernetes.io/name=spire-server")
+    "agent": Staged("spire-agent", "1h", staging.stop_agents, staging.start_agents),
+    "server": Staged("spire-server", "1h", lambda mesh: stop(mesh, *SERVER), lambda mesh: start(mesh, *SERVER)),
+    "issuer": Staged(
+        "cert-manager", "3m30s", lambda mesh: stop(mesh, *CONTROLLER), lambda mesh: start(mesh, *CONTROLLER)
     ),
-    "cert-manager": Staged(
-        "3m30s", *scaled("cert-manager", "deployment", "cert-manager", "app.kubernetes.io/name=cert-manager")
+    # the CA lives long enough for spire-server to give up before it ends: eleven minutes, in full runs alone
+    "issuer, server gives up": Staged(
+        "cert-manager", "12m", lambda mesh: stop(mesh, *WITH_WEBHOOK), lambda mesh: start(mesh, *WITH_WEBHOOK)
     ),
 }
+QUICK = ("agent", "server", "issuer")
 
 
 @pytest.fixture
@@ -113,23 +119,24 @@ def test_the_first_request_fails_when_the_forecast_says_so(
     sample: random.Random,
     request: pytest.FixtureRequest,
 ) -> None:
-    parts = list(STAGED) if request.config.getoption("--full") else [sample.choice(list(STAGED))]
-    for part in parts:
-        staged = STAGED[part]
+    chosen = list(STAGED) if request.config.getoption("--full") else [sample.choice(QUICK)]
+    for name in chosen:
+        staged = STAGED[name]
         spires(staged.ca_ttl, SVID_TTL)
         _until(lambda: all(_all_short(forecasts())), timedelta(seconds=90))
         try:
             staged.stop(mesh)
             foretold = forecasts("--authorities")
-            first = _first(foretold, part)
-            failed = first_failures(mesh, first + timedelta(minutes=2))
+            first, last = _first(foretold, staged.part)
+            failed = first_failures(mesh, last + timedelta(minutes=2))
         finally:
             staged.start(mesh)
-        told = f"{part}: foretold {first:%H:%M:%S}, seen {min(failed.values()):%H:%M:%S}; {_lines(failed, foretold)}"
+        told = f"{name}: foretold {first:%H:%M:%S} to {last:%H:%M:%S}, seen {min(failed.values()):%H:%M:%S}"
+        told += f"; each path: {_compared(failed, foretold)}"
         print(told)  # noqa: T201 - the figures of a report
-        assert abs(min(failed.values()) - first) <= TOLERANCE, told
-        for path, workloads in PATHS.items():
-            assert abs(failed[path] - _ends(foretold, workloads)) <= TOLERANCE, f"{path}: {told}"
+        assert first - TOLERANCE <= min(failed.values()) <= last + TOLERANCE, told
+        for path, workloads in PATHS.items() if first == last else ():
+            assert abs(failed[path] - _ends(foretold, workloads, staged.part)) <= TOLERANCE, f"{path}: {told}"
 
 
 def first_failures(mesh: Mesh, until: datetime) -> dict[str, datetime]:
@@ -199,21 +206,24 @@ def _all_short(foretold: dict[str, Any]) -> Iterator[bool]:
             yield datetime.fromisoformat(clock["ends"]) - at <= timedelta(seconds=61)
 
 
-def _first(foretold: dict[str, Any], part: str) -> datetime:
-    outage = next(one for one in foretold["outages"] if one["stopped"] == part)
-    assert outage["first"]["until"] is None, outage
-    return datetime.fromisoformat(outage["first"]["at"])
+def _first(foretold: dict[str, Any], part: str) -> tuple[datetime, datetime]:
+    """The first failure that is foretold, at the earliest and at the latest."""
+    first = next(one["first"] for one in foretold["outages"] if one["stopped"] == part)
+    return datetime.fromisoformat(first["at"]), datetime.fromisoformat(first["until"] or first["at"])
 
 
-def _ends(foretold: dict[str, Any], workloads: tuple[str, ...]) -> datetime:
-    """The first end of what some workloads hold, the versions of one service together."""
+def _ends(foretold: dict[str, Any], workloads: tuple[str, ...], part: str) -> datetime:
+    """The first end of what some workloads hold, the versions of one service together; SPIRE's CA caps renewals."""
+    if part == "cert-manager":
+        return _first(foretold, part)[0]
     clocks = {clock["name"].rpartition("/")[2]: clock["ends"] for clock in foretold["clocks"]}
     return min(datetime.fromisoformat(ends) for name, ends in clocks.items() if re.sub(r"-v\d$", "", name) in workloads)
 
 
-def _lines(failed: dict[str, datetime], foretold: dict[str, Any]) -> str:
-    return "; ".join(
-        f"{path} {_ends(foretold, workloads):%H:%M:%S} {failed[path]:%H:%M:%S}" for path, workloads in PATHS.items()
+def _compared(failed: dict[str, datetime], foretold: dict[str, Any]) -> str:
+    return ", ".join(
+        f"{path} holds to {_ends(foretold, workloads, ''):%H:%M:%S}, failed {failed[path]:%H:%M:%S}"
+        for path, workloads in PATHS.items()
     )
 
 
