@@ -68,4 +68,4 @@ def tell(found: "Forecast", form: Form, out: Path | None) -> None:
     writers = {Form.TABLE: forms.table, Form.JSON: forms.as_json, Form.SVG: document}
     deliver(writers[form](found), out)
     for one in found.seen.unseen:
-        output.progress(output.plain(f"not seen: {one.what}, which needs {one.needs}"))
+        output.progress(output.plain(f"not seen: {one.what}: {one.needs}"))

@@ -44,7 +44,9 @@ def gather(reader: Reader, settings: Settings, report: Report, *, authorities: b
 
 
 def _slots(reader: Reader, settings: Settings) -> Sequence[Slots] | Unseen:
+    """All servers or none: a silent one may be the one that has prepared its next CA."""
     try:
-        return [spire_authorities.slots(reader, pod) for pod in spire_authorities.servers(reader, settings)]
+        listed = [spire_authorities.slots(reader, pod) for pod in spire_authorities.servers(reader, settings)]
     except MeshpkiError as error:
         return Unseen(SPIRE_LIST, error.what)
+    return listed or Unseen(SPIRE_LIST, "a spire-server that runs")

@@ -76,7 +76,7 @@ def test_every_form_goes_to_stdout_or_a_file_and_what_was_not_seen_beside_it(
     tell(of(OVERDUE), form, None)
     written = capsys.readouterr()
     assert written.out
-    assert written.err == "not seen: b\\u0007, which needs c\\u001b\n"
+    assert written.err == "not seen: b\\u0007: c\\u001b\n"
     tell(of(OVERDUE), form, tmp_path / "file")
     assert (tmp_path / "file").read_text() == written.out
 

@@ -119,6 +119,13 @@ def test_a_server_that_answers_with_something_else_is_not_seen(cluster: Mesh) ->
     assert (found.slots, [one.needs for one in found.unseen]) == (None, ["the answer is no JSON"])
 
 
+def test_without_a_server_nothing_is_known_of_what_is_prepared(cluster: Mesh) -> None:
+    report = report_of(cluster)
+    cluster.delete(Ref("v1", "Pod", "spire-server", "spire-server-0"))
+    found = gather(cluster, defaults(), report, authorities=True)
+    assert (found.slots, [one.needs for one in found.unseen]) == (None, ["a spire-server that runs"])
+
+
 def test_cert_managers_own_plan_for_cacerts_is_taken(cluster: Mesh) -> None:
     ready = [{"type": "Ready", "status": "True"}]
     cluster.put({
