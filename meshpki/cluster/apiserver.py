@@ -103,9 +103,20 @@ class ApiServer:
         answer = self._api.json("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", {}, review)
         return bool(answer.get("status", {}).get("allowed"))
 
-    def logs(self, pod: Ref, container: str, lines: int) -> str:
+    def logs(
+        self,
+        pod: Ref,
+        container: str,
+        lines: int,
+        *,
+        since: datetime | None = None,
+        timestamps: bool = False,
+        previous: bool = False,
+    ) -> str:
         """See Reader.logs."""
         query = {"container": container, "tailLines": str(lines)}
+        query |= {"sinceTime": f"{since.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"} if since else {}
+        query |= {name: "true" for name, asked in (("timestamps", timestamps), ("previous", previous)) if asked}
         return self._api.read("GET", POD.format(pod, "log"), query, accept="*/*").decode(errors="replace")
 
     def version(self) -> str:

@@ -60,8 +60,21 @@ class Reader(Protocol):
     def allowed(self, verb: str, group: str, resource: str, namespace: str = "") -> bool:
         """Whether the user of this connection has a right (SelfSubjectAccessReview)."""
 
-    def logs(self, pod: Ref, container: str, lines: int) -> str:
-        """The last lines a container wrote."""
+    def logs(
+        self,
+        pod: Ref,
+        container: str,
+        lines: int,
+        *,
+        since: datetime | None = None,
+        timestamps: bool = False,
+        previous: bool = False,
+    ) -> str:
+        """The last lines a container wrote, each with the kubelet's time before it if asked for `timestamps`.
+
+        Only those from the whole second of `since` on; those of the container before its last restart with `previous`,
+        which raises ClusterError where there was none.
+        """
 
     def forward(self, pod: Ref, port: int) -> AbstractContextManager[socket.socket]:
         """A connection to a port inside a pod's network namespace."""

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Literal
 
-TARGET = "target"
+from meshpki.components.probe_flow import TARGET_MARK
 
 _LINE = re.compile(
     r"(?P<at>\S{20,40}) (?P<kind>[rex]) (?P<mark>[a-z0-9]{1,10}) (?P<run>[0-9]{1,12}) (?P<number>[0-9]{1,9})"
@@ -71,7 +71,7 @@ def error_class(mark: str, status: int, ended: int, text: str) -> str:
     """
     if ended:
         return _exit(ended)
-    if mark == TARGET:
+    if mark == TARGET_MARK:
         return "" if HTTPStatus.OK <= status < HTTPStatus.BAD_REQUEST else f"HTTP {status}"
     if status == HTTPStatus.OK:
         return "" if text == "ok" else "another answer"

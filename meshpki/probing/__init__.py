@@ -1,6 +1,7 @@
 """Probing: whether requests on new connections really went through, counted from the probe clients' own logs."""
 
+from meshpki.probing.collector import Probe
 from meshpki.probing.ledger import Ledger
 from meshpki.probing.tally import Failure, FlowTally, Second, StreamTally, Tally
 
-__all__ = ["Failure", "FlowTally", "Ledger", "Second", "StreamTally", "Tally"]
+__all__ = ["Failure", "FlowTally", "Ledger", "Probe", "Second", "StreamTally", "Tally"]

@@ -105,8 +105,8 @@ class Ledger:
                 self._take(flow, client, record)
         return newest
 
-    def tally(self, unread: str = "") -> Tally:
-        """What was counted so far; `unread` is why it may not be all."""
+    def tally(self, unread: str = "", replaced: Iterable[str] = ()) -> Tally:
+        """What was counted so far; `unread` is why it may not be all, `replaced` are clients that are gone."""
         return Tally(
             flows=tuple(_flow_tally(flow, book) for flow, book in self._books.items() if not flow.stream),
             streams=tuple(_stream_tally(flow, book) for flow, book in self._books.items() if flow.stream),
@@ -116,6 +116,7 @@ class Ledger:
             silent=tuple(flow for flow, book in self._books.items() if self._late(book)),
             malformed=len(self._strange),
             unread=unread,
+            replaced=tuple(replaced),
             started=self._started,
             ended=self._ended,
         )

@@ -64,7 +64,8 @@ class Tally:
 
     `failures` holds the first ones of each class, `errors` counts them all. `silent` are flows and streams without a
     record of late. `malformed` lines were not believed; `unread` says why a client could not be asked, empty where
-    all could. Nothing but `proven` says that no request was lost.
+    all could. Of a client that was `replaced` (its pod is gone) the last seconds may be missing; its successor counts
+    on. Nothing but `proven` says that no request was lost.
     """
 
     flows: tuple[FlowTally, ...] = ()
@@ -75,6 +76,7 @@ class Tally:
     silent: tuple[Flow, ...] = ()
     malformed: int = 0
     unread: str = ""
+    replaced: tuple[str, ...] = ()
     started: datetime | None = None
     ended: datetime | None = None
 

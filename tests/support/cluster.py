@@ -114,9 +114,27 @@ class InMemoryCluster:
         self._request("review", f"{verb} {group}/{resource} {namespace}")
         return True
 
-    def logs(self, pod: Ref, container: str, lines: int) -> str:
+    def logs(
+        self,
+        pod: Ref,
+        container: str,
+        lines: int,
+        *,
+        since: datetime | None = None,
+        timestamps: bool = False,
+        previous: bool = False,
+    ) -> str:
+        """Lines of `answers` by container or by `pod container`, with their times before them; the end of the last."""
         self._request("logs", pod)
-        return "\n".join(self.answers.get(f"logs {container}", "").splitlines()[-lines:])
+        name = f"{'previous ' if previous else ''}logs"
+        log = self.answers.get(f"{name} {pod.name} {container}", self.answers.get(f"{name} {container}"))
+        if log is None and (previous or pod not in self.objects):
+            raise ClusterError("MPK-102", "get refused: not found", where=str(pod), status=400 if previous else 404)
+        found = (log or "").splitlines(keepends=True)[-lines:]
+        if since is not None:
+            floor = since.replace(microsecond=0)
+            found = [line for line in found if datetime.fromisoformat(line.partition(" ")[0]) >= floor]
+        return "".join(found if timestamps else [line.partition(" ")[2] for line in found])
 
     @contextlib.contextmanager
     def forward(self, pod: Ref, port: int) -> Iterator[socket.socket]:

@@ -1,0 +1,142 @@
+"""Reads the probe clients' logs while something happens to the mesh, and keeps the book."""
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from types import TracebackType
+from typing import Self
+
+from meshpki.cluster.client import Clock, Reader
+from meshpki.cluster.manifest import Object, Ref
+from meshpki.components.probe import CLIENT, LOG_LINES, clients, node_of
+from meshpki.components.probe_flow import flows
+from meshpki.components.serving import pod_ref
+from meshpki.errors import MeshpkiError
+from meshpki.probing.ledger import Ledger
+from meshpki.probing.tally import Tally
+
+# A log is rotated after 10 MiB, hours of records; what is read twice counts once.
+EVERY = timedelta(seconds=2)
+_OVERLAP = timedelta(seconds=2)
+_CATCH_UP = 100_000
+_IN_FLIGHT = 16
+
+
+@dataclass
+class _Client:
+    """How far one client's log was read: the time of its newest record, and how often its container had started."""
+
+    ref: Ref
+    source: str
+    since: datetime | None = None
+    restarts: int = 0
+
+
+class Probe:
+    """Counts while it is open: `with Probe(...) as probe: ...; probe.tally()`. The step of the probe must be done.
+
+    What is in the logs when it is opened does not count. It never raises for a client that cannot be asked: it
+    catches up later, and `Tally.unread` tells.
+    """
+
+    def __init__(self, reader: Reader, clock: Clock, nodes: Sequence[str], target: str = "") -> None:
+        """The same nodes in the same order, and the same target, as the step was made with."""
+        self._reader, self._clock, self._nodes = reader, clock, tuple(nodes)
+        self._ledger = Ledger(flows(self._nodes, target))
+        self._clients: dict[str, _Client] = {}
+        self._replaced: list[str] = []
+        self._unread = ""
+        self._lock, self._stop = threading.Lock(), threading.Event()
+        self._thread = threading.Thread(target=self._keep_polling, name="probe", daemon=True)
+
+    def __enter__(self) -> Self:
+        """Note where the logs stand, and read on from there every two seconds in a thread; raises ClusterError."""
+        self.begin()
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop, and read what is left."""
+        self._stop.set()
+        self._thread.join()
+        self.poll()
+
+    def begin(self) -> None:
+        """Count from here on; raises ClusterError where a client cannot be asked."""
+        with self._lock:
+            for pod in clients(self._reader):
+                client = _Client(pod_ref(pod), node_of(pod, self._nodes), restarts=_restarts(pod))
+                text = self._reader.logs(client.ref, CLIENT, LOG_LINES, timestamps=True)
+                client.since = self._ledger.begin(client.source, client.ref.name, text)
+                self._clients[client.ref.name] = client
+
+    def poll(self) -> None:
+        """Read what the clients wrote since the last time."""
+        with self._lock:
+            try:
+                pods = clients(self._reader)
+            except MeshpkiError as error:
+                self._unread = f"the probe's clients could not be listed: {error.what}"
+                return
+            ours = [pod for pod in pods if node_of(pod, self._nodes)]
+            with ThreadPoolExecutor(_IN_FLIGHT) as pool:
+                looks = [*pool.map(self._look, ours)]
+            for look in looks:
+                self._take(look)
+            gone = self._clients.keys() - {pod["metadata"]["name"] for pod in ours}
+            self._replaced += sorted(gone)
+            for name in gone:
+                del self._clients[name]
+            self._unread = "; ".join(look.trouble for look in looks if look.trouble)
+
+    def tally(self) -> Tally:
+        """What was counted up to the last poll."""
+        with self._lock:
+            return self._ledger.tally(unread=self._unread, replaced=self._replaced)
+
+    def _keep_polling(self) -> None:
+        while not self._clock.wait(self._stop, EVERY):
+            self.poll()
+
+    def _look(self, pod: Object) -> "_Look":
+        ref, restarts = pod_ref(pod), _restarts(pod)
+        client = self._clients.get(ref.name) or _Client(ref, node_of(pod, self._nodes))
+        again = restarts > client.restarts
+        read = [self._piece(client, previous=previous) for previous in ((True, False) if again else (False,))]
+        trouble = next((piece.what for piece in read if isinstance(piece, MeshpkiError)), "")
+        pieces = tuple(piece for piece in read if isinstance(piece, str))
+        return _Look(client, pieces, client.restarts if trouble else restarts, trouble and f"{ref}: {trouble}")
+
+    def _piece(self, client: _Client, *, previous: bool) -> str | MeshpkiError:
+        since = client.since - _OVERLAP if client.since else None
+        try:
+            return self._reader.logs(client.ref, CLIENT, _CATCH_UP, since=since, timestamps=True, previous=previous)
+        except MeshpkiError as error:
+            return error
+
+    def _take(self, look: "_Look") -> None:
+        client = look.client
+        client.restarts = look.restarts
+        self._clients[client.ref.name] = client
+        for piece in look.pieces:
+            newest = self._ledger.add(client.source, client.ref.name, piece)
+            client.since = max(filter(None, (client.since, newest)), default=None)
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What one look at a client brought: pieces of its log, and why it may not be all."""
+
+    client: _Client
+    pieces: tuple[str, ...]
+    restarts: int
+    trouble: str = ""
+
+
+def _restarts(pod: Object) -> int:
+    statuses = pod.get("status", {}).get("containerStatuses", [])
+    return next((int(one.get("restartCount", 0)) for one in statuses if one["name"] == CLIENT), 0)
