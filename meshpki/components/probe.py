@@ -15,7 +15,11 @@ from meshpki.components.identity import unproven_pods
 from meshpki.components.istio import GATEWAY
 from meshpki.components.probe_control import UNTRUSTED, WAYS, refused, untrusted_identity
 from meshpki.components.probe_flow import (
+    CLIENT,
     GATEWAY_MARK,
+    HOST,
+    NAMESPACE,
+    SERVER,
     TARGET_MARK,
     Flow,
     beside,
@@ -23,17 +27,15 @@ from meshpki.components.probe_flow import (
     per_second,
     read_target,
 )
+from meshpki.components.probe_policies import Block, blocks, look, told
 from meshpki.components.probe_record import Record, parse
 from meshpki.components.rollout import deployment, rollout
 from meshpki.components.serving import pod_ref
 from meshpki.errors import GateTimeoutError
 from meshpki.settings import Settings
-from meshpki.workflow.step import Gate, Readiness, Ready, Step, Waiting
+from meshpki.workflow.step import Failed, Gate, Readiness, Ready, Step, Waiting
 
 STEP = "probe"
-NAMESPACE = "meshpki-probe"
-HOST = "probe.meshpki.invalid"
-CLIENT, SERVER = "client", "server"
 WARM = 10
 LOG_LINES = 5000
 
@@ -160,14 +162,21 @@ def _client(settings: Settings, nodes: Sequence[str], number: int, target: str) 
 def _gates(settings: Settings, nodes: Sequence[str], target: str) -> tuple[Gate, ...]:
     numbered = [f"{app}-{number}" for app in (SERVER, CLIENT) for number in range(len(nodes))]
     pods = Query("v1", "Pod", NAMESPACE)
-    look = f"look at `kubectl -n {NAMESPACE} get pods` and their events"
+    hint = f"look at `kubectl -n {NAMESPACE} get pods` and their events"
     return (
-        rollout("rollout", [deployment(NAMESPACE, name) for name in (*numbered, UNTRUSTED)], "MPK-410", look),
+        Gate(
+            name="policies",
+            proves="no policy of the cluster blocks or falsifies the probe",
+            check=lambda reader: judge_policies(blocks(look(reader, settings), settings, len(nodes))),
+            hint=f"let the object named leave out namespace {NAMESPACE} while the probe runs",
+            code="MPK-413",
+        ),
+        rollout("rollout", [deployment(NAMESPACE, name) for name in (*numbered, UNTRUSTED)], "MPK-410", hint),
         Gate(
             name="identities",
             proves="every Envoy of the probe holds the SVID of its ServiceAccount",
             check=lambda reader: unproven_pods(reader, settings, _meshed(reader)),
-            hint=look,
+            hint=hint,
             code="MPK-410",
             watches=(pods,),
             every=timedelta(seconds=1),
@@ -189,6 +198,14 @@ def _gates(settings: Settings, nodes: Sequence[str], target: str) -> tuple[Gate,
             every=timedelta(seconds=1),
         ),
     )
+
+
+def judge_policies(found: Sequence[Block]) -> Readiness:
+    """Failed for what certainly blocks the probe; what only may is told, and the gates that follow show it."""
+    certain = [one for one in found if one.certain]
+    if certain:
+        return Failed("; ".join(told(certain)))
+    return Ready("; ".join(told(found)) or "none is in the way")
 
 
 def _living(pods: Sequence[Object]) -> list[Object]:

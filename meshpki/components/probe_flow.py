@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from meshpki.errors import UsageError
 
+NAMESPACE = "meshpki-probe"
+HOST = "probe.meshpki.invalid"
+CLIENT, SERVER = "client", "server"
 GATEWAY_MARK, TARGET_MARK, STREAM_MARK = "gateway", "target", "stream"
 # All flows together come to at least this many requests a second, and each flow by itself to some.
 _TOTAL, _LEAST = 24, 2

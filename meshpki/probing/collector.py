@@ -10,8 +10,8 @@ from typing import Self
 
 from meshpki.cluster.client import Clock, Reader
 from meshpki.cluster.manifest import Object, Ref
-from meshpki.components.probe import CLIENT, LOG_LINES, clients, node_of
-from meshpki.components.probe_flow import flows
+from meshpki.components.probe import LOG_LINES, clients, node_of
+from meshpki.components.probe_flow import CLIENT, flows
 from meshpki.components.serving import pod_ref
 from meshpki.errors import MeshpkiError
 from meshpki.probing.ledger import Ledger
