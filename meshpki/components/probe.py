@@ -51,9 +51,6 @@ def probe(settings: Settings, nodes: Sequence[str], target: str = "") -> Step:
     """
     user = read_target(target)
     files = _files()
-    services = [
-        {"name": f"{SERVER}-{number}", "selector": {"instance": f"{SERVER}-{number}"}} for number in range(len(nodes))
-    ]
     istio, gateway = settings.namespaces.istio, f"{GATEWAY}.{settings.namespaces.istio}.svc.cluster.local"
     egress = ["*/*"] if user else ["./*", f"{istio}/{gateway}"]
     return Step(
@@ -67,7 +64,7 @@ def probe(settings: Settings, nodes: Sequence[str], target: str = "") -> Step:
             files=files,
             digest=digest(files),
             pods=_pods(settings, nodes, target),
-            services=[*services, {"name": SERVER, "selector": {"app": SERVER}}],
+            services=_services(len(nodes), istio),
             all=SERVER,
             gateway=gateway,
             seen_by_gateway=[".", istio],
@@ -106,6 +103,12 @@ def remove(cluster: Cluster, clock: Clock) -> bool:
             )
         clock.wait(never, timedelta(seconds=1))
     return there
+
+
+def _services(servers: int, istio: str) -> list[dict[str, object]]:
+    names = [f"{SERVER}-{number}" for number in range(servers)]
+    each: list[dict[str, object]] = [{"name": name, "selector": {"instance": name}, "seen_by": ["."]} for name in names]
+    return [*each, {"name": SERVER, "selector": {"app": SERVER}, "seen_by": [".", istio]}]
 
 
 def _files() -> dict[str, str]:
