@@ -35,6 +35,11 @@ class JUnitFile:
         if error is not None and not self._kept:
             self.keep(aborted(error, self.properties, datetime.now(UTC)))
 
+    @property
+    def wanted(self) -> bool:
+        """Whether anybody will read it."""
+        return self._shown or self._path is not None
+
     def keep(self, text: str) -> None:
         """What the file shall hold in the end."""
         self._kept = True

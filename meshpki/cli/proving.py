@@ -73,7 +73,8 @@ def tell(reader: Reader, assessment: Assessment, telling: Telling, junit: JUnitF
     """Write the report and answer with its exit code; raises PreconditionError where nothing could be judged."""
     code = assessment.exit_code
     error = unjudged(reader, assessment.report) if code == PRECONDITION else None
-    junit.keep(as_junit(assessment, junit.properties, error))
+    if junit.wanted:
+        junit.keep(as_junit(assessment, junit.properties, error))
     match telling.form:
         case Form.JUNIT:
             pass  # which is shown with the file

@@ -88,6 +88,19 @@ def test_where_nothing_could_be_judged_the_report_is_written_and_an_error_follow
     assert (kept.tests, kept.errors, kept.skipped) == (2, 1, 1)
 
 
+@pytest.mark.parametrize(("path", "shown", "wanted"), [("verify.xml", False, 1), (None, True, 1), (None, False, 0)])
+def test_junit_is_written_only_where_somebody_reads_it(path: str | None, *, shown: bool, wanted: int) -> None:
+    class Watched(JUnitFile):
+        kept = 0
+
+        def keep(self, text: str) -> None:
+            self.kept += bool(text)
+
+    junit = Watched(Path(path) if path else None, {}, shown=shown)
+    tell(mesh.mesh(), Assessment(reports.drawn("good")), Telling(), junit)
+    assert junit.kept == wanted
+
+
 def test_an_ignore_that_met_nothing_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     judged = assess(reports.drawn("good"), Demands(ignores=ALL))
     assert tell(mesh.mesh(), judged, Telling(), NO_FILE) == OK
