@@ -103,7 +103,8 @@ def _each(report: Report, change: _Change) -> Report:
 
     def changed(verdict: _V) -> _V:
         result, findings = change(verdict)
-        return replace(verdict, result=result, findings=findings)
+        same = (result, findings) == (verdict.result, verdict.findings)
+        return verdict if same else replace(verdict, result=result, findings=findings)
 
     workloads = (WorkloadVerdict(one.workload, tuple(map(changed, one.pods))) for one in report.workloads)
     places, peers = map(changed, report.places), map(changed, report.peers)

@@ -90,7 +90,9 @@ def test_without_demands_every_report_has_its_own_exit_code() -> None:
     for name in ("good", "broken", "rotation", "hostile", "swarm", "empty"):
         found = reports.drawn(name)
         assert assess(found, Demands()).exit_code == Assessment(found).exit_code == found.exit_code(strict=False)
-        assert assess(found, Demands()).report == found
+        judged = assess(found, Demands()).report
+        assert all(one is other for one, other in zip(judged.pods, found.pods, strict=True))
+        assert judged == found
 
 
 def test_too_little_time_breaks_pods_and_places_and_no_broken_one_twice() -> None:
