@@ -8,6 +8,7 @@ import binascii
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 
 from meshpki.cluster.client import Reader
 from meshpki.cluster.manifest import Object, Ref
@@ -106,5 +107,10 @@ def _text(value: Object, name: str) -> str:
 
 def _field(value: Object, name: str) -> object:
     """A field by its name in the protocol buffer, or by the camelCase form of it that istioctl prints."""
+    return value.get(name) or value.get(_camel(name))
+
+
+@cache
+def _camel(name: str) -> str:
     first, *rest = name.split("_")
-    return value.get(name) or value.get(first + "".join(word.capitalize() for word in rest))
+    return first + "".join(word.capitalize() for word in rest)

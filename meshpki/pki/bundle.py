@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 from meshpki.pki.certificate import CA_LIMIT, Certificate, read_blocks
 from meshpki.pki.verdict import Finding, named
@@ -51,8 +52,12 @@ class Difference:
         return f"it holds {self.held} of the {pinned} pinned roots, not {absent}; the rotation is not through here yet"
 
 
+@lru_cache(maxsize=16)
 def read_bundle(pem: bytes) -> Bundle:
-    """The anchors of PEM text; raises UnparsableError unless every block is a whole certificate within the limits."""
+    """The anchors of PEM text; raises UnparsableError unless every block is a whole certificate within the limits.
+
+    Thousands of pods hold the same text: it is read once.
+    """
     return Bundle(read_blocks(pem, BUNDLE_LIMIT, CA_LIMIT))
 
 

@@ -12,7 +12,6 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
-from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.utils import CryptographyDeprecationWarning
 
@@ -73,15 +72,14 @@ class Certificate:
     not_after: datetime
     self_signed: bool
     key: str
-    key_sha256: str
     signature_hash: str
     extensions: Extensions
-    parsed: x509.Certificate = field(repr=False, compare=False)
+    der: bytes = field(repr=False)
 
     @property
-    def der(self) -> bytes:
-        """The bytes as they were read."""
-        return self.parsed.public_bytes(Encoding.DER)
+    def parsed(self) -> x509.Certificate:
+        """The library's own view, made anew: kept, it would hold what it has read in ten times the bytes."""
+        return x509.load_der_x509_certificate(self.der)
 
     @property
     def pem(self) -> bytes:
@@ -110,6 +108,13 @@ class Certificate:
     def ski(self) -> str | None:
         """The subject key identifier."""
         return self.extensions.ski
+
+    @cached_property
+    def key_sha256(self) -> str:
+        """The digest of its SubjectPublicKeyInfo: the same for every certificate of one key."""
+        return hashlib.sha256(
+            self.parsed.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        ).hexdigest()
 
     @property
     def key_ids(self) -> frozenset[str]:
@@ -214,7 +219,7 @@ def _read(parsed: x509.Certificate, limit: int) -> Certificate:
     if len(der) > limit * _DER_SHARE:
         raise UnparsableError(f"a certificate is larger than {limit} bytes of PEM")
     try:
-        return _certificate(parsed) if limit == LEAF_LIMIT else _kept(der)
+        return _certificate(der) if limit == LEAF_LIMIT else _kept(der)
     except _PARSE_ERRORS as error:
         raise UnparsableError(f"a certificate cannot be read: {type(error).__name__}") from error
 
@@ -222,36 +227,38 @@ def _read(parsed: x509.Certificate, limit: int) -> Certificate:
 @lru_cache(maxsize=128)
 def _kept(der: bytes) -> Certificate:
     """A CA stands behind thousands of leaves: it is read once."""
-    return _certificate(x509.load_der_x509_certificate(der))
+    return _certificate(der)
 
 
-def _certificate(parsed: x509.Certificate) -> Certificate:
+def _certificate(der: bytes) -> Certificate:
+    parsed = x509.load_der_x509_certificate(der)
     if parsed.version is not x509.Version.v3:
         raise UnparsableError("a certificate is not of X.509 version 3")
-    if _unused_bits(parsed):
+    # the octet before the signature (X.690 8.6.2), which ends the certificate: the library ignores what it says
+    if der[-len(parsed.signature) - 1]:
         raise UnparsableError("a certificate's signature does not end with a whole octet")
-    if not all(names.holds_strings_only(name.public_bytes()) for name in (parsed.subject, parsed.issuer)):
-        raise UnparsableError("a certificate's subject or issuer holds what is no text")
-    hashed, public = parsed.signature_hash_algorithm, parsed.public_key()
+    hashed = parsed.signature_hash_algorithm
     return Certificate(
-        sha256=parsed.fingerprint(SHA256()).hex(),
-        subject=parsed.subject.rfc4514_string(),
-        issuer=parsed.issuer.rfc4514_string(),
+        sha256=hashlib.sha256(der).hexdigest(),
+        subject=_name(parsed.subject.public_bytes()),
+        issuer=_name(parsed.issuer.public_bytes()),
         serial=parsed.serial_number,
         not_before=parsed.not_valid_before_utc,
         not_after=parsed.not_valid_after_utc,
         self_signed=_signed_by(parsed, parsed),
-        key=_key(public),
-        key_sha256=_key_digest(public),
+        key=_key(parsed.public_key()),
         signature_hash="" if hashed is None else hashed.name,
         extensions=extensions.read(parsed.extensions),
-        parsed=parsed,
+        der=der,
     )
 
 
-def _unused_bits(parsed: x509.Certificate) -> int:
-    """The octet before the signature (X.690 8.6.2), which ends the certificate: the library ignores what it says."""
-    return parsed.public_bytes(Encoding.DER)[-len(parsed.signature) - 1]
+@lru_cache(maxsize=512)
+def _name(der: bytes) -> str:
+    """A name as text; those of one workload or one CA are read once."""
+    if not names.holds_strings_only(der):
+        raise UnparsableError("a certificate's subject or issuer holds what is no text")
+    return x509.Name.from_bytes(der).rfc4514_string()
 
 
 def _key(public: CertificatePublicKeyTypes) -> str:
@@ -262,10 +269,6 @@ def _key(public: CertificatePublicKeyTypes) -> str:
             return f"EC {public.curve.name}"
         case _:
             return type(public).__name__.lstrip("_").removesuffix("PublicKey")
-
-
-def _key_digest(public: CertificatePublicKeyTypes) -> str:
-    return hashlib.sha256(public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
 
 
 def _bit_string(public: CertificatePublicKeyTypes) -> bytes:

@@ -1,6 +1,7 @@
 """The extensions of one certificate as plain values, in the words of RFC 5280 section 4.2."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeVar
 
 from cryptography import x509
@@ -101,7 +102,7 @@ def read(extensions: x509.Extensions) -> Extensions:
     return Extensions(
         basic_constraints=_basic_constraints(extensions),
         key_usage=_key_usage(extensions),
-        extended_key_usages=None if usages is None else frozenset(oid.dotted_string for oid in usages.value),
+        extended_key_usages=None if usages is None else _oids(usages.value),
         alternative_names=_alternative_names(extensions),
         ski=None if ski is None else ski.value.digest.hex(),
         aki=_authority_key_id(extensions),
@@ -116,10 +117,7 @@ def read(extensions: x509.Extensions) -> Extensions:
 
 
 def _find(extensions: x509.Extensions, kind: type[_T]) -> x509.Extension[_T] | None:
-    try:
-        return extensions.get_extension_for_class(kind)
-    except x509.ExtensionNotFound:
-        return None
+    return next((extension for extension in extensions if type(extension.value) is kind), None)
 
 
 def _basic_constraints(extensions: x509.Extensions) -> BasicConstraints | None:
@@ -131,8 +129,20 @@ def _key_usage(extensions: x509.Extensions) -> KeyUsage | None:
     found = _find(extensions, x509.KeyUsage)
     if found is None:
         return None
-    asked = (*_KEY_USAGES, *_AGREEMENT_USAGES) if found.value.key_agreement else _KEY_USAGES
-    return KeyUsage(frozenset(name for name in asked if getattr(found.value, name)), found.critical)
+    return KeyUsage(_usages(found.value), found.critical)
+
+
+@lru_cache(maxsize=64)
+def _usages(value: x509.KeyUsage) -> frozenset[str]:
+    """The same for nearly every leaf, so made and kept once."""
+    asked = (*_KEY_USAGES, *_AGREEMENT_USAGES) if value.key_agreement else _KEY_USAGES
+    return frozenset(name for name in asked if getattr(value, name))
+
+
+@lru_cache(maxsize=64)
+def _oids(value: x509.ExtendedKeyUsage) -> frozenset[str]:
+    """As `_usages`."""
+    return frozenset(oid.dotted_string for oid in value)
 
 
 def _alternative_names(extensions: x509.Extensions) -> AlternativeNames | None:

@@ -1,14 +1,12 @@
 """Names of subjects and issuers as they are encoded (RFC 5280 section 4.1.2.4)."""
 
 from collections.abc import Iterator
-from functools import lru_cache
 
 # BIT STRING for unique identifiers; UTF8, Numeric, Printable, Teletex, IA5, Universal and BMP strings for all else
 _STRINGS = frozenset({3, 12, 18, 19, 20, 22, 28, 30})
 _LONG = 0x80
 
 
-@lru_cache(maxsize=512)
 def holds_strings_only(name: bytes) -> bool:
     """Whether every value of a name (well-formed DER) is a string; OpenSSL and Envoy's BoringSSL read no other one.
 

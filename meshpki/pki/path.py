@@ -6,6 +6,7 @@ from datetime import datetime
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.verification import (
     ClientVerifier,
     Criticality,
@@ -65,14 +66,14 @@ def validate(chain: Sequence[Certificate], expected: Expected) -> tuple[Certific
 
 
 def _whole(chain: Sequence[Certificate], expected: Expected) -> tuple[Certificate, ...] | Refusal:
-    known = {certificate.parsed: certificate for certificate in (*chain, *expected.anchors)}
+    known = {certificate.der: certificate for certificate in (*chain, *expected.anchors)}
     try:
         verified = (
             _builder(chain, expected).build_client_verifier().verify(chain[0].parsed, [c.parsed for c in chain[1:]])
         )
     except _REFUSALS as error:
         return Refusal(str(error) or type(error).__name__)
-    path = tuple(known[found] for found in verified.chain)
+    path = tuple(known[found.public_bytes(Encoding.DER)] for found in verified.chain)
     _PROVEN.learn(path, chain, expected)
     return path
 

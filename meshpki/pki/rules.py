@@ -55,8 +55,8 @@ def signer_may_sign(path: Path, _expected: Expected) -> Iterator[Finding]:
 
 def within_validity(path: Path, expected: Expected) -> Iterator[Finding]:
     """23: the whole path, anchor included, is valid at one moment, both ends included (4.1.2.5)."""
-    wanted = f"valid at {expected.at:%Y-%m-%dT%H:%M:%SZ}"
     for certificate in (one for one in path if not one.valid_at(expected.at)):
+        wanted = f"valid at {expected.at:%Y-%m-%dT%H:%M:%SZ}"
         if expected.at > certificate.not_after:
             found = f"it ended at {certificate.not_after:%Y-%m-%dT%H:%M:%SZ}"
             yield _finding("MPK-305", 23, certificate, wanted, found)
