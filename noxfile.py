@@ -43,6 +43,13 @@ def bench(session: nox.Session) -> None:
     session.run("python", "tests/bench/bench.py", *session.posargs)
 
 
+@nox.session(name="bench-lab")
+def bench_lab(session: nox.Session) -> None:
+    """`meshpki verify` of the lab's mesh beside a loop of istioctl over its pods."""
+    _install(session, "test")
+    session.run("python", "tests/bench/verify_on_lab.py", *session.posargs, env={"PYTHONPATH": "."})
+
+
 @nox.session(name="bench-verify")
 def bench_verify(session: nox.Session) -> None:
     """`meshpki verify` of 10,000 pods beside one process a pod, on a stand-in for the API server."""
