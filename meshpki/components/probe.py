@@ -47,7 +47,7 @@ _GONE_WITHIN = timedelta(minutes=2)
 def probe(settings: Settings, nodes: Sequence[str], target: str = "") -> Step:
     """The step of the probe on these nodes; `target` is a Service of the user, `host:port[/path]`, called too.
 
-    Clients and servers are numbered as the nodes are given. Raises UsageError (MPK-415) for a bad `target`.
+    Clients and servers are numbered as the nodes are given. Raises UsageError (MPK-455) for a bad `target`.
     """
     user = read_target(target)
     files = _files()
@@ -90,13 +90,13 @@ def node_of(pod: Object, nodes: Sequence[str]) -> str:
 
 
 def remove(cluster: Cluster, clock: Clock) -> bool:
-    """Delete the probe and wait until it is gone; False where there was none. Raises GateTimeoutError (MPK-416)."""
+    """Delete the probe and wait until it is gone; False where there was none. Raises GateTimeoutError (MPK-456)."""
     there = cluster.delete(_NAMESPACE_REF)
     until, never = clock.now() + _GONE_WITHIN, threading.Event()
     while cluster.get(_NAMESPACE_REF) is not None:
         if clock.now() >= until:
             raise GateTimeoutError(
-                "MPK-416",
+                "MPK-456",
                 f"it was deleted and is still there after {_GONE_WITHIN.total_seconds():.0f} s",
                 where=str(_NAMESPACE_REF),
                 remedy=f"look at its conditions: kubectl get namespace {NAMESPACE} -o yaml",
@@ -172,15 +172,15 @@ def _gates(settings: Settings, nodes: Sequence[str], target: str) -> tuple[Gate,
             proves="no policy of the cluster blocks or falsifies the probe",
             check=lambda reader: judge_policies(blocks(look(reader, settings), settings, len(nodes))),
             hint=f"let the object named leave out namespace {NAMESPACE} while the probe runs",
-            code="MPK-413",
+            code="MPK-453",
         ),
-        rollout("rollout", [deployment(NAMESPACE, name) for name in (*numbered, UNTRUSTED)], "MPK-410", hint),
+        rollout("rollout", [deployment(NAMESPACE, name) for name in (*numbered, UNTRUSTED)], "MPK-450", hint),
         Gate(
             name="identities",
             proves="every Envoy of the probe holds the SVID of its ServiceAccount",
             check=lambda reader: unproven_pods(reader, settings, _meshed(reader)),
             hint=hint,
-            code="MPK-410",
+            code="MPK-450",
             watches=(pods,),
             every=timedelta(seconds=1),
         ),
@@ -189,7 +189,7 @@ def _gates(settings: Settings, nodes: Sequence[str], target: str) -> tuple[Gate,
             proves="an untrusted identity and plaintext are refused",
             check=lambda reader: refused(reader, NAMESPACE),
             hint=f"look at `kubectl get peerauthentication -A` and at `kubectl -n {NAMESPACE} logs deploy/{UNTRUSTED}`",
-            code="MPK-411",
+            code="MPK-451",
             every=timedelta(seconds=1),
         ),
         Gate(
@@ -197,7 +197,7 @@ def _gates(settings: Settings, nodes: Sequence[str], target: str) -> tuple[Gate,
             proves=f"every flow was answered {WARM} times in a row",
             check=lambda reader: _warm(reader, nodes, flows(nodes, target)),
             hint=f"look at `kubectl -n {NAMESPACE} logs -l app={CLIENT} -c {CLIENT}`",
-            code="MPK-412",
+            code="MPK-452",
             every=timedelta(seconds=1),
         ),
     )

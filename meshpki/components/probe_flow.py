@@ -52,12 +52,12 @@ class Target:
 
 
 def read_target(text: str) -> Target | None:
-    """`host:port[/path]`, None for no text; raises UsageError (MPK-415)."""
+    """`host:port[/path]`, None for no text; raises UsageError (MPK-455)."""
     found = _TARGET.fullmatch(text)
     if not text:
         return None
     if found is None or int(found["port"]) > _PORTS:
-        raise UsageError("MPK-415", f"`{text[:100]!a}` is no host:port[/path]", where="--probe-target")
+        raise UsageError("MPK-455", f"`{text[:100]!a}` is no host:port[/path]", where="--probe-target")
     return Target(found["host"], int(found["port"]), found["path"] or "/")
 
 
