@@ -106,7 +106,8 @@ class Istiods:
     def cluster(self) -> Mesh:
         there = ControlPlane(ROOT, cacerts=CA, serving=SERVING, istiods=self.serving, others=(certificate(),)).cluster()
         there.put(rolled_out(len(self.serving)))
-        there.answers["logs discovery"] = self.log
+        lines = self.log.splitlines(keepends=True)
+        there.answers["logs discovery"] = "".join(f"{AT:%Y-%m-%dT%H:%M:%SZ} {line}" for line in lines)
         for number in range(len(self.serving)):
             there.listeners[f"istiod-{number}", METRICS_PORT] = answering(self.metric.encode())
         return there

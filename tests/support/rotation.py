@@ -52,7 +52,8 @@ class Rotating:
     def follow(self, there: InMemoryCluster) -> None:
         """Every istiod serves, logs and counts with the newest CA."""
         ca = self.issued[-1]
-        line = f'{NOW:%Y-%m-%dT%H:%M:%S}.5Z info x509 cert - Issuer: "x", SN: {ca.certificate.serial:x}, NotBefore\n'
+        at = f"{NOW:%Y-%m-%dT%H:%M:%S}.5Z"
+        line = f'{at} {at} info x509 cert - Issuer: "x", SN: {ca.certificate.serial:x}, NotBefore\n'
         there.answers["logs discovery"] = there.answers.get("logs discovery", "") + line
         for number in range(self.replicas):
             metric = f"{METRIC} {ca.certificate.not_after.timestamp():.9e}\n"
