@@ -118,10 +118,15 @@ def istiod_ca(
 def spire_ca(
     *,
     restart_agents: Annotated[
-        bool, typer.Option("--restart-agents", help="Have every workload on the new CA at once, node by node.")
+        bool,
+        typer.Option(
+            "--restart-agents",
+            help="Restart spire-server and its agents, one at a time: all certificates move at once.",
+        ),
     ] = False,
     wait: Annotated[
-        bool, typer.Option("--wait", help="Wait until every workload has moved by itself: half of an SVID's life.")
+        bool,
+        typer.Option("--wait", help="Wait until all certificates have moved by themselves: half of an SVID's life."),
     ] = False,
     compromised: Compromised = False,
     dry_run: options.DryRun = False,

@@ -37,9 +37,9 @@ class Intent:
         root = f"{pin.root.subject}, until {pin.root.not_after:{_UTC}}: unchanged"
         svid = go_duration(spire.svid_ttl)
         move = (
-            "its agents are restarted, node by node"
+            "spire-server and its agents are restarted, one at a time"
             if self.todo.restart_agents
-            else f"workloads move by themselves, at half of an SVID's life of {svid}"
+            else f"certificates move by themselves, at half of an SVID's life of {svid}"
         )
         return [
             f"SPIRE's CA, under the root {root}",
@@ -108,14 +108,14 @@ class Outcome:
             }
             for name, active in self.done.active.items()
         ]
-        workloads = {
+        certificates = {
             "moved": len(moved.moved),
             "total": moved.total,
             "staying": sorted(moved.staying),
             "silent": moved.silent,
             "until": f"{moved.until:{_UTC}}" if moved.until else None,
         }
-        told = {**_KIND, **_common(self.intent), "dryRun": False, "servers": servers, "workloads": workloads}
+        told = {**_KIND, **_common(self.intent), "dryRun": False, "servers": servers, "certificates": certificates}
         return json.dumps({**told, "steps": self.run.board.rows(), "timeline": self.run.timeline()}, indent=2)
 
 

@@ -83,8 +83,8 @@ def rotate_spire_ca(
 ) -> Told:
     """Rotate SPIRE's own CA; raises the refusal or the error of the step that failed."""
     clock, facts = SystemClock(), spire_ca.look(cluster, settings)
-    refuse(spire_ca.refusals(facts))
     todo = spire_ca.rotation(facts, settings, compromised=asked.compromised, restart_agents=restart_agents, wait=wait)
+    refuse(spire_ca.refusals(facts, todo))
     intent = rotate_spire_forms.Intent(cluster.context, facts, todo)
     if asked.dry_run:
         return intent

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from meshpki.cluster.client import Reader
 from meshpki.cluster.manifest import Object, Ref
@@ -13,12 +13,14 @@ from meshpki.pki.certificate import Certificate
 from meshpki.rotate import mark
 from meshpki.rotate.issuer import hidden_change, signing_root
 from meshpki.rotate.mark import Mark
+from meshpki.rotate.svids import Moving, moving
 from meshpki.settings import Settings
 
 # SPIRE 1.11 brought `localauthority` (CHANGELOG of spiffe/spire, 1.11.0)
 OLDEST = (1, 11)
 _TAG = re.compile(r":v?(\d+)\.(\d+)\.")
 _IN_MEMORY = re.compile(r'\bKeyManager\s+"memory"')
+_NAMED = 3
 _LASTING = ("persistentVolumeClaim", "hostPath")
 
 
@@ -46,11 +48,12 @@ class Facts:
     servers: tuple[Server, ...]
     pin: Pin
     signing: Certificate | None
+    moving: Moving = field(default_factory=Moving)
 
 
 @dataclass(frozen=True)
 class Rotation:
-    """From which CA on, by spire-server; whether the agents are restarted, and whether all workloads are waited for."""
+    """From which CA on, by spire-server; whether servers and agents are restarted, and whether all is waited for."""
 
     settings: Settings
     pin: Pin
@@ -88,7 +91,8 @@ def look(reader: Reader, settings: Settings) -> Facts:
         for pod in pods
     )
     text = str(config.get("data", {}).get("server.conf", ""))
-    return Facts(live, text, seen, pin, signing_root(reader, settings))
+    active = frozenset(one.slots.active.authority_id for one in seen if one.slots.active)
+    return Facts(live, text, seen, pin, signing_root(reader, settings), moving(reader, settings, active))
 
 
 def rotation(
@@ -121,9 +125,28 @@ def _start(server: Server, resumed: frozenset[str], *, compromised: bool) -> Mar
     return Mark(active.authority_id, max(ends), compromised=compromised)
 
 
-def refusals(facts: Facts) -> tuple[MeshpkiError, ...]:
-    """Every reason not to begin; nothing was written."""
-    return tuple(error for check in (_two_roots, _root_changed, _too_old, _forgets) for error in check(facts))
+def refusals(facts: Facts, todo: Rotation) -> tuple[MeshpkiError, ...]:
+    """Every reason not to begin; nothing was written. What was begun goes on, and a lost key waits for nothing."""
+    checks = [_two_roots, _root_changed, _too_old, _forgets]
+    if not (todo.resumed or todo.compromised):
+        checks.append(_not_through)
+    return tuple(error for check in checks for error in check(facts))
+
+
+def _not_through(facts: Facts) -> Iterator[MeshpkiError]:
+    """SPIRE knows three CAs at most: whose certificate is from a fourth is taken for somebody else's."""
+    staying, until = facts.moving.staying, facts.moving.until
+    if staying and until:
+        names = brief(sorted(staying))
+        what = f"the last change of SPIRE's CA is not through: {names} hold certificates of the CA before"
+        remedy = f"by {until:%FT%TZ} all have moved by themselves; or restart spire-server and its agents now"
+        yield PreconditionError("MPK-425", what, remedy=remedy)
+
+
+def brief(names: list[str]) -> str:
+    """The first of many names."""
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _two_roots(facts: Facts) -> Iterator[MeshpkiError]:

@@ -68,7 +68,10 @@ def plan(todo: Rotation) -> Plan:
             ),
         ),
     )
-    return Plan((begin, change, *((_restart(todo),) if todo.restart_agents else ()), _svids(todo)))
+    names = todo.settings.namespaces
+    agents = Ref("apps/v1", "DaemonSet", names.spire_system, "spire-agent")
+    restarts = (_restart("servers", ref, STEP, todo), _restart("agents", agents, "servers", todo))
+    return Plan((begin, change, *(restarts if todo.restart_agents else ()), _svids(todo)))
 
 
 def rotate(cluster: Cluster, todo: Rotation, clock: Clock, limits: Limits) -> Generator[Event]:
@@ -81,7 +84,7 @@ def rotate(cluster: Cluster, todo: Rotation, clock: Clock, limits: Limits) -> Ge
 def done(reader: Reader, todo: Rotation) -> Done:
     """What there is to show after the run."""
     active = dict(_active(reader, todo))
-    return Done(todo, active, moving(reader, frozenset(one.authority_id for one in active.values())))
+    return Done(todo, active, moving(reader, todo.settings, frozenset(one.authority_id for one in active.values())))
 
 
 def judge_activated(reader: Reader, todo: Rotation) -> Readiness:
@@ -107,8 +110,8 @@ def judge_bundles(reader: Reader, todo: Rotation) -> Readiness:
 
 
 def judge_moved(reader: Reader, todo: Rotation) -> Readiness:
-    """Open when every workload has its X.509-SVID from a CA of now; where nobody waits, whatever is seen is told."""
-    seen = moving(reader, frozenset(one.authority_id for _, one in _active(reader, todo)))
+    """Open when every X.509-SVID is from a CA of now; where nobody waits, whatever is seen is told."""
+    seen = moving(reader, todo.settings, frozenset(one.authority_id for _, one in _active(reader, todo)))
     if not (seen.staying or seen.silent):
         return Ready(str(seen))
     if todo.wait:
@@ -154,34 +157,31 @@ def _change(cluster: Cluster, stop: threading.Event, todo: Rotation) -> None:
         activate(cluster, pod, made.authority_id)
 
 
-def _restart(todo: Rotation) -> Step:
-    """The agents' template is annotated by another manager, so that `up` leaves it; the DaemonSet goes node by node."""
-    agents = Ref("apps/v1", "DaemonSet", todo.settings.namespaces.spire_system, "spire-agent")
-
-    def note(reader: Reader) -> str:
-        return "-".join(sorted(one.authority_id[:12] for _, one in _active(reader, todo)))
+def _restart(name: str, workload: Ref, needs: str, todo: Rotation) -> Step:
+    """Its template is annotated by another manager, so that `up` leaves it; its controller goes one pod at a time."""
+    after = "-".join(sorted(start.name[:12] for start in todo.start.values()))
 
     def restarted(reader: Reader) -> bool:
-        template = (reader.get(agents) or {}).get("spec", {}).get("template", {})
-        return bool(template.get("metadata", {}).get("annotations", {}).get(RESTARTED) == note(reader))
+        template = (reader.get(workload) or {}).get("spec", {}).get("template", {})
+        return bool((template.get("metadata", {}).get("annotations") or {}).get(RESTARTED) == after)
 
     def restart(cluster: Cluster, _stop: threading.Event) -> None:
-        annotations = {"metadata": {"annotations": {RESTARTED: note(cluster)}}}
-        cluster.merge(agents, {"spec": {"template": annotations}}, MANAGER)
+        annotations = {"metadata": {"annotations": {RESTARTED: after}}}
+        cluster.merge(workload, {"spec": {"template": annotations}}, MANAGER)
 
     return Step(
-        name="agents",
-        summary="SPIRE's agents restarted, node by node",
-        needs=(STEP,),
-        programs=(Program("restart the agents", restarted, restart),),
+        name=name,
+        summary=f"{workload.name} restarted, one at a time",
+        needs=(needs,),
+        programs=(Program(f"restart {workload.name}", restarted, restart),),
         gates=(
             Gate(
                 name="restarted",
-                proves="every node's agent runs again",
-                check=lambda reader: judge_rollout(reader, agents),
-                hint=f"look at `kubectl -n {agents.namespace} logs ds/spire-agent`",
+                proves=f"every {workload.name} runs again",
+                check=lambda reader: judge_rollout(reader, workload),
+                hint=f"look at `kubectl -n {workload.namespace} logs {workload.kind.lower()}/{workload.name}`",
                 code="MPK-424",
-                watches=(only(agents),),
+                watches=(only(workload),),
                 every=_LOOK,
             ),
         ),
@@ -191,12 +191,12 @@ def _restart(todo: Rotation) -> Step:
 def _svids(todo: Rotation) -> Step:
     return Step(
         name="svids",
-        summary="workloads on the new CA",
+        summary="every certificate from the new CA",
         needs=("agents" if todo.restart_agents else STEP,),
         gates=(
             Gate(
                 name="moved",
-                proves="every workload's X.509-SVID is signed by the new CA",
+                proves="every X.509-SVID, of workloads and of spire-server, is signed by the new CA",
                 check=lambda reader: judge_moved(reader, todo),
                 hint="agents renew at half of an SVID's life: wait, or --restart-agents",
                 code="MPK-424",

@@ -1,23 +1,28 @@
-"""How many workloads have their X.509-SVID from the CAs of now, and by when the others have it by themselves."""
+"""Which X.509-SVIDs, of workloads and of SPIRE's servers, are from the CAs of now, and by when the others will be."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from meshpki.cluster import envoy
-from meshpki.cluster.client import Reader
-from meshpki.cluster.manifest import Query
+from meshpki.cluster.client import ClusterError, Reader
+from meshpki.cluster.manifest import Object, Query, Ref
+from meshpki.components.serving import pod_ref
+from meshpki.components.spire import CSI_DRIVER, SERVER_PORT
+from meshpki.components.spire_authorities import servers
 from meshpki.errors import MeshpkiError
 from meshpki.pki.certificate import Certificate, UnparsableError, read_chain
+from meshpki.pki.handshake import HandshakeError, served_chain
 from meshpki.pki.renewal import latest_of_svid
-from meshpki.verify.pods import mesh_pods
+from meshpki.settings import Settings
+from meshpki.verify.pods import IDENTITY_LABEL, mesh_pods
 
 WIDTH = 64
 
 
 @dataclass(frozen=True)
 class Moving:
-    """Pods by name: moved, still on another CA (with the leaf they hold), or silent (with the reason)."""
+    """By name: moved, still on another CA (with the leaf they hold), or silent (with the reason)."""
 
     moved: tuple[str, ...] = ()
     staying: dict[str, Certificate] = field(default_factory=dict)
@@ -25,28 +30,30 @@ class Moving:
 
     @property
     def total(self) -> int:
-        """All that SPIRE promised an identity."""
+        """All that have their certificate from SPIRE, or should."""
         return len(self.moved) + len(self.staying) + len(self.silent)
 
     @property
     def until(self) -> datetime | None:
-        """By when agents that run have renewed what has not moved; None where nothing is left that tells."""
+        """By when agents and servers that run have renewed what has not moved; None where nothing is left to."""
         return max(map(latest_of_svid, self.staying.values()), default=None)
 
     def __str__(self) -> str:
         """As it is told while it goes on."""
         silent = f", {len(self.silent)} do not answer" if self.silent else ""
-        return f"{len(self.moved)} of {self.total} workloads moved{silent}"
+        return f"{len(self.moved)} of {self.total} certificates moved{silent}"
 
 
-def moving(reader: Reader, authorities: frozenset[str]) -> Moving:
-    """Where the workloads stand; `authorities` are the ids (subject key ids in hex) of the CAs of now."""
-    pods = [pod for pod in mesh_pods(reader.scan(Query("v1", "Pod"))) if pod.promised]
-    asked = [pod.ref for pod in pods if pod.has_proxy and pod.running]
+def moving(reader: Reader, settings: Settings, authorities: frozenset[str]) -> Moving:
+    """Where workloads and the servers' own certificates stand; `authorities` are the ids (hex) of the CAs of now."""
+    pods = [pod for pod in reader.scan(Query("v1", "Pod")) if _from_spire(pod)]
+    meshed = {pod.ref: pod for pod in mesh_pods(pods)}
+    asked = [ref for ref, pod in meshed.items() if pod.has_proxy and pod.running]
     answers = reader.fetch(asked, envoy.ADMIN_PORT, envoy.PATH, WIDTH)
     found = {str(ref): _leaf(answer) for ref, answer in answers}
-    unasked = {str(pod.ref): pod.trouble or "its proxy does not run" for pod in pods if pod.ref not in asked}
-    return sorted_out(found.items(), authorities, unasked)
+    own = {f"{ref} port {SERVER_PORT}": _own(reader, ref) for ref in map(pod_ref, servers(reader, settings))}
+    silent = {str(ref): pod.trouble or "its proxy does not run" for ref, pod in meshed.items() if ref not in asked}
+    return sorted_out({**found, **own}.items(), authorities, silent)
 
 
 def sorted_out(
@@ -63,6 +70,21 @@ def sorted_out(
             case _:
                 staying[name] = leaf
     return Moving(tuple(sorted(moved)), staying, mute)
+
+
+def _from_spire(pod: Object) -> bool:
+    """Whether a pod has SPIRE's socket, or is promised an identity by its label."""
+    volumes = pod.get("spec", {}).get("volumes") or []
+    mounted = any((volume.get("csi") or {}).get("driver") == CSI_DRIVER for volume in volumes)
+    return mounted or (pod["metadata"].get("labels") or {}).get(IDENTITY_LABEL) == "true"
+
+
+def _own(reader: Reader, server: Ref) -> Certificate | str:
+    try:
+        with reader.forward(server, SERVER_PORT) as connection:
+            return served_chain(connection, f"spire-server.{server.namespace}")[0]
+    except (HandshakeError, UnparsableError, ClusterError) as error:
+        return error.what
 
 
 def _leaf(answer: bytes | MeshpkiError) -> Certificate | str:

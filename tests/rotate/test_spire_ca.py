@@ -10,10 +10,12 @@ from meshpki.components.spire_authorities import Slots, Trusted
 from meshpki.components.trust import Pin
 from meshpki.errors import PRECONDITION, PreconditionError, StepError
 from meshpki.rotate.mark import Mark, read
-from meshpki.rotate.spire_ca import Facts, Rotation, Server, look, mark_key, refusals, rotation
+from meshpki.rotate.spire_ca import Facts, Rotation, Server, brief, look, mark_key, refusals, rotation
 from meshpki.rotate.spire_steps import done, judge_activated, judge_bundles, judge_moved, plan
+from meshpki.rotate.svids import Moving
 from meshpki.settings import defaults
 from meshpki.workflow.step import Ready, Waiting
+from tests.support import certificates as made
 from tests.support.cluster import InMemoryCluster
 from tests.support.spire_servers import BUNDLE, CONF, OTHER, ROOT, STRANGE, A, B, C, Spire, mesh_of, pod, two, workload
 
@@ -50,9 +52,34 @@ def facts(*servers: Server, live: Object | None = None, conf: str = CONF, roots:
     ],
 )
 def test_spire_is_left_alone_where_a_new_ca_would_harm_or_not_last(seen: Facts, codes: tuple[str, ...]) -> None:
-    found = refusals(seen)
+    found = refusals(seen, rotation(seen, defaults()))
     assert tuple(error.code for error in found) == codes
     assert all(error.remedy and error.exit_code == PRECONDITION for error in found)
+
+
+STAYING = Moving(("x",), {"Pod bookinfo/a": made.svid()[0]})
+
+
+@pytest.mark.parametrize(
+    ("moving", "begun", "compromised", "codes"),
+    [
+        (STAYING, None, False, ("MPK-425",)),
+        (STAYING, None, True, ()),
+        (STAYING, Mark(A.authority_id, A.expires), False, ()),
+        (Moving(("x",), {}, {"y": "no answer"}), None, False, ()),
+    ],
+    ids=["not through", "but the key is lost", "it is this one", "a pod that does not answer"],
+)
+def test_another_change_waits_until_the_last_one_is_through(
+    moving: Moving, begun: Mark | None, codes: tuple[str, ...], *, compromised: bool
+) -> None:
+    seen = replace(facts(Server(pod(), Slots(B, old=A), BUNDLE, begun)), moving=moving)
+    found = refusals(seen, rotation(seen, defaults(), compromised=compromised))
+    assert tuple(error.code for error in found) == codes
+
+
+def test_of_many_names_the_first_are_told() -> None:
+    assert (brief(["a"]), brief(list("abcde"))) == ("a", "a, b, c and 2 more")
 
 
 def start(name: str = A.authority_id, *, compromised: bool = False) -> Mark:
@@ -111,7 +138,7 @@ def test_what_a_cluster_shows_is_what_is_judged() -> None:
     seen = look(there, defaults())
     assert [one.slots.active and one.slots.active.authority_id for one in seen.servers] == [A.authority_id, "a2a2"]
     assert (seen.pin.roots, seen.signing, seen.config) == ((ROOT,), ROOT, CONF)
-    assert refusals(seen) == ()
+    assert refusals(seen, rotation(seen, defaults())) == ()
 
 
 def test_without_a_spire_server_there_is_nothing_to_rotate() -> None:
@@ -181,7 +208,7 @@ def test_the_start_is_marked_on_the_statefulset_for_each_server() -> None:
     assert read(live, mark_key("spire-server-1")) == Mark("a2a2", A.expires)
 
 
-def test_agents_are_restarted_once_for_a_ca_by_a_note_on_their_template() -> None:
+def test_servers_and_agents_are_restarted_once_for_a_change_by_a_note_on_their_templates() -> None:
     spire = two()
     agents = {
         "apiVersion": "apps/v1",
@@ -191,15 +218,19 @@ def test_agents_are_restarted_once_for_a_ca_by_a_note_on_their_template() -> Non
     }
     there = mesh_of(spire, agents)
     todo = rotation(look(there, defaults()), defaults(), restart_agents=True)
-    program = next(one for one in plan(todo).steps if one.name == "agents").programs[0]
+    steps = {one.name: one for one in plan(todo).steps}
+    assert [steps[name].needs for name in ("servers", "agents", "svids")] == [("spire-ca",), ("servers",), ("agents",)]
     changed(there, todo)
-    for _ in range(2):
+    for program in (*steps["servers"].programs, *steps["agents"].programs) * 2:
         if not program.settled(there):
             program.run(there, threading.Event())
-    assert [one for one in there.writes if "DaemonSet" in one[1]] == [("merge", "DaemonSet spire-system/spire-agent")]
+    assert there.writes == [
+        ("merge", "StatefulSet spire-server/spire-server"),
+        ("merge", "DaemonSet spire-system/spire-agent"),
+    ]
 
 
 def test_where_nobody_waits_what_has_not_moved_is_told_and_not_waited_for() -> None:
     there = mesh_of(two())
     todo = rotation(look(there, defaults()), defaults())
-    assert judge_moved(there, todo) == Ready("0 of 0 workloads moved")
+    assert judge_moved(there, todo) == Ready("0 of 2 certificates moved, 2 do not answer")
