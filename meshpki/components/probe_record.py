@@ -17,7 +17,8 @@ _LINE = re.compile(
     r"(?: (?P<status>[0-9]{3}) (?P<exit>[0-9]{1,3}) (?P<text>.*))?",
     re.ASCII,
 )
-_TEXT_LIMIT = 200
+# Envoy says the class of a TLS error at the end of some 220 characters; the client cuts at the same length.
+_TEXT_LIMIT = 320
 _TLS_REASON = re.compile(r"OPENSSL_internal:([A-Z0-9_]{3,60})\b", re.ASCII)
 _RESET = re.compile(r"reset reason: ([a-z ]{3,40})", re.ASCII)
 # curl's exit codes (docs/libcurl/libcurl-errors.md) for which there is a word.
