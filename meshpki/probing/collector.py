@@ -17,7 +17,8 @@ from meshpki.errors import MeshpkiError
 from meshpki.probing.ledger import Ledger
 from meshpki.probing.tally import Tally
 
-# A log is rotated after 10 MiB, hours of records; what is read twice counts once.
+# A log is rotated after 10 MiB, which the busiest client (the only one) fills in some 75 minutes; what it wrote after
+# the last poll before that is a gap then. What is read twice counts once.
 EVERY = timedelta(seconds=2)
 _OVERLAP = timedelta(seconds=2)
 _CATCH_UP = 100_000

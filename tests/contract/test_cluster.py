@@ -3,7 +3,7 @@
 import threading
 import uuid
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -174,3 +174,41 @@ def test_a_pod_that_is_not_there_is_answered_with_a_reason_and_stops_no_other(cl
     answers = dict(cluster.fetch(absent, 15000, "/", 2))
     assert sorted(answers) == absent
     assert {error.status for error in answers.values() if isinstance(error, ClusterError)} == {404}
+
+
+@pytest.fixture
+def talker(cluster: Cluster) -> tuple[Ref, str]:
+    """A container that has written more than one line, and was not restarted."""
+    if isinstance(cluster, InMemoryCluster):
+        pod: Object = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "talker", "namespace": "kube-system"}}
+        cluster.put(pod)
+        cluster.answers["logs talk"] = "".join(f"2026-11-24T12:00:0{n}.5Z line {n}\n" for n in range(5))
+        return ref_of(pod), "talk"
+    pods = cluster.list(Query("v1", "Pod", "cert-manager", labels="app.kubernetes.io/component=controller"))
+    if not pods:
+        pods = cluster.list(Query("v1", "Pod", "kube-system", labels="k8s-app=kube-dns"))
+    return ref_of(pods[0]), pods[0]["spec"]["containers"][0]["name"]
+
+
+def test_a_log_is_read_from_its_end_with_times_if_asked(cluster: Cluster, talker: tuple[Ref, str]) -> None:
+    plain = cluster.logs(*talker, 2).splitlines()
+    timed = cluster.logs(*talker, 2, timestamps=True).splitlines()
+    assert len(plain) == len(timed) == 2
+    assert [line.partition(" ")[2] for line in timed] == plain
+    assert all(datetime.fromisoformat(line.partition(" ")[0]) for line in timed)
+
+
+def test_a_log_is_read_from_a_moment_on(cluster: Cluster, talker: tuple[Ref, str]) -> None:
+    (newest,) = cluster.logs(*talker, 1, timestamps=True).splitlines()
+    at = datetime.fromisoformat(newest.partition(" ")[0])
+    assert newest in cluster.logs(*talker, 100, since=at, timestamps=True).splitlines()
+    assert cluster.logs(*talker, 100, since=at + timedelta(hours=1)) == ""
+
+
+def test_a_log_that_is_not_there_is_an_error(cluster: Cluster, home: str, talker: tuple[Ref, str]) -> None:
+    with pytest.raises(ClusterError) as caught:
+        cluster.logs(Ref("v1", "Pod", home, "nobody"), "talk", 1)
+    assert caught.value.status == 404
+    with pytest.raises(ClusterError) as caught:
+        cluster.logs(*talker, 1, previous=True)
+    assert caught.value.status == 400

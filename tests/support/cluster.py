@@ -128,8 +128,9 @@ class InMemoryCluster:
         self._request("logs", pod)
         name = f"{'previous ' if previous else ''}logs"
         log = self.answers.get(f"{name} {pod.name} {container}", self.answers.get(f"{name} {container}"))
-        if log is None and (previous or pod not in self.objects):
-            raise ClusterError("MPK-102", "get refused: not found", where=str(pod), status=400 if previous else 404)
+        if pod not in self.objects or (previous and log is None):
+            status = 400 if pod in self.objects else 404
+            raise ClusterError("MPK-102", "get refused: not found", where=str(pod), status=status)
         found = (log or "").splitlines(keepends=True)[-lines:]
         if since is not None:
             floor = since.replace(microsecond=0)
