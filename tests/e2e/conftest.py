@@ -90,6 +90,11 @@ def refusals(verdict: dict[str, Any]) -> set[str]:
     return {finding["code"] for finding in verdict["findings"] if finding["severity"] != "warn"}
 
 
+def warnings(verdict: dict[str, Any]) -> set[str]:
+    """The codes of a verdict's warnings alone."""
+    return {finding["code"] for finding in verdict["findings"]} - refusals(verdict)
+
+
 Verify = Callable[..., Said]
 
 
