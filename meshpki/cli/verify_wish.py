@@ -103,22 +103,30 @@ def check(wish: Wish) -> None:
 
 
 def _contradictions(wish: Wish) -> Iterator[str]:
-    mesh, file, telling = wish.mesh, wish.file, wish.telling
-    if mesh.namespace and mesh.everywhere:
+    if wish.mesh.namespace and wish.mesh.everywhere:
         yield "-n and -A exclude each other"
+    yield from _judging_a_file(wish.file)
+    yield from _of_the_other(wish)
+    yield from _watching(wish.telling)
+
+
+def _judging_a_file(file: OfFile) -> Iterator[str]:
     if file.chain and file.dump:
         yield "--file and --config-dump exclude each other"
     if [file.chain or file.dump, file.anchors].count(_STDIN) > 1:
         yield "standard input can be read only once"
     if file.rules is Rules.PATH and file.trust_domain:
         yield "--rules path knows no --trust-domain"
-    if wish.names_a_file:
-        yield from (f"{name} is for a mesh, not for a file" for name in _given(_of_a_mesh(wish)))
-        if telling.form not in _OF_A_FILE:
-            yield f"-o {telling.form} is for a mesh, not for a file"
-    else:
-        yield from (f"{name} is for --file and --config-dump" for name in _given(_of_a_file(file)))
-    yield from _watching(telling)
+
+
+def _of_the_other(wish: Wish) -> Iterator[str]:
+    """What is for a mesh and said of a file, or the other way round."""
+    if not wish.names_a_file:
+        yield from (f"{name} is for --file and --config-dump" for name in _given(_of_a_file(wish.file)))
+        return
+    yield from (f"{name} is for a mesh, not for a file" for name in _given(_of_a_mesh(wish)))
+    if wish.telling.form not in _OF_A_FILE:
+        yield f"-o {wish.telling.form} is for a mesh, not for a file"
 
 
 def _watching(telling: Telling) -> Iterator[str]:

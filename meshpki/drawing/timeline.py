@@ -91,21 +91,21 @@ def share(remaining: timedelta, span: timedelta) -> float:
 
 def _authorities(report: Report) -> Iterator[Ending]:
     """Each CA once; as in the tree, one that is no root stands by a proven chain that runs through it."""
-    seen: dict[str, Certificate] = {root.sha256: root for root in report.roots}
-    standing = set(seen)
     verdicts: tuple[PodVerdict | PlaceVerdict, ...] = (*report.pods, *report.places)
-    for verdict in verdicts:
-        for certificate in verdict.path[0 if verdict.path and verdict.path[0].is_ca else 1 :]:
-            seen.setdefault(certificate.sha256, certificate)
-            standing |= {certificate.sha256} if verdict.result == "proven" else set()
-    names = Counter(short_name(certificate) for certificate in seen.values())
+    through = [(certificate, verdict.result) for verdict in verdicts for certificate in _cas(verdict.path)]
+    seen = {certificate.sha256: certificate for certificate in (*report.roots, *(one for one, _ in through))}
+    standing = {root.sha256 for root in report.roots} | {one.sha256 for one, result in through if result == "proven"}
+    names = Counter(map(short_name, seen.values()))
     for certificate in seen.values():
-        kind = "root" if certificate in report.roots else "CA"
-        name = f"{kind} {short_name(certificate)}"
-        twice = names[short_name(certificate)] > 1
+        name = f"{'root' if certificate in report.roots else 'CA'} {short_name(certificate)}"
+        if names[short_name(certificate)] > 1:
+            name = f"{name} {certificate.sha256[:6]}"
         mark = Mark.PROVEN if certificate.sha256 in standing else Mark.UNKNOWN
-        mark = mark if certificate.valid_at(report.at) else Mark.BROKEN
-        yield Ending(f"{name} {certificate.sha256[:6]}" if twice else name, certificate.not_after, mark)
+        yield Ending(name, certificate.not_after, mark if certificate.valid_at(report.at) else Mark.BROKEN)
+
+
+def _cas(path: tuple[Certificate, ...]) -> tuple[Certificate, ...]:
+    return path if path and path[0].is_ca else path[1:]
 
 
 def _leaves(report: Report) -> Iterator[Ending]:

@@ -1,4 +1,4 @@
-"""How certificates, moments and foreign text are put into words on a drawing."""
+"""How certificates, moments and foreign text are put into words on a drawing; names and spans on a terminal too."""
 
 import re
 import unicodedata
@@ -48,15 +48,17 @@ def digest(sha256: str) -> str:
     return f"sha256 {sha256[:_DIGEST]}…"
 
 
+def age(span: timedelta) -> str:
+    """A span of time in one unit, as kubectl writes ages; `expired` where it is below zero."""
+    if span < timedelta():
+        return "expired"
+    name, unit = next(((name, unit) for name, unit in _UNITS if span >= _UNITS_FROM * unit), _UNITS[-1])
+    return f"{span // unit}{name}"
+
+
 def left(until: datetime, at: datetime) -> str:
     """The time left in one unit, or `expired`."""
-    remaining = until - at
-    if remaining < timedelta():
-        return "expired"
-    for name, unit in _UNITS:
-        if remaining >= _UNITS_FROM * unit:
-            return f"{remaining // unit}{name} left"
-    return f"{remaining // timedelta(minutes=1)}m left"
+    return age(until - at) if until < at else f"{age(until - at)} left"
 
 
 def moment(at: datetime) -> str:

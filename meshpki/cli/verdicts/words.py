@@ -1,47 +1,18 @@
 """The words that the forms of a report share: names, times and chains, as people read them."""
 
-import re
-import unicodedata
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
+from meshpki.drawing.words import age, short_name
+from meshpki.drawing.words import visible as plain
 from meshpki.pki.certificate import Certificate
 
-_COMMON_NAME = re.compile(r"(?:^|,)CN=((?:[^,\\]|\\.)*)")
-_DAYS_FROM = timedelta(days=3)
-_HOURS_FROM = timedelta(hours=3)
-
-
-def plain(text: str) -> str:
-    """Text with every control, format and bidi character written as its code point."""
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(
-        f"\\u{{{ord(char):x}}}" if unicodedata.category(char)[0] == "C" or char in "\u2028\u2029" else char
-        for char in text
-    )
+__all__ = ["aligned", "chain", "left", "moment", "plain", "short_name", "some"]
 
 
 def left(until: datetime, at: datetime) -> str:
-    """The time left in one unit, as kubectl writes ages; `expired` where there is none."""
-    remaining = until - at
-    if remaining < timedelta():
-        return "expired"
-    if remaining >= _DAYS_FROM:
-        return f"{remaining // timedelta(days=1)}d"
-    if remaining >= _HOURS_FROM:
-        return f"{remaining // timedelta(hours=1)}h"
-    return f"{remaining // timedelta(minutes=1)}m"
-
-
-def short_name(certificate: Certificate) -> str:
-    """What people call a certificate: its common name, or `SPIRE CA` for SPIRE's, which has none."""
-    found = _COMMON_NAME.search(certificate.subject)
-    if found:
-        return found.group(1)
-    if certificate.is_ca and any(uri.startswith("spiffe://") for uri in certificate.uris):
-        return "SPIRE CA"
-    return certificate.subject or f"sha256 {certificate.sha256[:8]}"
+    """The time left in one unit; `expired` where there is none."""
+    return age(until - at)
 
 
 def chain(path: Sequence[Certificate], roots: Sequence[Certificate]) -> str:
