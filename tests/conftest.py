@@ -11,7 +11,9 @@ import pytest
 
 from meshpki.cluster.kubernetes import KubernetesCluster, connect
 from meshpki.lab.driver import choose, pick
+from meshpki.lab.home import cache, locate
 from meshpki.lab.lab import Lab
+from tests.support.sharing import Sharing
 
 REQUIRED = os.environ.get("MESHPKI_LAB") == "required"
 
@@ -41,16 +43,19 @@ def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
         yield Lab(Path(kind.kubeconfig_path), f"kind-{kind.name}", None, None, None)
         return
     driver, command = choose("native"), Command()
-    found = driver.lab()
-    done = command("lab", "up", *(["--install-packages"] if REQUIRED else []), seconds=3000)
-    made = driver.lab()
-    if made is None and REQUIRED:
-        pytest.fail(f"no lab: {done.stderr}")
-    if made is None:
-        pytest.skip(f"no lab here: {done.stderr}")
-    yield made
-    if found is None:
-        command("lab", "down")
+    cache().mkdir(parents=True, exist_ok=True)
+    with Sharing(cache() / f"tests-of-{locate().name}.lock") as sharing:
+        if driver.lab() is None:
+            sharing.made()
+        done = command("lab", "up", *(["--install-packages"] if REQUIRED else []), seconds=3000)
+        made = driver.lab()
+        if made is None and REQUIRED:
+            pytest.fail(f"no lab: {done.stderr}")
+        if made is None:
+            pytest.skip(f"no lab here: {done.stderr}")
+        yield made
+        if sharing.ends_it():
+            command("lab", "down")
 
 
 @pytest.fixture(scope="session")
