@@ -2,11 +2,14 @@
 
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import jinja2
 import yaml
 
 from meshpki.cluster.manifest import Object
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 
 def render(component: str, **values: object) -> tuple[Object, ...]:
@@ -37,7 +40,9 @@ def _is_manifest(name: str) -> bool:
 
 
 @cache
-def _environment() -> jinja2.Environment:
+def _environment() -> "Environment":
+    import jinja2  # noqa: PLC0415 - verify renders nothing, and would start a twentieth of a second later
+
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader(_folder()),
         undefined=jinja2.StrictUndefined,

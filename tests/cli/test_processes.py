@@ -123,6 +123,11 @@ def test_nothing_heavy_is_imported_before_it_is_needed(tmp_path: Path, argv: lis
     assert done.stdout
 
 
+def test_the_proof_needs_no_templates() -> None:
+    program = "import sys; from meshpki.cli import proving; assert 'jinja2' not in sys.modules"
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
 def test_version_alone_imports_not_even_the_command_line(tmp_path: Path) -> None:
     program = (
         "import sys; sys.argv = ['meshpki', '--version']\n"
