@@ -1,23 +1,27 @@
 """A root rotation from the open cluster to its last word: where it stands, what is to do, the run, the way back."""
 
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from meshpki.cli import output
-from meshpki.cli.board import Board
+from meshpki.cli.board import Board, State
 from meshpki.cli.follow import following
 from meshpki.cli.root_forms import Intent, Outcome
 from meshpki.cli.rotating import Asked, announce, opened, refuse
 from meshpki.cli.session import SystemClock
 from meshpki.cluster.kubernetes import KubernetesCluster
 from meshpki.cluster.manifest import Query
+from meshpki.components import probe
+from meshpki.components.spire import schedulable
 from meshpki.errors import MeshpkiError, PreconditionError, StepError, UsageError
+from meshpki.probing import Probe
 from meshpki.rotate import goals, journey, preflight, retire
+from meshpki.rotate.evidence import Evidence
 from meshpki.rotate.facts import Turn
 from meshpki.rotate.journey import Standing
-from meshpki.rotate.proof import Proof
+from meshpki.rotate.proof import Proof, Span
 from meshpki.rotate.root import Rotation
 from meshpki.rotate.witness import Move, Witness
 from meshpki.settings import Settings
@@ -41,6 +45,8 @@ class Wish:
     back: bool = False
     soak: timedelta = timedelta(0)
     excepted: frozenset[str] = frozenset()
+    probe: bool = True
+    target: str = ""
 
 
 def rotate_root(asked: Asked, wish: Wish) -> Intent | Outcome:
@@ -103,16 +109,40 @@ class _Run:
         self._cluster, self._settings, self._wish, self._limits = cluster, settings, wish, limits
         self._intent, self._clock, self._began = intent, SystemClock(), datetime.now(UTC)
         self._board, self._moves = Board([]), tuple[Move, ...]()
+        self._evidence: Evidence | None = None
 
     def carried_out(self) -> Outcome:
         """Go as far as was asked; back where a guard tripped. Raises the error of the stage that failed."""
+        with self._probed():
+            turn, error = self._travelled()
+        return self._outcome(turn, error)
+
+    @contextmanager
+    def _probed(self) -> Iterator[None]:
+        """While open, requests are sent and counted; the probe is gone again afterwards, however it ends."""
+        if not self._wish.probe:
+            yield
+            return
+        nodes = sorted(schedulable(self._cluster.list(Query("v1", "Node"))))
         try:
-            turn = self._back() if self._wish.back else self._forth()
+            self._follow((probe.probe(self._settings, nodes, self._wish.target),))
+            control = self._board.lines[probe.STEP].said.get("control", "")
+            with Probe(self._cluster, self._clock, nodes, self._wish.target) as book:
+                self._evidence = Evidence(self._cluster, book, control)
+                yield
+                self._evidence.conclude()
+        except BaseException:
+            self._cluster.delete(probe.NAMESPACE_REF)  # its end is not waited for: the error is worth more
+            raise
+        probe.remove(self._cluster, self._clock)
+
+    def _travelled(self) -> tuple[Turn, MeshpkiError | None]:
+        try:
+            return (self._back() if self._wish.back else self._forth()), None
         except StepError as error:
             if error.code != _GUARDED or self._wish.back:
                 raise
-            return self._turned_round(error)
-        return self._outcome(turn, None)
+            return self._turned_round(error), error
 
     def _forth(self) -> Turn:
         if self._intent.standing is None:
@@ -125,7 +155,7 @@ class _Run:
         turn = journey.turn_back(self._cluster, here) if here else journey.required_turn(self._cluster, self._settings)
         return self._gone(turn)
 
-    def _turned_round(self, error: MeshpkiError) -> Outcome:
+    def _turned_round(self, error: MeshpkiError) -> Turn:
         """A guard tripped: back to the root that everybody still accepts, unless there is only the way on."""
         output.failure(error)
         here = journey.standing(self._cluster, self._settings)
@@ -133,11 +163,13 @@ class _Run:
             raise error
         output.progress(f"going back to {output.plain(str(here.turn.leaving))}")
         self._wish = replace(self._wish, back=True, until="")
-        return self._outcome(self._back(), error)
+        return self._back()
 
     def _gone(self, turn: Turn) -> Turn:
         witness = Witness(turn)
-        rotation = Rotation(self._settings, turn, self._clock, self._wish.soak, self._wish.excepted, witness=witness)
+        # on the way back nothing is to stop: what failed has failed
+        guards = (self._evidence.guard,) if self._evidence and not self._wish.back else ()
+        rotation = Rotation(self._settings, turn, self._clock, self._wish.soak, self._wish.excepted, guards, witness)
         try:
             self._follow(journey.remaining(self._cluster, rotation, self._wish.until))
         finally:
@@ -153,6 +185,25 @@ class _Run:
 
     def _outcome(self, turn: Turn, error: MeshpkiError | None) -> Outcome:
         finished = len(journey.required_pin(self._cluster).roots) == 1
-        proof = Proof(turn, self._began, datetime.now(UTC), (), self._moves, finished=finished)
+        seen = self._evidence
+        proof = Proof(
+            turn,
+            self._began,
+            datetime.now(UTC),
+            _spans(self._board),
+            self._moves,
+            seen.tally if seen else None,
+            seen.control if seen else "",
+            seen.changes if seen else None,
+            finished,
+        )
         report = verify(self._cluster, self._settings, datetime.now(UTC), authorities=True)
         return Outcome(self._intent, self._board, proof, report, error)
+
+
+def _spans(board: Board) -> tuple[Span, ...]:
+    return tuple(
+        Span(line.name, line.started, line.started + timedelta(seconds=line.seconds), line.state is State.DONE)
+        for line in board.lines.values()
+        if line.started
+    )

@@ -35,6 +35,12 @@ def root(
     excepted: Annotated[
         list[str] | None, typer.Option("--except", metavar="NAMESPACE/POD", help="Do not wait for this pod.")
     ] = None,
+    no_probe: Annotated[
+        bool, typer.Option("--no-probe", help="Send no requests meanwhile; that none was lost is not proven then.")
+    ] = False,
+    probe_target: Annotated[
+        str, typer.Option("--probe-target", metavar="HOST:PORT[/PATH]", help="Call this Service of yours too, by GET.")
+    ] = "",
     retire: Annotated[
         str, typer.Option("--retire", metavar="NAME", help="Destroy the key of a root that the mesh has left.")
     ] = "",
@@ -52,7 +58,7 @@ def root(
     if retire:
         output.data(retire_root(asked, retire))
         return
-    done = rotate_root(asked, Wish(until, abort, soak, frozenset(excepted or ())))
+    done = rotate_root(asked, Wish(until, abort, soak, frozenset(excepted or ()), not no_probe, probe_target))
     output.data(done.told(form))
     if done.exit_code:
         raise typer.Exit(done.exit_code)

@@ -40,7 +40,7 @@ WARM = 10
 LOG_LINES = 5000
 
 _CONFIG = "probe"
-_NAMESPACE_REF = Ref("v1", "Namespace", "", NAMESPACE)
+NAMESPACE_REF = Ref("v1", "Namespace", "", NAMESPACE)
 _GONE_WITHIN = timedelta(minutes=2)
 
 
@@ -91,14 +91,14 @@ def node_of(pod: Object, nodes: Sequence[str]) -> str:
 
 def remove(cluster: Cluster, clock: Clock) -> bool:
     """Delete the probe and wait until it is gone; False where there was none. Raises GateTimeoutError (MPK-456)."""
-    there = cluster.delete(_NAMESPACE_REF)
+    there = cluster.delete(NAMESPACE_REF)
     until, never = clock.now() + _GONE_WITHIN, threading.Event()
-    while cluster.get(_NAMESPACE_REF) is not None:
+    while cluster.get(NAMESPACE_REF) is not None:
         if clock.now() >= until:
             raise GateTimeoutError(
                 "MPK-456",
                 f"it was deleted and is still there after {_GONE_WITHIN.total_seconds():.0f} s",
-                where=str(_NAMESPACE_REF),
+                where=str(NAMESPACE_REF),
                 remedy=f"look at its conditions: kubectl get namespace {NAMESPACE} -o yaml",
             )
         clock.wait(never, timedelta(seconds=1))

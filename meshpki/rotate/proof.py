@@ -1,11 +1,11 @@
 """The proof that a rotation cost no request: what the probe counted, what moved, and what the mesh is proven to be."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
 from meshpki.probing import Tally
+from meshpki.probing.counters import Changes
 from meshpki.rotate.facts import Turn
 from meshpki.rotate.witness import Move
 
@@ -26,8 +26,8 @@ class Span:
 class Proof:
     """Everything that tells whether requests were lost while the mesh went from one root to the other.
 
-    `tally` is None without a probe. `control` is how the negative control was refused, empty where it was not tried.
-    `counters` are the words about Envoy counters that must not have grown and did; `handshakes` how many there were.
+    `tally` is None without a probe, `changes` (of Envoys' counters) where they could not be read. `control` is how the
+    negative control was refused, empty where it was not tried. `finished` says whether one root alone is left.
     """
 
     turn: Turn
@@ -37,8 +37,7 @@ class Proof:
     moves: tuple[Move, ...]
     tally: Tally | None = None
     control: str = ""
-    handshakes: int | None = None
-    counters: Sequence[str] = ()
+    changes: Changes | None = None
     finished: bool = True
 
     @property
@@ -46,9 +45,27 @@ class Proof:
         """`failed` where a request is known to be lost, `proven` only where each is known not to be."""
         if self.tally is None:
             return "not proven"
-        if self.tally.failed or self.tally.breaks or self.counters:
+        if self.tally.failed or self.tally.breaks or (self.changes and self.changes.wrong):
             return "failed"
-        return "proven" if self.tally.proven and self.control and self.handshakes else "not proven"
+        return "not proven" if self._doubts else "proven"
+
+    @property
+    def handshakes(self) -> int | None:
+        """How many TLS handshakes all Envoys counted meanwhile, None where they could not be asked."""
+        return self.changes.total("ssl.handshake") if self.changes else None
+
+    @property
+    def _doubts(self) -> tuple[str, ...]:
+        """What speaks against the proof, or leaves it open."""
+        counters = "Envoy's counters could not be read"
+        # a run that ends before anything moves brings no Envoy a new secret
+        moved = ("ssl.handshake", *(("sds.update_success",) if any(move.at for move in self.moves) else ()))
+        found = (
+            self.tally.why_not() if self.tally else "",
+            "" if self.control else "the negative control was not tried",
+            self.changes.why_not(moved) if self.changes else counters,
+        )
+        return tuple(filter(None, found))
 
     @property
     def serials(self) -> int:
@@ -63,5 +80,5 @@ class Proof:
             return "not proven: there was no probe"
         counted = f"{self.tally.failed} failed of {self.tally.requests} requests on new connections"
         handshakes = f", {self.handshakes} handshakes" if self.handshakes is not None else ""
-        why = "; ".join(filter(None, (self.tally.why_not(), *self.counters)))
+        why = "; ".join(self._doubts)
         return f"{self.verdict}: {counted}{handshakes}, {self.serials} serials{f' ({why})' if why else ''}"
