@@ -44,6 +44,8 @@ def anchors_text(roots: Iterable[Certificate]) -> str:
 
 def hand_over(cluster: Cluster, settings: Settings, roots: Sequence[Certificate]) -> None:
     """Put these anchors into istiod's Secret, a field that cert-manager owns until its next issuance."""
+    if anchors_of_secret(cluster, settings) == tuple(root.sha256 for root in roots):
+        return
     encoded = base64.b64encode(anchors_text(roots).encode()).decode()
     listed = ",".join(root.sha256 for root in roots)
     patch = {"metadata": {"annotations": {MARK: listed}}, "data": {"ca.crt": encoded}}
@@ -125,7 +127,9 @@ def agents(reader: Reader, settings: Settings, node: str = "") -> list[Object]:
 def conclude(cluster: Cluster, settings: Settings, turn: Turn) -> None:
     """Note that the mesh has left a generation, so that it is never entered again; then pin the other alone."""
     certificate = root_certificate(settings, turn.leaving.number)
-    cluster.merge(certificate, {"metadata": {"labels": {RETIRED: "true"}}}, MANAGER)
+    live = cluster.metadata(certificate)
+    if live is None or RETIRED not in (live["metadata"].get("labels") or {}):
+        cluster.merge(certificate, {"metadata": {"labels": {RETIRED: "true"}}}, MANAGER)
     pin(cluster, turn.entering.number, turn.entering.root)
 
 

@@ -26,6 +26,7 @@ def before_it() -> tuple[Rotating, Turn]:
     turn = journey.required_turn(mesh, SETTINGS)
     acts.hand_over(mesh, SETTINGS, turn.both)
     mesh.hours.pass_by(180)
+    acts.hurry(mesh, acts.proxies(mesh), acts.mark(turn.both))
     acts.retarget(mesh, SETTINGS, turn.entering.number)
     return mesh, turn
 
@@ -73,3 +74,12 @@ def test_an_api_server_that_is_busy_for_a_moment_does_not_leave_one_root_alone(f
     assert session.writes[1] == f"merge {CACERTS}"
     mesh.hours.pass_by(120)
     assert mesh.broken == []
+
+
+def test_pods_that_an_earlier_run_did_not_come_to_mount_both_roots_before_the_renewal() -> None:
+    mesh, turn = before_it()
+    mesh.born("late-5d9-x")
+    session = Session(mesh)
+    renew_istiod_ca(session, SETTINGS, turn, Patience(mesh.hours, threading.Event()))
+    assert session.writes[0] == "merge Pod bookinfo/late-5d9-x"
+    assert session.writes[1].startswith("merge Certificate")
