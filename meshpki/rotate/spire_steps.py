@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
-from meshpki.cluster.client import Clock, Cluster, Reader
+from meshpki.cluster.client import Clock, Cluster, ClusterError, Reader
 from meshpki.cluster.manifest import Object, Query, Ref, only
 from meshpki.components.rollout import judge_rollout
 from meshpki.components.spire_authorities import Authority, activate, prepare, servers, slots, trusted
@@ -25,6 +25,7 @@ from meshpki.workflow.work import Limits
 STEP = "spire-ca"
 RESTARTED = "rotate.meshpki.dev/restarted"
 _LOOK = timedelta(seconds=1)
+_TRIES, _AGAIN = 6, 3.0
 
 
 @dataclass(frozen=True)
@@ -149,12 +150,23 @@ def _change(cluster: Cluster, stop: threading.Event, todo: Rotation) -> None:
     for pod in _waiting(cluster, todo):
         if stop.is_set():
             return
-        made, name = prepare(cluster, pod), pod["metadata"]["name"]
+        made, name = _prepared(cluster, pod, stop), pod["metadata"]["name"]
         if made.upstream != todo.pin.root.ski:
             what = f"{name} prepared a CA under the root {made.upstream}, which is not the pinned one"
             remedy = "nothing signs with it yet; find out who changed the root, or: meshpki rotate root"
             raise StepError("MPK-422", what, remedy=remedy)
         activate(cluster, pod, made.authority_id)
+
+
+def _prepared(cluster: Cluster, pod: Object, stop: threading.Event) -> Authority:
+    """Minting goes through cert-manager and its webhook: what may succeed a moment later is tried again."""
+    for _ in range(_TRIES - 1):
+        try:
+            return prepare(cluster, pod)
+        except ClusterError as error:
+            if not error.transient or stop.wait(_AGAIN):
+                raise
+    return prepare(cluster, pod)
 
 
 def _restart(name: str, workload: Ref, needs: str, todo: Rotation) -> Step:
