@@ -28,9 +28,9 @@ class Intent:
     scaled: bool = False
 
     @property
-    def now(self) -> IstiodCA:
-        """The lifetime of the CA in use."""
-        return of_certificate(self.facts.live) or self.todo.settings.istiod_ca
+    def now(self) -> IstiodCA | None:
+        """The lifetime of the CA of before; None where the Certificate does not tell it any more."""
+        return None if self.todo.resumed else of_certificate(self.facts.live)
 
     @property
     def exposure(self) -> Exposure | None:
@@ -44,7 +44,7 @@ class Intent:
         rows = (
             ("", "now", "then"),
             ("serial", start.name or "-", "a new one, with a new key"),
-            ("lifetime", written(self.now), written(wish)),
+            ("lifetime", written(self.now) if self.now else "-", written(wish)),
             ("ends", f"{start.not_after:{_UTC}}", f"about {end:%Y-%m-%dT%H:%MZ}"),
             ("renewed", _renewed(self.facts), f"about {end - wish.renew_before:%Y-%m-%dT%H:%MZ}"),
         )
@@ -52,7 +52,7 @@ class Intent:
         table = [f"  {name:<9} {now:<{width}}  {then}".rstrip() for name, now, then in rows]
         root = f"CN {pin.root.subject.removeprefix('CN=')}, until {pin.root.not_after:{_UTC}}: unchanged"
         said = [f"istiod's CA, Certificate cacerts, under the root {root}", *table]
-        if self.scaled and self.now.renew_before != wish.renew_before:
+        if self.scaled and self.now and self.now.renew_before != wish.renew_before:
             said.append("  renewBefore is scaled in the ratio of before; --renew-before would say another")
         if self.todo.resumed:
             said.append(f"  goes on with the rotation that was begun at revision {start.revision}")
@@ -143,7 +143,7 @@ def _common(intent: Intent) -> dict[str, object]:
         "compromised": start.compromised,
         "resumed": intent.todo.resumed,
         "root": intent.facts.pin.root.sha256,
-        "old": {**old, **_lifetime(intent.now)},
+        "old": {**old, **(_lifetime(intent.now) if intent.now else {})},
         "wish": _lifetime(wish),
         "exposure": _exposed(intent.exposure),
     }
