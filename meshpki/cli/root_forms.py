@@ -174,8 +174,8 @@ class Outcome:
 
 
 def _moved(move: Move) -> tuple[str, str, str, str]:
-    at = f"{move.at:%H:%M:%S}" if move.at else "-"
-    return move.pod, _serial(move.before) or "born under way", _serial(move.after) or "-", at
+    at = f"{move.at:%H:%M:%S}" if move.at else "at the first look" if move.after else "-"
+    return move.pod, _serial(move.before) or "-", _serial(move.after) or "-", at
 
 
 def _serial(leaf: Certificate | None) -> str | None:

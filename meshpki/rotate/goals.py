@@ -112,8 +112,22 @@ def signs(facts: Facts, turn: Turn) -> Left:
 
 
 def issued(facts: Facts, turn: Turn) -> Left:
-    """Which servers sign, and which leaves lie, under another root than the one that is entered."""
-    return (*signs(facts, turn), *_elsewhere(facts.envoys, turn.entering.root))
+    """Which servers sign under another root than the one that is entered, and which leaves are not of their CAs."""
+    late = (
+        f"{one.name}: {one.why or 'its leaf is not of the CA that SPIRE signs with'}" for one in behind(facts, turn)
+    )
+    return (*signs(facts, turn), *late)
+
+
+def behind(facts: Facts, turn: Turn) -> tuple[Envoy, ...]:
+    """The Envoys whose leaf is not of an active CA of SPIRE's below the root that is entered.
+
+    A leaf of an older CA below that root would do for its peers, but SPIRE lists that CA no more, so that nobody can
+    tell it from a stranger's.
+    """
+    signing = {one.slots.active.authority_id for one in facts.spire if one.slots.active}
+    root = turn.entering.root.sha256
+    return tuple(one for one in facts.envoys if one.root != root or one.leaf is None or one.leaf.aki not in signing)
 
 
 def untainted(facts: Facts, turn: Turn) -> Left:

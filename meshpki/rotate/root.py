@@ -144,8 +144,7 @@ def _activate(rotation: Rotation) -> Work:
 
     def restart(cluster: Cluster, patience: Patience) -> None:
         def behind() -> list[str]:
-            envoys = rotation.look(cluster).envoys
-            return sorted({one.pod.node for one in envoys if one.root != rotation.turn.entering.root.sha256})
+            return sorted({one.pod.node for one in goals.behind(rotation.look(cluster), rotation.turn)})
 
         spire_leg.restart_agents(cluster, rotation.settings, behind, patience)
 

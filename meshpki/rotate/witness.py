@@ -1,7 +1,7 @@
 """Who moved when: the leaves of every Envoy as the looks of a rotation saw them, folded into one line a pod."""
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from meshpki.pki.certificate import Certificate
@@ -13,7 +13,8 @@ from meshpki.verify.pods import Workload
 class Move:
     """One pod: its leaf before and after, how many roots it trusted at first and last, and when it was seen to move.
 
-    `before` is None for a pod that was born under way, `after` and `at` (UTC) where it was not seen to move.
+    `before` is its leaf at the first look, `after` its first one of the CA that it ended with, below the root that is
+    entered; `at` (UTC) is None for a pod that was there from the first look on.
     """
 
     pod: str
@@ -45,12 +46,12 @@ class Witness:
             return tuple(move for _, move in sorted(self._moves.items()))
 
     def _after(self, known: Move | None, envoy: Envoy, at: datetime) -> Move:
-        there = envoy.root == self._entering
+        leaf = envoy.leaf if envoy.root == self._entering else None
         trusts = len(envoy.anchors or ())
         if known is None:
-            before = None if there else envoy.leaf
-            return Move(envoy.name, envoy.pod.workload, before, envoy.leaf if there else None, None, (trusts, trusts))
-        first, _ = known.trusted
-        if there and known.after is None:
-            return Move(known.pod, known.workload, known.before, envoy.leaf, at, (first, trusts))
-        return Move(known.pod, known.workload, known.before, known.after, known.at, (first, trusts or known.trusted[1]))
+            return Move(envoy.name, envoy.pod.workload, envoy.leaf, leaf, None, (trusts, trusts))
+        seen = replace(known, trusted=(known.trusted[0], trusts or known.trusted[1]))
+        # a renewal by the same CA is no move
+        if leaf is None or (known.after and known.after.aki == leaf.aki):
+            return seen
+        return replace(seen, after=leaf, at=at)

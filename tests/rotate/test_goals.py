@@ -22,11 +22,15 @@ from tests.support import certificates as made
 AT = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
-def root(number: int) -> Certificate:
-    return made.root(made.ROOT.but(subject=((NameOID.COMMON_NAME, f"meshpki-root-g{number}"),))).certificate
+def root(number: int) -> made.Issued:
+    return made.root(made.ROOT.but(subject=((NameOID.COMMON_NAME, f"meshpki-root-g{number}"),)))
 
 
-R1, R2, STRANGER = root(1), root(2), root(9)
+ROOTS = root(1), root(2)
+R1, R2, STRANGER = (one.certificate for one in (*ROOTS, root(9)))
+# SPIRE's CA below each root, and a leaf of it
+CAS = {one.certificate: one.issue(made.SPIRE_CA) for one in ROOTS}
+LEAVES = {above: ca.issue(made.SVID).certificate for above, ca in CAS.items()}
 FORTH = Turn(Generation(1, R1), Generation(2, R2))
 BACK = FORTH.back
 ORDER = [*(stage.name for stage in goals.STAGES), ""]
@@ -92,14 +96,20 @@ def shas(some: tuple[Certificate, ...] | None) -> frozenset[str] | None:
 def slots(text: str) -> Slots:
     """`12-`: active under R1, prepared under R2, no old one."""
     roots = {"1": R1, "2": R2}
-    held = [Authority("ab", roots[one].ski or "", AT) if one in roots else None for one in text.ljust(3, "-")]
+    held = [authority(roots[one]) if one in roots else None for one in text.ljust(3, "-")]
     return Slots(*held)
+
+
+def authority(above: Certificate) -> Authority:
+    return Authority(CAS[above].certificate.ski or "", above.ski or "", AT)
 
 
 def envoy(name: str, anchors: tuple[Certificate, ...] | None, under: Certificate | None) -> Envoy:
     ref = Ref("v1", "Pod", "bookinfo", name)
     pod = MeshPod(ref, name, Workload("bookinfo", "Deployment", name), name, "node-1", True, True, True, "")
-    return Envoy(pod, shas(anchors), sha(under), why="" if anchors is not None else "no answer")
+    return Envoy(
+        pod, shas(anchors), sha(under), LEAVES[under] if under else None, "" if anchors is not None else "no answer"
+    )
 
 
 def moved(seen: Seen, **changes: object) -> Seen:
@@ -165,6 +175,13 @@ WAY = [
 def name_of(seen: Seen, turn: Turn) -> str:
     here = goals.position(seen.facts, turn)
     return here.name if here else ""
+
+
+def test_a_leaf_of_a_ca_that_spire_signs_with_no_more_has_to_move_though_its_root_is_right() -> None:
+    facts = moved(ISSUED, slots=("2-1", "2-1")).facts
+    older = replace(facts.envoys[0], leaf=ROOTS[1].issue(made.SPIRE_CA).issue(made.SVID).certificate)
+    late = goals.issued(replace(facts, envoys=(older, facts.envoys[1])), FORTH)
+    assert late == ("bookinfo/a: its leaf is not of the CA that SPIRE signs with",)
 
 
 @pytest.mark.parametrize(("seen", "forth", "back"), [row[1:] for row in WAY], ids=[row[0] for row in WAY])
