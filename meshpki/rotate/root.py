@@ -185,11 +185,12 @@ def _forget(rotation: Rotation) -> Work:
     gate = _gate(rotation, "written", "istiod wrote one root wherever it writes", goals.forgotten)
 
     def run(cluster: Cluster, _stop: threading.Event) -> None:
+        """The pin is the last write of all: with it, the same command would begin another rotation."""
+        acts.hurry(cluster, acts.proxies(cluster), acts.mark(entering))
         acts.conclude(cluster, rotation.settings, rotation.turn)
 
     return (gate,), (
         _hand_over(rotation, entering, goals.forgotten),
-        _hurry(entering, after=gate.name),
         Program("pin", lambda reader: acts.concluded(reader, rotation.turn), run, after=gate.name),
     )
 

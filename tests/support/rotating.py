@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 
-from meshpki.cluster.manifest import Object, Ref
+from meshpki.cluster.manifest import Object, Ref, owned
 from meshpki.components.istiod_ca import istiod_ca
 from meshpki.components.root_ca import pin_manifest, root_manifests
 from meshpki.components.trust import ALIAS
@@ -79,20 +79,20 @@ class Rotating(Mesh):
             ),
             *(
                 f"{keeper} refuses {one.name}"
-                for keeper, held in self._keepers().items()
+                for keeper, held in self.keepers().items()
                 for one in replicas
                 if one.ca.chain[-1].certificate.sha256 not in held
             ),
             *(
                 f"{keeper} refuses {one.name}"
-                for keeper, held in self._bootstrap().items()
+                for keeper, held in self.bootstrap().items()
                 for one in servers.values()
                 if one.serving.chain[-1].certificate.sha256 not in held
             ),
             *(f"a CA was minted from the tainted {root}" for root in self.spire.from_tainted),
         ]
 
-    def _keepers(self) -> Mapping[str, frozenset[str]]:
+    def keepers(self) -> Mapping[str, frozenset[str]]:
         """Everything by which an istiod is verified: what is published, what is mounted, what the API server has."""
         published = {f"{BUNDLE} of {one}": self._config(one, BUNDLE, "root-cert.pem") for one in NAMESPACES}
         mounted = {f"the mount of {pod}": anchors(text) for pod, text in self.istiods.mounted.items()}
@@ -103,7 +103,7 @@ class Rotating(Mesh):
         }
         return {**published, **mounted, **hooks}
 
-    def _bootstrap(self) -> Mapping[str, frozenset[str]]:
+    def bootstrap(self) -> Mapping[str, frozenset[str]]:
         """Everything by which a spire-server is verified."""
         known = {node: frozenset(one.certificate.sha256 for one in roots) for node, roots in self.spire.known.items()}
         return {"spire-bundle": self._config("spire-system", "spire-bundle", "bundle.crt"), **known}
@@ -118,7 +118,7 @@ def rotating(*, istiods: Sequence[float] = (0.0,), servers: int = 1) -> Rotating
     mesh.put(*map(namespace, ("kube-system", "cert-manager", "spire-server", "spire-system", *NAMESPACES)))
     mesh.reactions.append(mesh.cert_manager.react)
     for manifest in (*root_manifests(SETTINGS, 1), *istiod_ca(SETTINGS).manifests):
-        mesh.apply(manifest)
+        mesh.apply(owned(manifest, "tests"))
     mesh.hours.pass_by(2)
     root = mesh.cert_manager.keys[Ref("v1", "Secret", "cert-manager", f"{ALIAS}-g1")]
     mesh.put(

@@ -1,0 +1,266 @@
+"""Whole rotations of the root in memory: forth, back, stopped at any write, and whatever can happen meanwhile.
+
+Nothing may ever refuse anything on the way: `Rotating.broken` stays empty (tests/support/rotating.py).
+"""
+
+import contextlib
+import random
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import count
+
+import pytest
+
+from meshpki.cluster.client import ClusterError
+from meshpki.cluster.manifest import Ref
+from meshpki.components.trust import ALIAS, CERT_MANAGER, pinned
+from meshpki.errors import MeshpkiError, PreconditionError
+from meshpki.rotate import goals, journey
+from meshpki.rotate.acts import RETIRED
+from meshpki.workflow.work import Limits
+from tests.support.rotating import NODES, SETTINGS, Rotating, rotating
+from tests.support.session import KilledError, Session
+from tests.support.travel import Traveller
+
+BEFORE_TAINT = goals.NAMES[: goals.NAMES.index(goals.TAINT)]
+# More runs than a rotation has writes: then it goes in circles.
+_RUNS = 90
+
+
+def ending(mesh: Rotating, generation: int, *left: int) -> None:
+    """The mesh lives under one generation alone, everywhere, and has left these."""
+    mesh.hours.pass_by(300)
+    name = f"{ALIAS}-g{generation}"
+    root = mesh.cert_manager.keys[Ref("v1", "Secret", "cert-manager", name)]
+    alone = {root.certificate.sha256}
+    pin = pinned(mesh)
+    assert pin
+    assert (pin.generation, pin.fingerprints) == (generation, alone)
+    assert mesh.cert_manager.signer() == root
+    assert mesh.spire.bundle == [(root, False)]
+    assert {server.active.upstream for server in mesh.spire.servers.values()} == {root}
+    assert {one.root for one in mesh.spire.workloads.values()} == {root}
+    assert {one.anchors for one in mesh.spire.workloads.values()} == {(root,)}
+    assert {one.ca.chain[-1] for one in mesh.istiods.replicas.values()} == {root}
+    assert {frozenset(held) for held in (*mesh.keepers().values(), *mesh.bootstrap().values())} == {frozenset(alone)}
+    roots = {ref.name: one for ref, one in mesh.objects.items() if ref.kind == "Certificate" and ref.name != "cacerts"}
+    assert {name for name, one in roots.items() if RETIRED in one["metadata"]["labels"]} == {
+        f"{ALIAS}-g{number}" for number in left
+    }
+    assert len(roots) == 1 + len(left)
+    assert mesh.istiods.refused == []
+
+
+def test_a_root_is_rotated_twice_in_a_row() -> None:
+    mesh = rotating()
+    one = Traveller(mesh, mesh.hours)
+    assert one.forth() == list(goals.NAMES)
+    ending(mesh, 2, 1)
+    assert one.forth() == list(goals.NAMES)
+    ending(mesh, 3, 1, 2)
+    assert mesh.broken == []
+
+
+def test_several_servers_and_an_istiod_that_lags_follow_as_well() -> None:
+    mesh = rotating(istiods=(0.0, 20.0), servers=2)
+    Traveller(mesh, mesh.hours).forth()
+    ending(mesh, 2, 1)
+    assert mesh.broken == []
+
+
+def test_a_rotation_stops_after_the_stage_that_was_named_and_goes_on_from_there() -> None:
+    mesh = rotating()
+    for name in goals.NAMES:
+        assert Traveller(mesh, mesh.hours).forth(until=name) in ([name], [])
+        here = journey.standing(mesh, SETTINGS)
+        assert here is None or goals.NAMES.index(here.stage.name) > goals.NAMES.index(name)
+    ending(mesh, 2, 1)
+    assert mesh.broken == []
+
+
+def some(request: pytest.FixtureRequest, sample: random.Random, what: list[str], number: int) -> list[str]:
+    """All of them with --full, else a few."""
+    return what if request.config.getoption("--full") else sample.sample(what, number)
+
+
+def test_every_stage_before_the_taint_has_its_way_back(request: pytest.FixtureRequest, sample: random.Random) -> None:
+    for stage in some(request, sample, list(BEFORE_TAINT), 3):
+        mesh = rotating()
+        one = Traveller(mesh, mesh.hours)
+        one.forth(until=stage)
+        one.back()
+        ending(mesh, 1, 2)
+        one.forth(until=goals.NEW_ROOT)
+        assert journey.required_turn(mesh, SETTINGS).entering.number == 3, stage
+        assert mesh.broken == [], stage
+
+
+def dying(mesh: Rotating, go: Callable[[Traveller], object], allowed: int) -> bool:
+    """One run that may make so many writes; whether it came to its end."""
+    session = Session(mesh, allowed=allowed)
+    mesh.hours.pass_by(2)
+    try:
+        go(Traveller(session, mesh.hours))
+    except (KilledError, MeshpkiError):
+        assert session.dead
+        return False
+    return True
+
+
+def going_on(traveller: Traveller, back: bool = False) -> None:
+    """What a user does after a crash: the same command again."""
+    if back and journey.standing(traveller.cluster, SETTINGS):
+        traveller.back()
+    elif not back:
+        traveller.forth()
+
+
+def finished(mesh: Rotating) -> bool:
+    """Whether there is nothing to go on with: the next run would begin another rotation."""
+    pin = pinned(mesh)
+    return pin is not None and (pin.generation, len(pin.roots)) == (2, 1)
+
+
+def test_a_run_that_is_killed_at_every_single_write_comes_to_the_same_end() -> None:
+    mesh = rotating(servers=2)
+    for runs in count(1):
+        assert runs < _RUNS
+        if finished(mesh):
+            break
+        dying(mesh, going_on, 1)
+    ending(mesh, 2, 1)
+    assert mesh.broken == []
+
+
+@pytest.mark.parametrize("stage", [goals.PREPARE, goals.MOVED])
+def test_a_way_back_that_is_killed_again_and_again_comes_to_the_same_end(stage: str) -> None:
+    """Signing under the other root once more takes some writes in a row, or it begins anew: each run has one more."""
+    mesh = rotating()
+    Traveller(mesh, mesh.hours).forth(until=stage)
+    for writes in count(1):
+        assert writes < _RUNS
+        if dying(mesh, partial(going_on, back=True), writes):
+            break
+    ending(mesh, 1, 2)
+    assert mesh.broken == []
+
+
+def test_a_run_that_is_killed_once_comes_to_the_same_end(request: pytest.FixtureRequest, sample: random.Random) -> None:
+    mesh = rotating()
+    whole = Session(mesh)
+    Traveller(whole, mesh.hours).forth()
+    for write in some(request, sample, [str(number) for number in range(1, len(whole.writes))], 3):
+        mesh = rotating()
+        assert not dying(mesh, going_on, int(write))
+        mesh.hours.pass_by(70)
+        Traveller(mesh, mesh.hours).forth()
+        ending(mesh, 2, 1)
+        assert mesh.broken == [], whole.writes[int(write) - 1]
+
+
+FAULTS = {
+    "busy": ClusterError("MPK-102", "the server is busy", status=503),
+    "a conflict": ClusterError("MPK-102", "the object has been modified", status=409, reason="Conflict"),
+    "no answer": ClusterError("MPK-102", "the connection was lost"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+def test_a_rotation_gets_over_an_error_at_every_other_write(fault: ClusterError) -> None:
+    mesh = rotating()
+    for runs in count(1):
+        assert runs < _RUNS
+        if finished(mesh):
+            break
+        mesh.hours.pass_by(2)
+        session = Session(mesh, faults=dict.fromkeys(range(2, 60, 2), fault))
+        with contextlib.suppress(MeshpkiError):
+            Traveller(session, mesh.hours).forth()
+    ending(mesh, 2, 1)
+    assert mesh.broken == []
+
+
+def events(mesh: Rotating) -> dict[str, Callable[[int], None]]:
+    return {
+        "a pod is born": lambda number: mesh.born(f"late-5d9-{number}", NODES[number % 2]),
+        "an istiod starts again": lambda _number: mesh.istiods.restart("istiod-0"),
+        "spire-server starts again": lambda _number: mesh.spire.restart("spire-server-0"),
+        "an agent starts again": lambda number: mesh.spire.restart_agent(NODES[number % 2], 100 + number),
+        "an hour passes": lambda _number: mesh.hours.pass_by(300),
+    }
+
+
+@pytest.mark.parametrize(
+    "name", ["a pod is born", "an istiod starts again", "spire-server starts again", "an hour passes"]
+)
+def test_whatever_happens_at_every_write_of_a_rotation_nobody_refuses_anybody(name: str) -> None:
+    mesh = rotating()
+    happen, numbers = events(mesh)[name], count()
+    for runs in count(1):
+        assert runs < _RUNS
+        if finished(mesh):
+            break
+        session = Session(mesh, after=lambda: happen(next(numbers)))
+        with contextlib.suppress(MeshpkiError):  # spire-server does not answer while it starts
+            Traveller(session, mesh.hours).forth()
+    ending(mesh, 2, 1)
+    assert mesh.broken == []
+
+
+def test_after_the_taint_there_is_only_the_way_on() -> None:
+    mesh = rotating()
+    session = Session(mesh)
+    Traveller(session, mesh.hours).forth(until=goals.MOVED)
+    dying(mesh, going_on, 1)
+    mesh.hours.pass_by(60)
+    assert any(tainted for _, tainted in mesh.spire.bundle)
+    for _ in range(2):
+        with pytest.raises(PreconditionError, match="MPK-436"):
+            Traveller(mesh, mesh.hours).back()
+        dying(mesh, going_on, 1)
+    Traveller(mesh, mesh.hours).forth()
+    ending(mesh, 2, 1)
+    assert mesh.broken == []
+
+
+def lapses(mesh: Rotating) -> Iterator[tuple[str, str, Callable[[], None]]]:
+    server = "spire-server-0"
+    for stage in (goals.PREPARE, goals.ACTIVATE, goals.MOVED):
+        yield f"journal lost after {stage}", stage, partial(mesh.spire.restart, server, journal=False)
+    for stage in (goals.TRUST_ISTIOD, goals.ACTIVATE, goals.MOVED):
+        yield f"prepared by itself after {stage}", stage, partial(mesh.spire.prepare_by_itself, server)
+
+
+@pytest.mark.parametrize("number", range(6), ids=[name for name, _, _ in lapses(Rotating())])
+def test_a_server_that_lost_or_overwrote_its_slots_is_brought_back_into_reach(number: int) -> None:
+    mesh = rotating()
+    _, stage, happen = list(lapses(mesh))[number]
+    Traveller(mesh, mesh.hours).forth(until=stage)
+    happen()
+    mesh.hours.pass_by(10)
+    Traveller(mesh, mesh.hours).forth()
+    ending(mesh, 2, 1)
+    assert mesh.broken == []
+
+
+def test_a_root_whose_secret_came_back_with_another_key_is_entered_no_more() -> None:
+    mesh = rotating()
+    one = Traveller(mesh, mesh.hours)
+    one.forth(until=goals.TRUST)
+    mesh.cert_manager.lose(Ref("v1", "Secret", "cert-manager", f"{ALIAS}-g1"))
+    mesh.hours.pass_by(5)
+    before = list(mesh.writes)
+    for go in (one.forth, one.back):
+        with pytest.raises(PreconditionError, match="MPK-437"):
+            go()
+    assert mesh.writes == before
+
+
+def test_a_stage_that_somebody_does_not_follow_ends_with_its_targets() -> None:
+    mesh = rotating()
+    del mesh.listeners["client-5d9-x", 15000]
+    with pytest.raises(MeshpkiError, match="MPK-440") as refused:
+        Traveller(mesh, mesh.hours, Limits()).forth()
+    assert "bookinfo/client-5d9-x" in refused.value.what
+    assert mesh.broken == []
+    assert Ref(CERT_MANAGER, "Certificate", "cert-manager", f"{ALIAS}-g2") in mesh.objects
