@@ -69,9 +69,10 @@ class Outage:
 # pkg/server/ca/rotator/rotator_health.go at v1.15. One is tried every 10 s (rotator.go), and takes 75 s and more where
 # cert-manager's webhook takes the request and nobody answers (upstreamauthority/certmanager: 300 looks, 250 ms apart).
 _FAILURES, _TICK, _IN_VAIN = 11, timedelta(seconds=10), timedelta(seconds=80)
-# pkg/common/health/cache.go looks once a minute; the liveness probe of meshpki's StatefulSet fails three times in 30 s
+# pkg/common/health/cache.go looks once a minute. From then on it is not ready, and no agent's new connection is led to
+# it; the liveness probe of meshpki's StatefulSet has it restarted when it has failed three times, 30 s apart.
 _LOOK, _PROBE, _PROBES = timedelta(minutes=1), timedelta(seconds=30), 3
-_DIES_FROM = (_FAILURES - 1) * _TICK + (_PROBES - 1) * _PROBE
+_DIES_FROM = (_FAILURES - 1) * _TICK
 _DIES_UNTIL = _TICK + _FAILURES * _IN_VAIN + _LOOK + _PROBES * _PROBE
 # an agent renews at half of a life, give or take a tenth of that (pkg/common/rotationutil/rotationutil.go at v1.15)
 _LEAST_LEFT = 0.45
@@ -124,12 +125,12 @@ def _dying_server(seen: Observation, plan: Signing) -> Iterator[Effect]:
     lives = lifetimes(seen)
     if dies >= plan.ends:
         return
-    what = "spire-server calls itself dead after 11 failures, is restarted, and does not come back"
+    what = f"spire-server calls itself dead after {_FAILURES} failures, is restarted, and does not come back"
     source = "SPIRE v1.15 pkg/server/ca/rotator/rotator_health.go, and the liveness probe"
     yield Effect(dies, Hits.NEW, what, source, min(dead, plan.ends))
     if lives and dies + lives[0] * _LEAST_LEFT < plan.ends:
         at, until = dies + lives[0] * _LEAST_LEFT, min(dead + lives[1], plan.ends)
-        yield Effect(at, Hits.REQUESTS, "SVIDs end that nobody renewed since spire-server was restarted", _ENVOY, until)
+        yield Effect(at, Hits.REQUESTS, "SVIDs end that nobody renewed since spire-server gave up", _ENVOY, until)
 
 
 def _no_cacerts(seen: Observation) -> Iterator[Effect]:

@@ -21,7 +21,7 @@ LATE = seen(at=AT + 12 * HOUR, slots=(slots(AT + 23 * HOUR, AT + 35 * HOUR, old=
 OVERDUE = seen(svids=(svid("a\x1b[31m", -MINUTE),), unseen=(Unseen("b\x07", "c\x1b"),))
 NOTHING = seen(cacerts=None, spire_ca=None, listeners=(), svids=())
 CROWD = seen(svids=tuple(svid("a", (20 + number) * MINUTE, node=f"node-{number:03}") for number in range(30)))
-LATEST = "not before 2026-11-24T23:29:40Z (in 11h 29m), by 2026-11-25T00:17:20Z (in 12h 17m) at the latest"
+LATEST = "not before 2026-11-24T23:28:40Z (in 11h 28m), by 2026-11-25T00:17:20Z (in 12h 17m) at the latest"
 EVERY = {"whole": seen(), "late": LATE, "overdue": OVERDUE, "nothing": NOTHING, "crowd": CROWD}
 
 
