@@ -1,0 +1,141 @@
+"""`rotate root` on the lab, with its probe: stopped, gone on with, gone back from; openssl and SPIRE say the same."""
+
+import base64
+import json
+import random
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from meshpki.rotate import goals
+from tests.conftest import Command
+from tests.e2e.conftest import Audit, Mesh, Verify
+from tests.e2e.staging import pinned_root, spire_server
+
+pytestmark = pytest.mark.lab
+
+STAGES = goals.NAMES
+# from these there is a way back
+BEFORE_THE_TAINT = STAGES[: STAGES.index(goals.TAINT)]
+REFUSED = 4
+
+
+def argv(mesh: Mesh, *words: str) -> list[str]:
+    return ["rotate", "root", *words, "--kubeconfig", str(mesh.lab.kubeconfig), "--context", mesh.lab.context]
+
+
+def rotated(mesh: Mesh, meshpki: Command, *words: str) -> dict[str, Any]:
+    done = meshpki(*argv(mesh, *words), "--yes", "-o", "json", seconds=900)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)  # type: ignore[no-any-return]
+
+
+def generation(mesh: Mesh) -> int:
+    return int(mesh.json("-n", "kube-system", "get", "configmap", "meshpki-trust")["data"]["generation"])
+
+
+def kept_anchors(mesh: Mesh) -> list[str]:
+    """The PEM of every ConfigMap and caBundle that holds trust of the mesh."""
+    maps = mesh.json("get", "configmaps", "-A", "--field-selector", "metadata.name=istio-ca-root-cert")["items"]
+    found = [one["data"]["root-cert.pem"] for one in maps]
+    found.append(mesh.json("-n", "spire-system", "get", "configmap", "spire-bundle")["data"]["bundle.crt"])
+    for kind in ("mutatingwebhookconfigurations", "validatingwebhookconfigurations"):
+        for one in mesh.json("get", kind, "-l", "operator.istio.io/component")["items"]:
+            found += [base64.b64decode(hook["clientConfig"]["caBundle"]).decode() for hook in one["webhooks"]]
+    return found
+
+
+def spires_roots(mesh: Mesh) -> list[bytes]:
+    return [base64.b64decode(one["asn1"]) for one in spire_server(mesh, "bundle", "show")["x509_authorities"]]
+
+
+def openssl_accepts(mesh: Mesh, pod: str, root: Path, folder: Path) -> bool:
+    """Whether openssl, in strict mode, finds a path from what a pod's Envoy presents to this root alone."""
+    namespace, _, name = pod.partition("/")
+    dump = json.loads(mesh.istioctl("proxy-config", "secret", f"{name}.{namespace}", "-o", "json"))
+    secrets = {one["name"]: one["secret"] for one in dump["dynamicActiveSecrets"]}
+    chain = folder / "chain.pem"
+    chain.write_bytes(base64.b64decode(secrets["default"]["tlsCertificate"]["certificateChain"]["inlineBytes"]))
+    said = subprocess.run(
+        ["openssl", "verify", "-x509_strict", "-CAfile", str(root), "-untrusted", str(chain), str(chain)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return said.returncode == 0
+
+
+def test_a_rotation_killed_in_a_stage_goes_on_and_loses_no_request(  # noqa: PLR0917 - fixtures
+    mesh: Mesh, meshpki: Command, verify: Verify, sample: random.Random, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    full = request.config.getoption("--full")
+    for stage in STAGES if full else [sample.choice(STAGES)]:
+        old, before = pinned_root(mesh), generation(mesh)
+        child = meshpki.start(*argv(mesh, "--yes"))
+        assert child.stderr is not None
+        for line in child.stderr:
+            if f"step={stage} state=start" in line:
+                child.send_signal(signal.SIGKILL)
+                break
+        child.communicate(timeout=60)
+        assert child.returncode == -signal.SIGKILL, stage
+        said = rotated(mesh, meshpki)
+        assert (said["verdict"], said["failed"], said["finished"]) == ("proven", 0, True), said["why"]
+        assert said["handshakes"] > said["requests"] > 0
+        assert generation(mesh) == before + 1
+        new = tmp_path / "root.pem"
+        new.write_text(pinned_root(mesh))
+        asked = verify("--authorities")
+        assert (asked.code, asked.broken(), asked.unknown(), asked.broken_places()) == (0, {}, {}, {})
+        assert [pod for pod in asked.pods if not openssl_accepts(mesh, pod, new, tmp_path)] == []
+        assert not [pem for pem in kept_anchors(mesh) if old.strip() in pem]
+        assert spires_roots(mesh) == [_der(new.read_text())]
+
+
+def test_up_keeps_the_new_generation(mesh: Mesh, meshpki: Command, audit: Audit) -> None:
+    again = meshpki("up", "--lab", "-o", "json")
+    assert again.returncode == 0, again.stderr
+    report = json.loads(again.stdout)
+    assert {outcome for step in report["steps"] for outcome in step["objects"]} == {"unchanged"}
+    assert audit.persisted("meshpki/", "istioctl/") == []
+
+
+def test_a_rotation_stopped_at_a_stage_is_shown_refuses_up_and_goes_back_without_a_failed_request(
+    mesh: Mesh, meshpki: Command, verify: Verify, sample: random.Random, request: pytest.FixtureRequest
+) -> None:
+    full = request.config.getoption("--full")
+    for stage in BEFORE_THE_TAINT if full else [sample.choice(BEFORE_THE_TAINT)]:
+        old, before = pinned_root(mesh), generation(mesh)
+        there = rotated(mesh, meshpki, "--until", stage)
+        assert (there["failed"], there["finished"]) == (0, False), there["why"]
+        assert verify().code == 0
+        seen = json.loads(meshpki("status", *mesh.where()[:4], "-o", "json").stdout)["rotation"]
+        assert seen["stage"] in STAGES
+        assert seen["next"] == ["meshpki rotate root", "meshpki rotate root --abort"]
+        refused = meshpki("up", "--lab", "--yes")
+        assert (refused.returncode, "MPK-430" in refused.stderr) == (REFUSED, True)
+        back = rotated(mesh, meshpki, "--abort")
+        assert (back["verdict"], back["failed"], back["finished"]) == ("proven", 0, True), back["why"]
+        assert (pinned_root(mesh), generation(mesh)) == (old, before)
+        asked = verify("--authorities")
+        assert (asked.code, asked.broken(), asked.broken_places()) == (0, {}, {})
+        assert spires_roots(mesh) == [_der(old)]
+
+
+def test_a_root_that_was_left_is_destroyed_by_name_alone(mesh: Mesh, meshpki: Command) -> None:
+    left = "meshpki-root-g1"
+    pinned = f"meshpki-root-g{generation(mesh)}"
+    refused = meshpki(*argv(mesh, "--retire", pinned, "--yes"))
+    assert (refused.returncode, "MPK-444" in refused.stderr) == (REFUSED, True)
+    done = meshpki(*argv(mesh, "--retire", left, "--yes"))
+    assert done.returncode == 0, done.stderr
+    names = mesh.kubectl("-n", "cert-manager", "get", "secrets,certificates", "-o", "name")
+    assert (left in names, pinned in names) == (False, True)
+
+
+def _der(pem: str) -> bytes:
+    body = "".join(line for line in pem.splitlines() if not line.startswith("-----"))
+    return base64.b64decode(body)
