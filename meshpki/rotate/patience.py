@@ -9,6 +9,7 @@ from meshpki.cluster.client import Clock, ClusterError
 from meshpki.errors import StepError
 
 _EVERY = timedelta(seconds=0.2)
+_AGAIN, _FOR = timedelta(seconds=1), timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
@@ -38,3 +39,18 @@ class Patience:
                 remedy = "look at its log, then run the same command again: it goes on from here"
                 raise StepError("MPK-441", f"{what} did not follow within {seconds:.0f} s", remedy=remedy)
             self.clock.wait(self.stop, every)
+
+    def insist(self, act: Callable[[], None]) -> None:
+        """Do what finds out by itself what is left to do; again, for a minute, where a later try may succeed.
+
+        A server that starts again, or an API server that is busy, ends no rotation. Raises the last ClusterError.
+        """
+        deadline = self.clock.now() + _FOR
+        while not self.stopped:
+            try:
+                return act()
+            except ClusterError as error:
+                if not error.transient or self.clock.now() >= deadline:
+                    raise
+            self.clock.wait(self.stop, _AGAIN)
+        return None

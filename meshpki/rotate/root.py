@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from meshpki.cluster.client import Clock, Cluster, Reader
+from meshpki.cluster.client import Clock, Cluster, ClusterError, Reader
 from meshpki.pki.certificate import Certificate
 from meshpki.rotate import acts, goals, scan, spire_leg
 from meshpki.rotate.facts import Facts, Turn
@@ -124,7 +124,7 @@ Work = tuple[tuple[Gate, ...], tuple[Program, ...]]
 def _trust_istiod(rotation: Rotation) -> Work:
     both = rotation.turn.both
     gate = _gate(rotation, "written", "istiod wrote both roots wherever it writes", goals.istiod_trusts)
-    return (gate,), (_hand_over(rotation, both, goals.istiod_trusts), _hurry(both, after=gate.name))
+    return (gate,), (_hand_over(rotation, both, goals.istiod_trusts), _hurry(rotation, both, after=gate.name))
 
 
 def _prepare(rotation: Rotation) -> Work:
@@ -135,7 +135,7 @@ def _prepare(rotation: Rotation) -> Work:
 
 
 def _trust(rotation: Rotation) -> Work:
-    return (), (_hurry(rotation.turn.both),)
+    return (), (_hurry(rotation, rotation.turn.both),)
 
 
 def _activate(rotation: Rotation) -> Work:
@@ -184,14 +184,17 @@ def _forget(rotation: Rotation) -> Work:
     entering = (rotation.turn.entering.root,)
     gate = _gate(rotation, "written", "istiod wrote one root wherever it writes", goals.forgotten)
 
-    def run(cluster: Cluster, _stop: threading.Event) -> None:
+    def run(cluster: Cluster) -> None:
         """The pin is the last write of all: with it, the same command would begin another rotation."""
         acts.hurry(cluster, acts.proxies(cluster), acts.mark(entering))
         acts.conclude(cluster, rotation.settings, rotation.turn)
 
+    def patiently(cluster: Cluster, stop: threading.Event) -> None:
+        Patience(rotation.clock, stop).insist(lambda: run(cluster))
+
     return (gate,), (
         _hand_over(rotation, entering, goals.forgotten),
-        Program("pin", lambda reader: acts.concluded(reader, rotation.turn), run, after=gate.name),
+        Program("pin", lambda reader: acts.concluded(reader, rotation.turn), patiently, after=gate.name),
     )
 
 
@@ -208,12 +211,21 @@ _WORK: dict[str, Callable[[Rotation], Work]] = {
 
 
 def _until(rotation: Rotation, name: str, question: Question, run: Run, after: str = "") -> Program:
-    """Work that is settled once a question has nothing left."""
+    """Work that is settled once a question has nothing left; where nobody can tell, it looks for itself."""
+
+    def settled(reader: Reader) -> bool:
+        try:
+            return not rotation.left(reader, question)
+        except ClusterError as error:
+            if not error.transient:
+                raise
+            return False
 
     def patiently(cluster: Cluster, stop: threading.Event) -> None:
-        run(cluster, Patience(rotation.clock, stop))
+        patience = Patience(rotation.clock, stop)
+        patience.insist(lambda: run(cluster, patience))
 
-    return Program(name, lambda reader: not rotation.left(reader, question), patiently, after)
+    return Program(name, settled, patiently, after)
 
 
 def _hand_over(rotation: Rotation, roots: Sequence[Certificate], question: Question) -> Program:
@@ -226,11 +238,11 @@ def _hand_over(rotation: Rotation, roots: Sequence[Certificate], question: Quest
     return _until(rotation, "hand over", question, run)
 
 
-def _hurry(roots: Sequence[Certificate], after: str = "") -> Program:
+def _hurry(rotation: Rotation, roots: Sequence[Certificate], after: str = "") -> Program:
     """Have every proxy's pod see what istiod wrote; what is mounted there nobody can look at."""
     note = acts.mark(roots)
 
-    def run(cluster: Cluster, _stop: threading.Event) -> None:
-        acts.hurry(cluster, acts.proxies(cluster), note)
+    def run(cluster: Cluster, stop: threading.Event) -> None:
+        Patience(rotation.clock, stop).insist(lambda: acts.hurry(cluster, acts.proxies(cluster), note))
 
     return Program("hurry", lambda reader: not acts.unmarked(acts.proxies(reader), note), run, after)

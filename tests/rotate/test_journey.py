@@ -200,6 +200,7 @@ def test_whatever_happens_at_every_write_of_a_rotation_nobody_refuses_anybody(na
         assert runs < _RUNS
         if finished(mesh):
             break
+        mesh.hours.pass_by(2)
         session = Session(mesh, after=lambda: happen(next(numbers)))
         with contextlib.suppress(MeshpkiError):  # spire-server does not answer while it starts
             Traveller(session, mesh.hours).forth()
