@@ -47,11 +47,6 @@ def lifetimes(now: IstiodCA, duration: timedelta | None = None, renewal: RenewBe
     return IstiodCA(wanted, _whole(now.renew_before * (wanted / now.duration)))
 
 
-def scaled(now: IstiodCA, then: IstiodCA, renewal: RenewBefore | None) -> bool:
-    """Whether the renewal moved although nobody asked for it, which is worth saying."""
-    return renewal is None and now.renew_before != then.renew_before
-
-
 def written(wish: IstiodCA) -> str:
     """As people read it: `720h, renewed 180h before its end`."""
     return f"{go_duration(wish.duration)}, renewed {go_duration(wish.renew_before)} before its end"

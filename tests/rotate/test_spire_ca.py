@@ -1,14 +1,17 @@
 """SPIRE's own CA: what is refused, from where a server goes on, what is activated and what is not."""
 
 import threading
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import pytest
 
+from meshpki.cluster.client import ClusterError
 from meshpki.cluster.manifest import Object, Ref
 from meshpki.components.spire_authorities import Slots, Trusted
 from meshpki.components.trust import Pin
 from meshpki.errors import PRECONDITION, PreconditionError, StepError
+from meshpki.rotate import spire_steps
 from meshpki.rotate.mark import Mark, read
 from meshpki.rotate.spire_ca import Facts, Rotation, Server, brief, look, mark_key, refusals, rotation
 from meshpki.rotate.spire_steps import done, judge_activated, judge_bundles, judge_moved, plan
@@ -174,6 +177,40 @@ def test_a_ca_under_another_root_is_prepared_but_never_activated() -> None:
     with pytest.raises(StepError, match="MPK-422"):
         changed(there, todo)
     assert spire.asked == ["prepare spire-server-0"]
+
+
+@dataclass
+class Busy(Spire):
+    """A spire-server whose cert-manager is not reached for a number of times."""
+
+    refusals: int = 0
+    status: int = 500
+
+    def __call__(self, ref: Ref, argv: Sequence[str]) -> str:
+        if "prepare" in argv and self.refusals:
+            self.refusals -= 1
+            raise ClusterError("MPK-102", "failed calling webhook", status=self.status)
+        return super().__call__(ref, argv)
+
+
+@pytest.mark.parametrize(
+    ("refusals", "status", "changes"),
+    [(2, 500, True), (9, 500, False), (1, 403, False)],
+    ids=["soon", "never", "denied"],
+)
+def test_minting_is_tried_again_where_it_may_succeed_a_moment_later(
+    refusals: int, status: int, *, changes: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spire_steps, "_AGAIN", 0)  # a value, so that the test takes no seconds
+    spire = Busy({"spire-server-0": Slots(A)}, refusals=refusals, status=status)
+    there = mesh_of(spire)
+    todo = rotation(look(there, defaults()), defaults())
+    if changes:
+        changed(there, todo)
+    else:
+        with pytest.raises(ClusterError, match="failed calling webhook"):
+            changed(there, todo)
+    assert spire.slots["spire-server-0"].active == (B if changes else A)
 
 
 def test_a_stopped_run_asks_no_other_server() -> None:
