@@ -9,8 +9,8 @@ from meshpki.components.probe_flow import Flow
 from meshpki.components.probe_record import Record, parse
 from meshpki.probing.tally import Failure, FlowTally, Second, StreamTally, Tally
 
-# Lines of a stream come once a second, requests at the latest after curl's time-out of 5 s.
-SILENCE = timedelta(seconds=5)
+# Lines of a stream come once a second, requests at the latest after curl's time-out of 5 s; a busy node adds to both.
+SILENCE = timedelta(seconds=10)
 LATE = timedelta(seconds=10)
 _KEPT = 20
 _CLASSES = 50
@@ -32,7 +32,7 @@ class _Run:
 
 @dataclass
 class _Book:
-    """What is known of one flow; `broken` names the runs whose stream ended."""
+    """What is known of one flow; `broken` names the runs whose stream ended, `open` the one of the newest line."""
 
     runs: dict[tuple[str, int], _Run] = field(default_factory=dict)
     broken: set[tuple[str, int]] = field(default_factory=set)
@@ -40,6 +40,7 @@ class _Book:
     silent: int = 0
     silence: timedelta = timedelta(0)
     reopening: bool = False
+    open: tuple[str, int] | None = None
     last: datetime | None = None
 
     @property
@@ -145,7 +146,7 @@ class Ledger:
             return
         run.numbers.add(record.number)
         if flow.stream:
-            self._echo(flow, book, record)
+            self._echo(flow, book, key, record)
         else:
             self._request(flow, book, record)
         book.last = max(book.last or record.at, record.at)
@@ -168,13 +169,15 @@ class Ledger:
             book.failed += 1
             self._fail(flow, record, record.error)
 
-    def _echo(self, flow: Flow, book: _Book, record: Record) -> None:
-        silence = record.at - book.last if book.last else timedelta(0)
-        book.silence = max(book.silence, silence)
-        if silence > SILENCE and not book.reopening:
-            book.silent += 1
-            self._fail(flow, record, "stream silent")
-        book.reopening = False
+    def _echo(self, flow: Flow, book: _Book, key: tuple[str, int], record: Record) -> None:
+        """A new run without the end of the one before is a client that started again, and no silence of the stream."""
+        if book.last and (book.reopening or key == book.open):
+            silence = record.at - book.last
+            book.silence = max(book.silence, silence)
+            if silence > SILENCE and not book.reopening:
+                book.silent += 1
+                self._fail(flow, record, "stream silent")
+        book.open, book.reopening = key, False
 
     def _fail(self, flow: Flow, record: Record, error: str) -> None:
         error = error if error in self._errors or len(self._errors) < _CLASSES else "other"

@@ -194,13 +194,25 @@ def test_a_run_that_began_before_the_count_and_is_first_seen_later_has_no_gap() 
     [
         (echo(1) + echo(2) + echo(3), 3, 0, 0, ()),
         (echo(1) + echo(2) + echo(2) + echo(4), 3, 0, 1, ()),
-        (echo(1) + echo(2, at=9), 2, 1, 0, (("stream silent", 1),)),
+        (echo(1) + echo(2, at=10), 2, 0, 0, ()),
+        (echo(1) + echo(2, at=12), 2, 1, 0, (("stream silent", 1),)),
+        (echo(1) + echo(1, at=40, run=RUN + 39), 2, 0, 0, ()),
         (echo(1) + broken(0, 2), 1, 1, 0, (("closed", 1),)),
         (echo(1) + broken(56, 2) + broken(56, 2), 1, 1, 0, (("hung up", 1),)),
         (echo(1) + broken(0, 2) + echo(1, at=12, run=RUN + 3), 2, 1, 0, (("closed", 1),)),
         (broken(0, 2) + broken(0, 4, run=RUN + 2), 0, 2, 0, (("closed", 2),)),
     ],
-    ids=["whole", "a line lost", "silent", "closed", "reset, read twice", "reopened", "never open"],
+    ids=[
+        "whole",
+        "a line lost",
+        "slow",
+        "silent",
+        "the client started again",
+        "closed",
+        "reset, read twice",
+        "reopened",
+        "never open",
+    ],
 )
 def test_a_stream_is_whole_or_broken(
     piece: str, echoes: int, breaks: int, gaps: int, errors: tuple[tuple[str, int], ...]
