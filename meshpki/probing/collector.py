@@ -23,6 +23,7 @@ EVERY = timedelta(seconds=2)
 _OVERLAP = timedelta(seconds=2)
 _CATCH_UP = 100_000
 _IN_FLIGHT = 16
+_LAST_TRIES = 5
 
 
 @dataclass
@@ -61,10 +62,14 @@ class Probe:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop, and read what is left."""
+        """Stop, and read what is left; a client that cannot be asked is asked again a few times."""
         self._stop.set()
         self._thread.join()
-        self.poll()
+        for _ in range(_LAST_TRIES):
+            self.poll()
+            if not self._unread:
+                break
+            self._clock.wait(threading.Event(), EVERY)
 
     def begin(self) -> None:
         """Count from here on; raises ClusterError where a client cannot be asked."""

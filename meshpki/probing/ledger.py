@@ -9,9 +9,9 @@ from meshpki.components.probe_flow import Flow
 from meshpki.components.probe_record import Record, parse
 from meshpki.probing.tally import Failure, FlowTally, Second, StreamTally, Tally
 
-# Lines of a stream come once a second, requests at the latest after curl's time-out of 5 s; a busy node adds to both.
+# Lines of a stream come once a second, requests at the latest after curl's time-out of 10 s; a busy node adds to both.
 SILENCE = timedelta(seconds=10)
-LATE = timedelta(seconds=10)
+LATE = timedelta(seconds=20)
 _KEPT = 20
 _CLASSES = 50
 _STRANGE, _STRANGE_LENGTH = 10_000, 200

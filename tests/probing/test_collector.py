@@ -139,6 +139,14 @@ def test_one_client_that_cannot_be_read_is_named_and_hides_no_other(cluster: InM
     assert probing.tally().requests == 4
 
 
+def test_the_last_poll_is_tried_again_while_a_client_cannot_be_asked(cluster: InMemoryCluster) -> None:
+    with Probe(cluster, FakeClock(), ["node-a"]) as probing:
+        cluster.answers[LOG] = lines(*range(1, 8))
+        cluster.faults += [ClusterError("MPK-101", "no answer from the API server", status=0)] * 3
+    assert probing.tally().requests == 8
+    assert probing.tally().proven
+
+
 def test_a_thread_polls_while_it_is_open_and_once_more_at_the_end(cluster: InMemoryCluster) -> None:
     with Probe(cluster, FakeClock(), ["node-a"]) as probing:
         cluster.answers[LOG] = lines(*range(1, 8))
