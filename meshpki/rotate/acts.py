@@ -71,6 +71,13 @@ def retarget(cluster: Cluster, settings: Settings, generation: int) -> None:
             apply(cluster, owned(manifest, root_ca.STEP))
 
 
+def issue_root(cluster: Cluster, settings: Settings, generation: int) -> None:
+    """Have a generation of the root issued, as `up` would of a mesh that lives under it; the alias stays where it is."""
+    for manifest in root_ca.root_manifests(settings, generation):
+        if manifest["kind"] != "ClusterIssuer":
+            apply(cluster, owned(manifest, root_ca.STEP))
+
+
 def pin(cluster: Cluster, generation: int, *roots: Certificate) -> None:
     """Pin these roots; the first is the one that the mesh lives under, or moves to."""
     apply(cluster, owned(root_ca.pin_manifest(generation, *roots), root_ca.STEP))

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from meshpki.cluster.client import Cluster, Reader
 from meshpki.cluster.manifest import only
-from meshpki.components.root_ca import root_manifests, unfit_root
+from meshpki.components.root_ca import unfit_root
 from meshpki.components.trust import PIN, Pin, issued, pinned, requests_of, root_certificate
 from meshpki.errors import StepError
 from meshpki.pki.certificate import Certificate
@@ -31,7 +31,6 @@ def new_root(settings: Settings, pin: Pin, number: int) -> Step:
     return Step(
         name=NEW_ROOT,
         summary=f"another root beside {pin.root.subject}, with a key and a name of its own",
-        manifests=tuple(one for one in root_manifests(settings, number) if one["kind"] != "ClusterIssuer"),
         gates=(
             Gate(
                 name="issued",
@@ -42,7 +41,10 @@ def new_root(settings: Settings, pin: Pin, number: int) -> Step:
                 watches=(only(certificate), requests_of(certificate)),
             ),
         ),
-        programs=(Program("pin", settled, lambda cluster, _stop: both(cluster), after="issued"),),
+        programs=(
+            Program("issue", settled, lambda cluster, _stop: acts.issue_root(cluster, settings, number)),
+            Program("pin", settled, lambda cluster, _stop: both(cluster), after="issued"),
+        ),
     )
 
 
