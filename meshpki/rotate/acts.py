@@ -72,7 +72,7 @@ def retarget(cluster: Cluster, settings: Settings, generation: int) -> None:
 
 
 def issue_root(cluster: Cluster, settings: Settings, generation: int) -> None:
-    """Have a generation of the root issued, as `up` would of a mesh that lives under it; the alias stays where it is."""
+    """Have a generation of the root issued, as `up` would of a mesh under it; the alias stays where it is."""
     for manifest in root_ca.root_manifests(settings, generation):
         if manifest["kind"] != "ClusterIssuer":
             apply(cluster, owned(manifest, root_ca.STEP))
