@@ -13,7 +13,7 @@ from meshpki.errors import OK, PRECONDITION
 
 if TYPE_CHECKING:
     from meshpki.cluster.client import Reader
-    from meshpki.drawing.page import Origin
+    from meshpki.drawing.page_frame import Origin
     from meshpki.verify import Report
 
 EXAMPLES = """\b
@@ -50,7 +50,7 @@ def report(
 ) -> None:
     """Write one page of what verify finds: verdict, trust tree, expiry, findings with their remedies, workloads."""
     from meshpki import __version__
-    from meshpki.drawing.page import Origin
+    from meshpki.drawing.page_frame import Origin
 
     del form  # there is one so far; the option keeps its place for others
     settings = tuple(files or ())

@@ -6,10 +6,13 @@ from typing import Literal
 
 from meshpki.probing import Tally
 from meshpki.probing.counters import Changes
+from meshpki.rotate import goals
 from meshpki.rotate.facts import Turn
 from meshpki.rotate.witness import Move
 
 Verdict = Literal["proven", "failed", "not proven"]
+
+NO_PROBE = "there was no probe"
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ class Proof:
             return "not proven"
         if self.tally.failed or self.tally.breaks or (self.changes and self.changes.wrong):
             return "failed"
-        return "not proven" if self._doubts else "proven"
+        return "not proven" if self.doubts else "proven"
 
     @property
     def handshakes(self) -> int | None:
@@ -55,13 +58,13 @@ class Proof:
         return self.changes.total("ssl.handshake") if self.changes else None
 
     @property
-    def _doubts(self) -> tuple[str, ...]:
+    def doubts(self) -> tuple[str, ...]:
         """What speaks against the proof, or leaves it open."""
         counters = "Envoy's counters could not be read"
         # a run that ends before anything moves brings no Envoy a new secret
         moved = ("ssl.handshake", *(("sds.update_success",) if any(move.at for move in self.moves) else ()))
         found = (
-            self.tally.why_not() if self.tally else "",
+            self.tally.why_not() if self.tally else NO_PROBE,
             "" if self.control else "the negative control was not tried",
             self.changes.why_not(moved) if self.changes else counters,
         )
@@ -73,12 +76,20 @@ class Proof:
         leaves = (leaf for move in self.moves for leaf in (move.before, move.after) if leaf)
         return len({leaf.sha256 for leaf in leaves})
 
+    def adopted(self, move: Move) -> float | None:
+        """Seconds from the start of `activate`, the last time it began, until a pod was seen to move.
+
+        None for one that was not seen to, and where this run did not go through that stage.
+        """
+        began = max((span.began for span in self.spans if span.stage == goals.ACTIVATE), default=None)
+        return (move.at - began).total_seconds() if move.at and began else None
+
     @property
     def sentence(self) -> str:
         """The verdict in one line."""
         if self.tally is None:
-            return "not proven: there was no probe"
+            return f"not proven: {NO_PROBE}"
         counted = f"{self.tally.failed} failed of {self.tally.requests} requests on new connections"
         handshakes = f", {self.handshakes} handshakes" if self.handshakes is not None else ""
-        why = "; ".join(self._doubts)
+        why = "; ".join(self.doubts)
         return f"{self.verdict}: {counted}{handshakes}, {self.serials} serials{f' ({why})' if why else ''}"

@@ -5,7 +5,7 @@ import typer
 from typer.testing import CliRunner
 
 from meshpki.cli.report import EXAMPLES, report, tell
-from meshpki.drawing.page import Origin
+from meshpki.drawing.page_frame import Origin
 from meshpki.errors import BROKEN, OK, PreconditionError
 from tests.support.mesh import mesh
 from tests.support.reports import drawn
