@@ -7,9 +7,9 @@ from datetime import timedelta
 from meshpki.cli import output
 from meshpki.cli.board import Board
 from meshpki.cli.format import Format
+from meshpki.cli.root_json import KIND, evidence, serial
 from meshpki.components.trust import Pin, root_name
 from meshpki.errors import FAILED, OK, MeshpkiError
-from meshpki.pki.certificate import Certificate
 from meshpki.rotate import goals
 from meshpki.rotate.clocks import Deadline
 from meshpki.rotate.goals import STAGES, Stage
@@ -18,7 +18,6 @@ from meshpki.rotate.proof import Proof
 from meshpki.rotate.witness import Move
 from meshpki.verify import Report
 
-_KIND = {"apiVersion": "meshpki.dev/v1alpha1", "kind": "RotateRootReport"}
 _UTC = "%Y-%m-%dT%H:%M:%SZ"
 
 
@@ -34,6 +33,7 @@ class Intent:
     deadlines: tuple[Deadline, ...] = ()
     back: bool = False
     until: str = ""
+    server: str = ""
 
     def lines(self) -> list[str]:
         """From where to where, each stage with what is left of it, and what happens by itself meanwhile."""
@@ -85,7 +85,7 @@ class Intent:
             {"name": name.strip(), "left": left, "goal": goal, "wayBack": back} for name, left, goal, back in stages
         ]
         return json.dumps(
-            {**_KIND, "context": self.context, "dryRun": True, "first": self.first, "stages": rows}, indent=2
+            {**KIND, "context": self.context, "dryRun": True, "first": self.first, "stages": rows}, indent=2
         )
 
 
@@ -108,7 +108,7 @@ class Outcome:
 
     def told(self, form: Format) -> str:
         """See Told."""
-        return self._json() if form is Format.JSON else output.plain("\n".join(self._lines()))
+        return json.dumps(self.document(), indent=2) if form is Format.JSON else output.plain("\n".join(self._lines()))
 
     def _lines(self) -> list[str]:
         turn, proof = self.proof.turn, self.proof
@@ -136,47 +136,14 @@ class Outcome:
             f"  meshpki rotate root --retire {old}{where}      (destroys its key; it is kept until then)",
         ]
 
-    def _json(self) -> str:
-        turn, proof = self.proof.turn, self.proof
-        moves = [
-            {
-                "pod": one.pod,
-                "before": _serial(one.before),
-                "after": _serial(one.after),
-                "seenAt": f"{one.at:{_UTC}}" if one.at else None,
-                "trusted": list(one.trusted),
-            }
-            for one in proof.moves
-        ]
-        tally = proof.tally
-        told = {
-            **_KIND,
-            "context": self.intent.context,
-            "dryRun": False,
-            "leaving": {"generation": turn.leaving.number, "sha256": turn.leaving.root.sha256},
-            "entering": {"generation": turn.entering.number, "sha256": turn.entering.root.sha256},
-            "began": f"{proof.began:{_UTC}}",
-            "ended": f"{proof.ended:{_UTC}}",
-            "finished": proof.finished,
-            "steps": self.board.rows(),
-            "moves": moves,
-            "verdict": proof.verdict,
-            "requests": tally.requests if tally else None,
-            "failed": tally.failed if tally else None,
-            "handshakes": proof.handshakes,
-            "serials": proof.serials,
-            "why": proof.sentence,
-            "proven": self.report.counts["proven"],
-            "broken": self.report.results["broken"],
-            "error": str(self.error) if self.error else None,
-        }
-        return json.dumps(told, indent=2)
+    def document(self) -> dict[str, object]:
+        """Everything, versioned; times in RFC 3339 UTC. Schema: schemas/rotate-root-report.json in the package."""
+        counts = {"proven": self.report.counts["proven"], "broken": self.report.results["broken"]}
+        error = str(self.error) if self.error else None
+        head = {**KIND, "context": self.intent.context, "dryRun": False}
+        return {**head, **evidence(self.proof), "steps": self.board.rows(), **counts, "error": error}
 
 
 def _moved(move: Move) -> tuple[str, str, str, str]:
     at = f"{move.at:%H:%M:%S}" if move.at else "at the first look" if move.after else "-"
-    return move.pod, _serial(move.before) or "-", _serial(move.after) or "-", at
-
-
-def _serial(leaf: Certificate | None) -> str | None:
-    return f"{leaf.serial:x}"[:16] if leaf else None
+    return move.pod, serial(move.before) or "-", serial(move.after) or "-", at

@@ -4,11 +4,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from meshpki.cli import output
 from meshpki.cli.board import Board, State
 from meshpki.cli.follow import following
 from meshpki.cli.root_forms import Intent, Outcome
+from meshpki.cli.root_page import write_page
 from meshpki.cli.rotating import Asked, announce, opened, refuse
 from meshpki.cli.session import SystemClock
 from meshpki.cluster.kubernetes import KubernetesCluster
@@ -39,7 +41,10 @@ _ROOM = 3
 
 @dataclass(frozen=True)
 class Wish:
-    """What a root rotation was asked for besides the cluster; `until` is the stage to end with, empty for all."""
+    """What a root rotation was asked for besides the cluster; `until` is the stage to end with, empty for all.
+
+    `report` is the file of the page.
+    """
 
     until: str = ""
     back: bool = False
@@ -47,6 +52,7 @@ class Wish:
     excepted: frozenset[str] = frozenset()
     probe: bool = True
     target: str = ""
+    report: Path | None = None
 
 
 def rotate_root(asked: Asked, wish: Wish) -> Intent | Outcome:
@@ -61,7 +67,7 @@ def rotate_root(asked: Asked, wish: Wish) -> Intent | Outcome:
     if here is None:
         refuse(preflight.examine(preflight.look(cluster, settings, at, planned * _ROOM, wish.excepted), settings))
     pin = journey.required_pin(cluster)
-    intent = Intent(cluster.context, pin, here, first, planned, back=wish.back, until=wish.until)
+    intent = Intent(cluster.context, pin, here, first, planned, back=wish.back, until=wish.until, server=cluster.host)
     if asked.dry_run:
         return intent
     announce(cluster, intent.lines(), asked)
@@ -110,12 +116,27 @@ class _Run:
         self._intent, self._clock, self._began = intent, SystemClock(), datetime.now(UTC)
         self._board, self._moves = Board([]), tuple[Move, ...]()
         self._evidence: Evidence | None = None
+        self._turn: Turn | None = None
+        self._spans = tuple[Span, ...]()
 
     def carried_out(self) -> Outcome:
         """Go as far as was asked; back where a guard tripped. Raises the error of the stage that failed."""
-        with self._probed():
-            turn, error = self._travelled()
+        try:
+            with self._probed():
+                turn, error = self._travelled()
+        except MeshpkiError as failed:
+            self._keep_evidence(failed)
+            raise
         return self._outcome(turn, error)
+
+    def _keep_evidence(self, failed: MeshpkiError) -> None:
+        """Write the page of a run that failed once its way was known; what hinders that is told besides."""
+        if self._wish.report is None or self._turn is None:
+            return
+        try:
+            write_page(self._outcome(self._turn, failed), self._wish.report)
+        except MeshpkiError as unwritten:
+            output.failure(unwritten)
 
     @contextmanager
     def _probed(self) -> Iterator[None]:
@@ -129,7 +150,11 @@ class _Run:
             control = self._board.lines[probe.STEP].said.get("control", "")
             with Probe(self._cluster, self._clock, nodes, self._wish.target) as book:
                 self._evidence = Evidence(self._cluster, book, control)
-                yield
+                try:
+                    yield
+                except MeshpkiError:
+                    self._evidence.conclude()
+                    raise
                 self._evidence.conclude()
         except BaseException:
             self._cluster.delete(probe.NAMESPACE_REF)  # its end is not waited for: the error is worth more
@@ -163,10 +188,11 @@ class _Run:
             raise error
         output.progress(f"going back to {output.plain(str(here.turn.leaving))}")
         self._wish = replace(self._wish, back=True, until="")
+        self._spans = _spans(self._board)  # the way back goes through stages of the same names
         return self._back()
 
     def _gone(self, turn: Turn) -> Turn:
-        witness = Witness(turn)
+        self._turn, witness = turn, Witness(turn)
         # on the way back nothing is to stop: what failed has failed
         guards = (self._evidence.guard,) if self._evidence and not self._wish.back else ()
         rotation = Rotation(self._settings, turn, self._clock, self._wish.soak, self._wish.excepted, guards, witness)
@@ -190,7 +216,7 @@ class _Run:
             turn,
             self._began,
             datetime.now(UTC),
-            _spans(self._board),
+            tuple(dict.fromkeys((*self._spans, *_spans(self._board)))),
             self._moves,
             seen.tally if seen else None,
             seen.control if seen else "",

@@ -1,17 +1,19 @@
 """`meshpki rotate root`: the trust anchor itself replaced, stage by stage, each proven before the next."""
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from meshpki.cli import options, output
+from meshpki.cli import options, output, schema
 from meshpki.cli.format import Format
 
 EXAMPLES = """\b
 Examples:
   meshpki rotate root --dry-run                the stages, and how many targets each has left
   meshpki rotate root                          from the old root to a new one, under live traffic
+  meshpki rotate root --report proof.html      the same, and the proof of it as one page
   meshpki rotate root --until trust            stop where every verifier holds both; the same command goes on
   meshpki rotate root --abort                  back to the old root, from any stage before the taint
   meshpki rotate root --retire meshpki-root-g1 destroy the old root's key; until then it is kept
@@ -44,13 +46,19 @@ def root(
     retire: Annotated[
         str, typer.Option("--retire", metavar="NAME", help="Destroy the key of a root that the mesh has left.")
     ] = "",
+    report: Annotated[
+        Path | None, typer.Option("--report", metavar="FILE", help="Write the proof as one HTML page, failed or not.")
+    ] = None,
     dry_run: options.DryRun = False,
     yes: options.Yes = False,
     context: options.Context = "",
     kubeconfig: options.Kubeconfig = None,
     form: Annotated[Format, typer.Option("--output", "-o", help="text or json")] = Format.TEXT,
+    _schema: Annotated[bool, schema.option("rotate-root-report")] = False,
 ) -> None:
     """Replace the root under live traffic: trust the new one everywhere, move everything, then drop the old one."""
+    from meshpki.cli.root_forms import Outcome
+    from meshpki.cli.root_page import write_page
     from meshpki.cli.root_rotation import Wish, retire_root, rotate_root
     from meshpki.cli.rotating import Asked
 
@@ -58,7 +66,9 @@ def root(
     if retire:
         output.data(retire_root(asked, retire))
         return
-    done = rotate_root(asked, Wish(until, abort, soak, frozenset(excepted or ()), not no_probe, probe_target))
+    done = rotate_root(asked, Wish(until, abort, soak, frozenset(excepted or ()), not no_probe, probe_target, report))
     output.data(done.told(form))
+    if report and isinstance(done, Outcome):
+        write_page(done, report)
     if done.exit_code:
         raise typer.Exit(done.exit_code)

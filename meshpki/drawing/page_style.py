@@ -87,6 +87,7 @@ _WIDE = """\
   th, td { display: table-cell; vertical-align: top; text-align: left; padding: 7px 14px 7px 0;
     border-bottom: 1px solid var(--line); }
   tbody th, td { padding: 7px 14px 7px 0; }
+  tbody th { min-width: 11em; }
   thead th { color: var(--quiet); font-size: 13px; font-weight: 600; white-space: nowrap; }
   td::before { content: none; }
 }

@@ -126,7 +126,7 @@ def description(proof: Proof) -> str:
 
 
 def _grid(over: Axis, bottom: float) -> Iterator[Element]:
-    yield element("text", f"{over.began:%H:%M:%S} UTC", x=0, y=14)
+    yield element("text", "0s", x=0, y=14)
     for words, at in over.lines():
         # the word at the left edge has its room to itself
         if at > 1 / _LINES:
@@ -177,9 +177,6 @@ def _column(one: Column, over: Axis, most: int, foot: float) -> Iterator[Element
 
 
 def _after(seconds: int) -> str:
-    if seconds % _HOUR == 0 and seconds:
-        return f"{seconds // _HOUR} h"
-    if seconds < _MINUTE * 2 and seconds % _MINUTE:
-        return f"{seconds} s"
-    minutes, rest = divmod(seconds, _MINUTE)
-    return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    """A time as Go writes it, without the units that are zero."""
+    parts = ((seconds // _HOUR, "h"), (seconds % _HOUR // _MINUTE, "m"), (seconds % _MINUTE, "s"))
+    return "".join(f"{count}{unit}" for count, unit in parts if count) or "0s"

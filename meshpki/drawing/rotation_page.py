@@ -20,7 +20,8 @@ _VERDICTS = {
     "not proven": "Not proven: that no request failed is not known",
 }
 _CLOCKS = (
-    "Each stage has a bar over the time it took; below, on the same axis, stand the requests of the probe."
+    "Each stage has a bar over the time it took, from the beginning of the run;"
+    " below, on the same axis, stand the requests of the probe."
     " The clocks of the nodes place the requests, the clock of the machine that ran meshpki places the stages."
 )
 

@@ -1,4 +1,4 @@
-"""Proofs of root rotations in the shapes a page must bear: proven, failed, gone back, without a probe, large, hostile."""
+"""Proofs of root rotations in the shapes a page must bear: proven, failed, without a probe, large, hostile."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,0 +1,79 @@
+"""The proof of a root rotation as plain data, for JSON. Schema: schemas/rotate-root-report.json in the package."""
+
+from datetime import datetime
+
+from meshpki.pki.certificate import Certificate
+from meshpki.probing import Tally
+from meshpki.rotate.facts import Generation
+from meshpki.rotate.proof import Proof, Span
+from meshpki.rotate.witness import Move
+
+KIND = {"apiVersion": "meshpki.dev/v1alpha1", "kind": "RotateRootReport"}
+_UTC = "%Y-%m-%dT%H:%M:%SZ"
+
+
+def evidence(proof: Proof) -> dict[str, object]:
+    """Roots, stages, pods, and what was counted; null stands for what nobody counted."""
+    tally = proof.tally
+    return {
+        "leaving": _root(proof.turn.leaving),
+        "entering": _root(proof.turn.entering),
+        "began": _moment(proof.began),
+        "ended": _moment(proof.ended),
+        "finished": proof.finished,
+        "stages": [_stage(span) for span in proof.spans],
+        "moves": [_move(move, proof) for move in proof.moves],
+        "verdict": proof.verdict,
+        "requests": tally.requests if tally else None,
+        "failed": tally.failed if tally else None,
+        "handshakes": proof.handshakes,
+        "serials": proof.serials,
+        "streams": _streams(tally) if tally else None,
+        "errors": dict(tally.errors) if tally else None,
+        "control": proof.control or None,
+        "why": proof.sentence,
+    }
+
+
+def serial(leaf: Certificate | None) -> str | None:
+    """The first 64 bits of a serial number, which SPIRE and Istio draw by lot."""
+    return f"{leaf.serial:x}"[:16] if leaf else None
+
+
+def _root(generation: Generation) -> dict[str, object]:
+    return {"generation": generation.number, "sha256": generation.root.sha256}
+
+
+def _stage(span: Span) -> dict[str, object]:
+    return {"name": span.stage, "began": _moment(span.began), "ended": _moment(span.ended), "done": span.done}
+
+
+def _move(move: Move, proof: Proof) -> dict[str, object]:
+    seconds = proof.adopted(move)
+    return {
+        "pod": move.pod,
+        "before": serial(move.before),
+        "after": serial(move.after),
+        "issuerBefore": move.before.aki if move.before else None,
+        "issuerAfter": move.after.aki if move.after else None,
+        "seenAt": _moment(move.at) if move.at else None,
+        "secondsAfterActivate": round(seconds, 1) if seconds is not None else None,
+        "trusted": list(move.trusted),
+    }
+
+
+def _streams(tally: Tally) -> list[dict[str, object]]:
+    return [
+        {
+            "flow": one.flow.title,
+            "lines": one.echoes,
+            "breaks": one.breaks,
+            "gaps": one.gaps,
+            "longestSilenceSeconds": round(one.silence.total_seconds(), 1),
+        }
+        for one in tally.streams
+    ]
+
+
+def _moment(at: datetime) -> str:
+    return f"{at:{_UTC}}"

@@ -1,0 +1,83 @@
+"""What a root rotation says at its end, as JSON held to its schema and as a page in a file."""
+
+import json
+from datetime import timedelta
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft202012Validator
+from typer.testing import CliRunner
+
+from meshpki.cli.app import app
+from meshpki.cli.board import Board
+from meshpki.cli.format import Format
+from meshpki.cli.root_forms import Intent, Outcome
+from meshpki.cli.root_page import write_page
+from meshpki.components.trust import Pin
+from meshpki.errors import FAILED, StepError, UsageError
+from meshpki.rotate import goals
+from tests.support.proofs import EVERY, leaves, shown, turn
+from tests.support.reports import drawn
+
+SCHEMA = json.loads(files("meshpki").joinpath("schemas/rotate-root-report.json").read_text(encoding="utf-8"))
+ERROR = StepError("MPK-440", "3 of 2376 requests failed", where="trust")
+ROOT = turn().leaving.root
+INTENT = Intent("a-context", Pin(1, (ROOT,)), None, goals.NEW_ROOT, timedelta(seconds=90))
+NAMES = pytest.mark.parametrize("name", EVERY)
+
+
+def outcome(name: str) -> Outcome:
+    board = Board([(stage, "its goal") for stage in goals.NAMES])
+    return Outcome(INTENT, board, shown(name), drawn("good"), ERROR if name == "failed" else None)
+
+
+@NAMES
+def test_the_json_of_a_run_holds_to_its_schema(name: str) -> None:
+    Draft202012Validator.check_schema(SCHEMA)
+    told = json.loads(outcome(name).told(Format.JSON))
+    assert list(Draft202012Validator(SCHEMA).iter_errors(told)) == []
+    assert not Draft202012Validator(SCHEMA).is_valid({**told, "more": 1})
+    assert not Draft202012Validator(SCHEMA).is_valid({**told, "dryRun": True})
+
+
+def test_the_json_of_a_dry_run_holds_to_the_same_schema() -> None:
+    told = json.loads(INTENT.told(Format.JSON))
+    assert list(Draft202012Validator(SCHEMA).iter_errors(told)) == []
+    assert not Draft202012Validator(SCHEMA).is_valid({**told, "dryRun": False})
+
+
+def test_a_pod_is_told_with_both_issuers_and_the_seconds_since_activate_began() -> None:
+    told = json.loads(outcome("proven").told(Format.JSON))
+    first = told["moves"][0]
+    assert (first["issuerBefore"], first["issuerAfter"]) == tuple(leaf.aki for leaf in leaves())
+    assert first["secondsAfterActivate"] == 3.0
+    assert told["stages"][0] == {
+        "name": goals.NEW_ROOT,
+        "began": "2026-11-24T12:00:00Z",
+        "ended": "2026-11-24T12:00:10Z",
+        "done": True,
+    }
+
+
+def test_what_nobody_counted_is_null_and_not_zero() -> None:
+    told = json.loads(outcome("unprobed").told(Format.JSON))
+    assert {told[key] for key in ("requests", "failed", "streams", "handshakes", "control")} == {None}
+    assert json.loads(outcome("failed").told(Format.JSON))["errors"] == {"503": 3}
+
+
+def test_the_page_of_a_run_that_went_back_is_written_whole_with_the_reason(tmp_path: Path) -> None:
+    done, path = outcome("failed"), tmp_path / "proof.html"
+    write_page(done, path)
+    assert done.exit_code == FAILED
+    assert "MPK-440 trust: 3 of 2376 requests failed" in path.read_text(encoding="utf-8")
+    assert [one.name for one in tmp_path.iterdir()] == ["proof.html"]
+
+
+def test_a_page_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot be written"):
+        write_page(outcome("proven"), tmp_path / "nowhere" / "proof.html")
+
+
+def test_the_schema_is_printed_without_a_cluster() -> None:
+    assert json.loads(CliRunner().invoke(app, ["rotate", "root", "--schema"]).stdout) == SCHEMA
