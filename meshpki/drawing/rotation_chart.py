@@ -151,14 +151,13 @@ def _stage(span: Span, over: Axis, y: float) -> Iterator[Element]:
 def _plot(drawn: Sequence[Column], over: Axis, y: float) -> Iterator[Element]:
     foot = y + _HEAD + _CROSSES + _PLOT
     most = max((one.requests for one in drawn), default=0)
-    per = f", a bar for each {over.width} s" if over.width > 1 else ""
-    said = f"Requests per second: at most {most / over.width:,.0f}{per}" if most else "No requests were counted"
+    said = f"Requests per second: at most {most / over.width:,.0f}" if most else "No requests were counted"
     yield element("text", said, class_="title", x=0, y=y + 22)
     for one in drawn:
         yield from _column(one, over, most, foot)
     yield element("line", class_="edge", x1=0, x2="100%", y1=foot, y2=foot)
     lost = sum(one.failed for one in drawn)
-    legend = f"{Mark.BROKEN.sign} marks failed requests: {lost:,} here" if drawn else ""
+    legend = f"{Mark.BROKEN.sign} marks failed requests: {lost:,}; a bar is {over.width} s" if drawn else ""
     yield element("text", legend, class_=f"word {Mark.BROKEN}" if lost else "", x=0, y=foot + 17)
 
 

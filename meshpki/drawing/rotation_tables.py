@@ -151,11 +151,12 @@ def _failure(one: Failure) -> Iterator[Cell]:
 
 def _counter(kind: str, changes: Changes, *, zero: bool) -> Iterator[Cell]:
     grown = changes.wrong.get(kind, 0) if zero else changes.total(kind)
-    mark = _mark(lost=grown if zero else 0, open_=not zero and not grown)
+    starting = changes.starting.get(kind, 0) if zero else 0
+    mark = _mark(lost=grown if zero else 0, open_=bool(starting) if zero else not grown)
     yield [element("code", kind)]
     yield short("stay at zero" if zero else "grow")
     yield short(f"{grown:,}")
-    yield short(f"{changes.starting.get(kind, 0):,}" if zero else "counted with the others")
+    yield short(f"{starting:,}" if zero else "counted with the others")
     yield marked(mark)
 
 

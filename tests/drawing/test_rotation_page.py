@@ -104,7 +104,7 @@ def test_failures_are_told_by_class_moment_and_flow_and_marked_in_the_picture() 
     told = words("failed")
     assert "By class: 3 x 503" in told
     assert "upstream connect error" in told
-    assert "✗ marks failed requests: 3 here" in told
+    assert "✗ marks failed requests: 3; a bar is 1 s" in told
     assert "ssl.fail_verify_error" in told
     assert f"✗ {goals.NAMES[4]} (not through)" in told
     assert "✗ stayed shut" in told
