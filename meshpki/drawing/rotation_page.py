@@ -92,7 +92,7 @@ def _run(proof: Proof) -> list[Content]:
 
 def _control(proof: Proof) -> list[Content]:
     why = "A server that lets an untrusted identity in would answer every request, and prove nothing by it."
-    said: list[Content] = ["It was refused: ", named(proof.control)] if proof.control else ["It was not tried."]
+    said: list[Content] = [named(proof.control), "."] if proof.control else ["It was not tried."]
     return [element("p", *said), element("p", why, class_="quiet")]
 
 

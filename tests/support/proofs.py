@@ -88,7 +88,7 @@ def changes(**wrong: int) -> Changes:
 def proven() -> Proof:
     """A whole rotation, without one request lost."""
     moves = tuple(move(f"{name}-5d9-x", 47 + n * 1.5) for n, name in enumerate(WORKLOADS))
-    control = "refused: TLS alert certificate unknown"
+    control = "an untrusted identity was refused: TLS alert certificate unknown"
     return Proof(turn(), AT, after(SECONDS), spans(), moves, tally(), control, changes())
 
 
