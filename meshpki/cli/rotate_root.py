@@ -23,32 +23,41 @@ Exit codes: 0 done and proven, 1 a stage failed or went back, 2 usage, 4 it woul
 """
 
 
+Until = Annotated[str, typer.Option("--until", metavar="STAGE", help="Stop when this stage is through.")]
+Abort = Annotated[bool, typer.Option("--abort", help="Go back to the root that the mesh comes from.")]
+MaxWait = Annotated[timedelta, typer.Option(parser=options.duration, metavar="D", help="How long each gate may take.")]
+Soak = Annotated[
+    timedelta, typer.Option(parser=options.duration, metavar="D", help="How long all must stand before a gate opens.")
+]
+Excepted = Annotated[
+    list[str] | None, typer.Option("--except", metavar="NAMESPACE/POD", help="Do not wait for this pod.")
+]
+NoProbe = Annotated[
+    bool, typer.Option("--no-probe", help="Send no requests meanwhile; that none was lost is not proven then.")
+]
+ProbeTarget = Annotated[
+    str, typer.Option("--probe-target", metavar="HOST:PORT[/PATH]", help="Call this Service of yours too, by GET.")
+]
+Retire = Annotated[
+    str, typer.Option("--retire", metavar="NAME", help="Destroy the key of a root that the mesh has left.")
+]
+Report = Annotated[
+    Path | None, typer.Option("--report", metavar="FILE", help="Write the proof as one HTML page, failed or not.")
+]
+_MINUTES, _AT_ONCE = timedelta(minutes=5), timedelta(0)
+
+
 def root(
     *,
-    until: Annotated[str, typer.Option("--until", metavar="STAGE", help="Stop when this stage is through.")] = "",
-    abort: Annotated[bool, typer.Option("--abort", help="Go back to the root that the mesh comes from.")] = False,
-    max_wait: Annotated[
-        timedelta, typer.Option(parser=options.duration, metavar="D", help="How long each gate may take.")
-    ] = timedelta(minutes=5),
-    soak: Annotated[
-        timedelta,
-        typer.Option(parser=options.duration, metavar="D", help="How long all must stand before a gate opens."),
-    ] = timedelta(0),
-    excepted: Annotated[
-        list[str] | None, typer.Option("--except", metavar="NAMESPACE/POD", help="Do not wait for this pod.")
-    ] = None,
-    no_probe: Annotated[
-        bool, typer.Option("--no-probe", help="Send no requests meanwhile; that none was lost is not proven then.")
-    ] = False,
-    probe_target: Annotated[
-        str, typer.Option("--probe-target", metavar="HOST:PORT[/PATH]", help="Call this Service of yours too, by GET.")
-    ] = "",
-    retire: Annotated[
-        str, typer.Option("--retire", metavar="NAME", help="Destroy the key of a root that the mesh has left.")
-    ] = "",
-    report: Annotated[
-        Path | None, typer.Option("--report", metavar="FILE", help="Write the proof as one HTML page, failed or not.")
-    ] = None,
+    until: Until = "",
+    abort: Abort = False,
+    max_wait: MaxWait = _MINUTES,
+    soak: Soak = _AT_ONCE,
+    excepted: Excepted = None,
+    no_probe: NoProbe = False,
+    probe_target: ProbeTarget = "",
+    retire: Retire = "",
+    report: Report = None,
     dry_run: options.DryRun = False,
     yes: options.Yes = False,
     context: options.Context = "",

@@ -146,11 +146,12 @@ def compare(before: Snapshot, after: Snapshot) -> Changes:
 def _change(ref: Ref, before: Counted | None, after: Counted | None) -> Change:
     if after is None:
         return Change(ref, "gone")
-    born = before is None or before.uid != after.uid
-    if after.unread or (before and before.unread and not born):
-        return Change(ref, "unread", why=after.unread or (before.unread if before else ""))
-    if before is None or born:
+    if after.unread:
+        return Change(ref, "unread", why=after.unread)
+    if before is None or before.uid != after.uid:
         return Change(ref, "born", after.totals)
+    if before.unread:
+        return Change(ref, "unread", why=before.unread)
     grown = {kind: count - before.totals.get(kind, 0) for kind, count in after.totals.items()}
     if min(grown.values(), default=0) < 0 or before.totals.keys() - after.totals.keys():
         return Change(ref, "restarted", after.totals)
