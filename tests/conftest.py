@@ -2,6 +2,7 @@
 
 import os
 import random
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,10 @@ from meshpki.lab.driver import choose, pick
 from meshpki.lab.home import cache, locate
 from meshpki.lab.lab import Lab
 from tests.support.sharing import Sharing
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # a shell's background job ignores Ctrl-C, and all that it starts with it: some tests send it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REQUIRED = os.environ.get("MESHPKI_LAB") == "required"
 
