@@ -1,5 +1,6 @@
 """Whether a root can be rotated without a failed request: gathered once, judged by named checks, all of them told."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -16,11 +17,14 @@ from meshpki.rotate.clocks import deadlines
 from meshpki.settings import Settings
 from meshpki.verify import Report, verify
 from meshpki.verify.bundles import ISTIO_BUNDLE
+from meshpki.verify.peers import PeerGroup
 from meshpki.verify.places import PlaceKind
 
 # SPIRE's part needs `localauthority x509`, which came with 1.11.0.
 _SPIRE_AT_LEAST = (1, 11)
 _NAMED = 5
+# In the mesh configuration, which is YAML: a value is quoted or not.
+_XDS_AGENT = re.compile(r"""PROXY_CONFIG_XDS_AGENT["']?:\s*["']?true\b""")
 
 
 @dataclass(frozen=True)
@@ -116,12 +120,21 @@ def _proven(seen: Seen, _settings: Settings) -> Found:
         if one.result != "proven" and f"{one.pod.ref.namespace}/{one.pod.ref.name}" not in seen.excepted
     )
     places = (f"{one.name} is {one.result}" for one in seen.report.places if one.result != "proven")
-    peers = ("two groups of pods do not accept each other" for one in seen.report.peers if one.result != "proven")
+    peers = (
+        "two groups of pods do not accept each other"
+        for one in seen.report.peers
+        if one.result != "proven" and not _left_behind(seen, one.presenter) and not _left_behind(seen, one.verifier)
+    )
     left = [*pods, *places, *peers]
     if left:
         named = "; ".join(left[:_NAMED]) + (f"; and {len(left) - _NAMED} more" if len(left) > _NAMED else "")
         remedy = "mend what `meshpki verify --authorities` says; name pods that may be left behind with --except"
         yield PreconditionError("MPK-431", f"the mesh is not proven: {named}", remedy=remedy)
+
+
+def _left_behind(seen: Seen, group: PeerGroup) -> bool:
+    """Whether nobody of a group is to be moved; one without pods stands for everybody."""
+    return bool(group.pods) and all(f"{pod.namespace}/{pod.name}" in seen.excepted for pod in group.pods)
 
 
 def _alias(seen: Seen, _settings: Settings) -> Found:
@@ -180,7 +193,7 @@ def _multi_root(seen: Seen, _settings: Settings) -> Found:
     if env.get("ISTIO_MULTIROOT_MESH") != "true":
         what = "ISTIO_MULTIROOT_MESH is not on: istiod would refuse a second root"
         yield PreconditionError("MPK-434", what, where="Deployment istiod", remedy=remedy)
-    if "PROXY_CONFIG_XDS_AGENT" not in seen.mesh_config:
+    if not _XDS_AGENT.search(seen.mesh_config):
         what = "PROXY_CONFIG_XDS_AGENT is not on: proxies would not hear of a second root"
         yield PreconditionError("MPK-434", what, where="ConfigMap istio", remedy=remedy)
 
