@@ -143,3 +143,12 @@ def test_a_remedy_offers_to_ignore_only_what_can_be_ignored() -> None:
     remedies = {found.check.name: found.error.remedy for found in examine(seen, defaults()).refused}
     assert "--ignore kubernetes-version" in remedies["kubernetes-version"]
     assert "--ignore" not in remedies["cacerts"]
+
+
+def test_nothing_is_applied_while_a_root_rotation_is_under_way() -> None:
+    other = certificates.root().certificate
+    seen = replace(PINNED, pin=Pin(2, (other, certificates.mesh_root().certificate)))
+    assert refused(seen) == [("rotation", "MPK-430")]
+    assert refused(seen, ignore=("rotation",)) == [("rotation", "MPK-430")]
+    remedies = [found.error.remedy for found in examine(seen, defaults()).refused]
+    assert "rotate root --abort" in remedies[0]
