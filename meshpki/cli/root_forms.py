@@ -104,7 +104,7 @@ class Outcome:
         """1 where the run went back or lost a request, else what verify says."""
         if self.error is not None or self.proof.verdict == "failed":
             return FAILED
-        return self.report.exit_code(strict=False) if self.proof.finished else OK
+        return self.report.exit_code(strict=False)
 
     def told(self, form: Format) -> str:
         """See Told."""

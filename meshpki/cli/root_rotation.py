@@ -15,11 +15,13 @@ from meshpki.cli.rotating import Asked, announce, opened, refuse
 from meshpki.cli.session import SystemClock
 from meshpki.cluster.kubernetes import KubernetesCluster
 from meshpki.cluster.manifest import Query
-from meshpki.components import probe
+from meshpki.components import probe, spire_authorities
 from meshpki.components.spire import schedulable
-from meshpki.errors import MeshpkiError, PreconditionError, StepError, UsageError
+from meshpki.components.trust import istiod_certificate
+from meshpki.errors import MeshpkiError, PreconditionError, UsageError
 from meshpki.probing import Probe
 from meshpki.rotate import goals, journey, preflight, retire
+from meshpki.rotate.clocks import Deadline, deadlines
 from meshpki.rotate.evidence import Evidence
 from meshpki.rotate.facts import Turn
 from meshpki.rotate.journey import Standing
@@ -33,8 +35,6 @@ from meshpki.workflow.run import run
 from meshpki.workflow.step import Step
 from meshpki.workflow.work import Limits
 
-# What a gate fails with; nothing but a guard makes one of a rotation fail.
-_GUARDED = "MPK-440"
 # The natural clocks have to leave room for a run that is several times as slow as expected.
 _ROOM = 3
 
@@ -57,7 +57,7 @@ class Wish:
 
 def rotate_root(asked: Asked, wish: Wish) -> Intent | Outcome:
     """Rotate the root, or go on, or go back; raises the refusal, or the error of the stage that failed."""
-    _known(wish.until)
+    _known(wish)
     cluster, settings = opened(asked)
     here = journey.standing(cluster, settings)
     _agrees(here, wish)
@@ -66,12 +66,18 @@ def rotate_root(asked: Asked, wish: Wish) -> Intent | Outcome:
     planned = journey.estimate(first, nodes, wish.soak)
     if here is None:
         refuse(preflight.examine(preflight.look(cluster, settings, at, planned * _ROOM, wish.excepted), settings))
-    pin = journey.required_pin(cluster)
-    intent = Intent(cluster.context, pin, here, first, planned, back=wish.back, until=wish.until, server=cluster.host)
+    pin, due = journey.required_pin(cluster), _deadlines(cluster, settings)
+    intent = Intent(cluster.context, pin, here, first, planned, due, wish.back, wish.until, cluster.host)
     if asked.dry_run:
         return intent
     announce(cluster, intent.lines(), asked)
     return _Run(cluster, settings, wish, Limits(asked.timeout), intent).carried_out()
+
+
+def _deadlines(cluster: KubernetesCluster, settings: Settings) -> tuple[Deadline, ...]:
+    """What happens by itself next, so that it is known before a yes."""
+    slots = (spire_authorities.slots(cluster, pod) for pod in spire_authorities.servers(cluster, settings))
+    return deadlines(slots, settings.spire.ca_ttl, cluster.get(istiod_certificate(settings)))
 
 
 def retire_root(asked: Asked, name: str) -> str:
@@ -86,10 +92,11 @@ def retire_root(asked: Asked, name: str) -> str:
     return output.plain("\n".join(f"deleted {ref}" for ref in gone))
 
 
-def _known(stage: str) -> None:
-    if stage and stage not in goals.NAMES:
-        what = f"there is no stage `{stage}`"
-        raise UsageError("MPK-205", what, remedy=f"the stages are: {', '.join(goals.NAMES)}")
+def _known(wish: Wish) -> None:
+    stages = goals.NAMES[1:] if wish.back else goals.NAMES
+    if wish.until and wish.until not in stages:
+        what = f"there is no stage `{wish.until}` on this way"
+        raise UsageError("MPK-205", what, remedy=f"the stages are: {', '.join(stages)}")
 
 
 def _agrees(here: Standing | None, wish: Wish) -> None:
@@ -164,8 +171,9 @@ class _Run:
     def _travelled(self) -> tuple[Turn, MeshpkiError | None]:
         try:
             return (self._back() if self._wish.back else self._forth()), None
-        except StepError as error:
-            if error.code != _GUARDED or self._wish.back:
+        except MeshpkiError as error:
+            # whatever ended it: where requests failed meanwhile, the way that they came from is the safe one
+            if self._wish.back or not (self._evidence and self._evidence.guard(self._cluster)):
                 raise
             return self._turned_round(error), error
 
@@ -181,7 +189,7 @@ class _Run:
         return self._gone(turn)
 
     def _turned_round(self, error: MeshpkiError) -> Turn:
-        """A guard tripped: back to the root that everybody still accepts, unless there is only the way on."""
+        """Requests failed: back to the root that everybody still accepts, unless there is only the way on."""
         output.failure(error)
         here = journey.standing(self._cluster, self._settings)
         if here is None or here.past_return:
@@ -194,8 +202,17 @@ class _Run:
     def _gone(self, turn: Turn) -> Turn:
         self._turn, witness = turn, Witness(turn)
         # on the way back nothing is to stop: what failed has failed
-        guards = (self._evidence.guard,) if self._evidence and not self._wish.back else ()
-        rotation = Rotation(self._settings, turn, self._clock, self._wish.soak, self._wish.excepted, guards, witness)
+        watched = self._evidence if not self._wish.back else None
+        rotation = Rotation(
+            self._settings,
+            turn,
+            self._clock,
+            self._wish.soak,
+            self._wish.excepted,
+            (watched.guard,) if watched else (),
+            witness,
+            (watched.doubts,) if watched else (),
+        )
         try:
             self._follow(journey.remaining(self._cluster, rotation, self._wish.until))
         finally:

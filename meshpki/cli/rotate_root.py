@@ -18,8 +18,9 @@ Examples:
   meshpki rotate root --abort                  back to the old root, from any stage before the taint
   meshpki rotate root --retire meshpki-root-g1 destroy the old root's key; until then it is kept
 \b
-Exit codes: 0 done and proven, 1 a stage failed or went back, 2 usage, 4 it would not be safe and nothing was written,
-124 somebody did not follow in time, 130 interrupted. Running again goes on from where the mesh stands.
+Exit codes: 0 done and no request known to be lost (the verdict says whether that is proven), 1 a stage failed or went
+back, 2 usage, 4 it would not be safe and nothing was written, 124 somebody did not follow in time, 130 interrupted.
+Running again goes on from where the mesh stands.
 """
 
 

@@ -97,7 +97,9 @@ class Probe:
             self._replaced += sorted(gone)
             for name in gone:
                 del self._clients[name]
-            self._unread = "; ".join(look.trouble for look in looks if look.trouble)
+            away = sorted(set(self._nodes) - {client.source for client in self._clients.values()})
+            silent = (f"no client runs on node {node}" for node in away)
+            self._unread = "; ".join((*(look.trouble for look in looks if look.trouble), *silent))
 
     def tally(self) -> Tally:
         """What was counted up to the last poll."""

@@ -22,6 +22,11 @@ class Evidence:
         tally = self._probe.tally()
         return tally.why_not() if tally.failed or tally.breaks else ""
 
+    def doubts(self, _reader: Reader) -> str:
+        """As `guard`, after a look of now, and also what could not be seen: for the act that cannot be taken back."""
+        self._probe.poll()
+        return self._probe.tally().why_not()
+
     def conclude(self) -> None:
         """Read what is left; what cannot be read now is said by the tally, and proves nothing."""
         self._probe.poll()

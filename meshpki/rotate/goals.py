@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from meshpki.pki.certificate import Certificate
 from meshpki.rotate.facts import Envoy, Facts, Keeper, Server, SpireServer, Turn
+from meshpki.verify.bundles import ISTIO_BUNDLE
 
 Left = tuple[str, ...]
 
@@ -55,6 +56,25 @@ def in_reach(facts: Facts, turn: Turn) -> Left:
         and not server.tainted(turn.leaving.root)
         and (server.slots.old is None or server.slots.old.upstream != turn.leaving.ski)
     )
+
+
+def unseen(facts: Facts) -> Left:
+    """What a look has to see before it proves anything: nothing there, or no answer, is nobody who followed."""
+    kept = {one.name for one in facts.istio}
+    namespaces = sorted({one.pod.ref.namespace for one in facts.envoys})
+    maps = (f"ConfigMap {namespace}/{ISTIO_BUNDLE}" for namespace in namespaces)
+    return (
+        *unseen_spire(facts),
+        *(("there is no pod of istiod",) if not facts.istiod else ()),
+        *(f"{one.name}: {one.why or 'no answer'}" for one in facts.istiod if not one.sent),
+        *(f"{name} is not there" for name in maps if name not in kept),
+        *(("there is no webhook of Istio",) if not any("WebhookConfiguration" in name for name in kept) else ()),
+    )
+
+
+def unseen_spire(facts: Facts) -> Left:
+    """What of spire-server cannot be seen: a server that is away may have tainted a root already."""
+    return (*facts.absent, *(("there is no pod of spire-server",) if not facts.spire else ()))
 
 
 def istiod_trusts(facts: Facts, turn: Turn) -> Left:

@@ -64,6 +64,9 @@ def required_pin(reader: Reader) -> Pin:
 def first_step(reader: Reader, settings: Settings) -> Step:
     """The first stage: another generation of the root, issued and pinned beside the old one."""
     pin = required_pin(reader)
+    if len(pin.roots) > 1:
+        what = "somebody else began a root rotation a moment ago"
+        raise PreconditionError("MPK-430", what, where=str(PIN), remedy="see `meshpki status`")
     return new_root(settings, pin, next_number(pin, listed(reader, settings)))
 
 
@@ -95,6 +98,9 @@ def turn_back(cluster: Cluster, standing: Standing) -> Turn:
     if standing.past_return:
         what = f"SPIRE is to drop {standing.turn.leaving} already: nothing may be issued under it any more"
         raise PreconditionError("MPK-436", what, remedy="there is only the way on: meshpki rotate root")
+    if goals.unseen_spire(standing.facts):
+        what = "spire-server does not answer, so that nobody can tell whether the old root is tainted already"
+        raise PreconditionError("MPK-441", what, remedy="wait until it runs again, then run the same command")
     back = standing.turn.back
     acts.pin(cluster, back.entering.number, back.entering.root, back.leaving.root)
     return back

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from meshpki.cluster.client import Clock, Cluster, ClusterError, Reader
+from meshpki.components.trust import PIN, pinned
+from meshpki.errors import StepError
 from meshpki.pki.certificate import Certificate
 from meshpki.rotate import acts, goals, scan, spire_leg
 from meshpki.rotate.facts import Facts, Turn
@@ -32,7 +34,8 @@ Run = Callable[[Cluster, Patience], None]
 class Rotation:
     """A way between two roots and how it is gone: `soak` is how long a gate sees everybody there before it opens.
 
-    `excepted` names pods (namespace/name) that are not waited for. `guards` are asked at every look of every gate.
+    `excepted` names pods (namespace/name) that are not waited for. `guards` are asked at every look of every gate, and
+    before every act; those of `before_taint` besides, before the one that cannot be taken back.
     """
 
     settings: Settings
@@ -42,6 +45,7 @@ class Rotation:
     excepted: frozenset[str] = frozenset()
     guards: tuple[Guard, ...] = ()
     witness: Witness | None = None
+    before_taint: tuple[Guard, ...] = ()
 
     def look(self, reader: Reader) -> Facts:
         """One look, without the pods that are not waited for; the witness is told of it."""
@@ -53,6 +57,17 @@ class Rotation:
     def left(self, reader: Reader, question: Question) -> Left:
         """Which targets have not followed yet."""
         return question(self.look(reader), self.turn)
+
+    def may_act(self, reader: Reader, *more: Guard) -> None:
+        """Raises StepError: MPK-440 where a guard says so, MPK-436 where the pin says another way than this one."""
+        why = next(filter(None, (guard(reader) for guard in (*self.guards, *more))), "")
+        if why:
+            raise StepError("MPK-440", why, where="before the next act", remedy="see what failed, then run it again")
+        pin = pinned(reader)
+        wanted = (self.turn.entering.root.sha256, self.turn.leaving.root.sha256)
+        if pin is None or tuple(root.sha256 for root in pin.roots) != wanted:
+            what = "the pin says another way by now: somebody else rotates, or went back"
+            raise StepError("MPK-436", what, where=str(PIN), remedy="see `meshpki status`, and have one run at a time")
 
 
 def steps(rotation: Rotation, first: str = "", last: str = "") -> tuple[Step, ...]:
@@ -93,7 +108,8 @@ class _Looks:
         for guard in self.rotation.guards:
             if why := guard(reader):
                 return Failed(why)
-        left = self.rotation.left(reader, self.question)
+        facts = self.rotation.look(reader)
+        left = tuple(dict.fromkeys((*self.question(facts, self.rotation.turn), *goals.unseen(facts))))
         now = self.rotation.clock.now()
         if left:
             self.since = None
@@ -144,7 +160,8 @@ def _activate(rotation: Rotation) -> Work:
 
     def restart(cluster: Cluster, patience: Patience) -> None:
         def behind() -> list[str]:
-            return sorted({one.pod.node for one in goals.behind(rotation.look(cluster), rotation.turn)})
+            late = goals.behind(rotation.look(cluster), rotation.turn)
+            return sorted({one.pod.node for one in late if one.pod.node})  # a pod that waits for a node has no agent
 
         spire_leg.restart_agents(cluster, rotation.settings, behind, patience)
 
@@ -175,7 +192,7 @@ def _taint(rotation: Rotation) -> Work:
 
     gate = _gate(rotation, "left", "spire-server itself and every workload got away from it", goals.untainted)
     return (gate,), (
-        _until(rotation, "taint", goals.chased, taint),
+        _until(rotation, "taint", goals.chased, taint, more=rotation.before_taint),
         _until(rotation, "prepare again", goals.dropped, drop, after=gate.name),
     )
 
@@ -186,6 +203,7 @@ def _forget(rotation: Rotation) -> Work:
 
     def run(cluster: Cluster) -> None:
         """The pin is the last write of all: with it, the same command would begin another rotation."""
+        rotation.may_act(cluster)
         acts.hurry(cluster, acts.proxies(cluster), acts.mark(entering))
         acts.conclude(cluster, rotation.settings, rotation.turn)
 
@@ -210,7 +228,9 @@ _WORK: dict[str, Callable[[Rotation], Work]] = {
 }
 
 
-def _until(rotation: Rotation, name: str, question: Question, run: Run, after: str = "") -> Program:
+def _until(  # noqa: PLR0917 - what a program is made of
+    rotation: Rotation, name: str, question: Question, run: Run, after: str = "", more: tuple[Guard, ...] = ()
+) -> Program:
     """Work that is settled once a question has nothing left; where nobody can tell, it looks for itself."""
 
     def settled(reader: Reader) -> bool:
@@ -223,7 +243,12 @@ def _until(rotation: Rotation, name: str, question: Question, run: Run, after: s
 
     def patiently(cluster: Cluster, stop: threading.Event) -> None:
         patience = Patience(rotation.clock, stop)
-        patience.insist(lambda: run(cluster, patience))
+
+        def allowed() -> None:
+            rotation.may_act(cluster, *more)
+            run(cluster, patience)
+
+        patience.insist(allowed)
 
     return Program(name, settled, patiently, after)
 
