@@ -86,7 +86,8 @@ class InMemoryCluster:
     def list(self, query: Query) -> list[Object]:
         self._request("list", query)
         with self.lock:
-            return [copy.deepcopy(one) for ref, one in sorted(self.objects.items()) if _matches(ref, one, query)]
+            found = [ref for ref, one in self.objects.items() if _matches(ref, one, query)]
+            return [copy.deepcopy(self.objects[ref]) for ref in sorted(found)]
 
     def scan(self, query: Query) -> Iterator[Object]:
         yield from self.list(query)
