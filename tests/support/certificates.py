@@ -7,7 +7,7 @@ Istio security/pkg/pki/util/generate_cert.go at 1.29.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import cache, cached_property
 from ipaddress import ip_address
 from typing import Self
 
@@ -128,7 +128,7 @@ class Issued:
     private_key: PrivateKey
     chain: tuple["Issued", ...] = ()
 
-    @property
+    @cached_property
     def certificate(self) -> Certificate:
         """As meshpki reads it."""
         return read_chain(self.pem)[0]
