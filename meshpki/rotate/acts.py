@@ -16,6 +16,7 @@ from meshpki.pki.certificate import Certificate
 from meshpki.rotate.facts import Turn
 from meshpki.rotate.patience import Patience
 from meshpki.settings import Settings
+from meshpki.verify.bundles import ISTIO_BUNDLE
 from meshpki.verify.pods import mesh_pods
 from meshpki.workflow.apply import apply
 
@@ -81,6 +82,12 @@ def issue_root(cluster: Cluster, settings: Settings, generation: int) -> None:
 def pin(cluster: Cluster, generation: int, *roots: Certificate) -> None:
     """Pin these roots; the first is the one that the mesh lives under, or moves to."""
     apply(cluster, owned(root_ca.pin_manifest(generation, *roots), root_ca.STEP))
+
+
+def bundle_mark(reader: Reader, settings: Settings, roots: Iterable[Certificate]) -> str:
+    """A short name of a set of anchors as istiod publishes them now: the same set again, after another, is another."""
+    published = reader.metadata(Ref("v1", "ConfigMap", settings.namespaces.istio, ISTIO_BUNDLE)) or {"metadata": {}}
+    return f"{mark(roots)}-{published['metadata'].get('resourceVersion', '')}"
 
 
 def hurry(cluster: Cluster, pods: Iterable[Object], note: str) -> None:

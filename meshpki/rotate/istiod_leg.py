@@ -38,7 +38,7 @@ def renew_istiod_ca(cluster: Cluster, settings: Settings, turn: Turn, patience: 
     if patience.stopped:
         return
     if not under():
-        _have_mounted(cluster, turn, patience)
+        _have_mounted(cluster, settings, turn, patience)
         reissue.trigger(cluster, ref, reissue.revision(cluster.get(ref)))
         firm.until(lambda: acts.anchors_of_secret(cluster, settings) is None, _ISSUED_WITHIN, str(ref), _AT_ONCE)
     firm.until(put_back, _ISSUED_WITHIN, f"Secret {ref.name}")
@@ -49,9 +49,9 @@ def renew_istiod_ca(cluster: Cluster, settings: Settings, turn: Turn, patience: 
         acts.hurry(cluster, acts.istiods(cluster, settings), _note(turn, chain))
 
 
-def _have_mounted(cluster: Cluster, turn: Turn, patience: Patience) -> None:
+def _have_mounted(cluster: Cluster, settings: Settings, turn: Turn, patience: Patience) -> None:
     """Hurry the proxies' pods that an earlier run was stopped before; what they mount no gate can look at."""
-    note = acts.mark(turn.both)
+    note = acts.bundle_mark(cluster, settings, turn.both)
     behind = acts.unmarked(acts.proxies(cluster), note)
     if behind:
         acts.hurry(cluster, behind, note)

@@ -204,7 +204,7 @@ def _forget(rotation: Rotation) -> Work:
     def run(cluster: Cluster) -> None:
         """The pin is the last write of all: with it, the same command would begin another rotation."""
         rotation.may_act(cluster)
-        acts.hurry(cluster, acts.proxies(cluster), acts.mark(entering))
+        acts.hurry(cluster, acts.proxies(cluster), acts.bundle_mark(cluster, rotation.settings, entering))
         acts.conclude(cluster, rotation.settings, rotation.turn)
 
     def patiently(cluster: Cluster, stop: threading.Event) -> None:
@@ -265,9 +265,11 @@ def _hand_over(rotation: Rotation, roots: Sequence[Certificate], question: Quest
 
 def _hurry(rotation: Rotation, roots: Sequence[Certificate], after: str = "") -> Program:
     """Have every proxy's pod see what istiod wrote; what is mounted there nobody can look at."""
-    note = acts.mark(roots)
+
+    def note(reader: Reader) -> str:
+        return acts.bundle_mark(reader, rotation.settings, roots)
 
     def run(cluster: Cluster, stop: threading.Event) -> None:
-        Patience(rotation.clock, stop).insist(lambda: acts.hurry(cluster, acts.proxies(cluster), note))
+        Patience(rotation.clock, stop).insist(lambda: acts.hurry(cluster, acts.proxies(cluster), note(cluster)))
 
-    return Program("hurry", lambda reader: not acts.unmarked(acts.proxies(reader), note), run, after)
+    return Program("hurry", lambda reader: not acts.unmarked(acts.proxies(reader), note(reader)), run, after)

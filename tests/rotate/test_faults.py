@@ -141,7 +141,7 @@ def sign_before_trust(mesh: Rotating, turn: Turn) -> None:
 def trust_in_istiods_leg(mesh: Rotating, turn: Turn) -> None:
     acts.hand_over(mesh, SETTINGS, turn.both)
     mesh.hours.pass_by(200)
-    acts.hurry(mesh, acts.proxies(mesh), acts.mark(turn.both))
+    acts.hurry(mesh, acts.proxies(mesh), acts.bundle_mark(mesh, SETTINGS, turn.both))
     acts.retarget(mesh, SETTINGS, turn.entering.number)
 
 

@@ -26,7 +26,7 @@ def before_it() -> tuple[Rotating, Turn]:
     turn = journey.required_turn(mesh, SETTINGS)
     acts.hand_over(mesh, SETTINGS, turn.both)
     mesh.hours.pass_by(180)
-    acts.hurry(mesh, acts.proxies(mesh), acts.mark(turn.both))
+    acts.hurry(mesh, acts.proxies(mesh), acts.bundle_mark(mesh, SETTINGS, turn.both))
     acts.retarget(mesh, SETTINGS, turn.entering.number)
     return mesh, turn
 

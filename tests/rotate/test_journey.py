@@ -270,3 +270,15 @@ def test_a_stage_that_somebody_does_not_follow_ends_with_its_targets() -> None:
     assert "bookinfo/client-5d9-x" in refused.value.what
     assert mesh.broken == []
     assert Ref(CERT_MANAGER, "Certificate", "cert-manager", f"{ALIAS}-g2") in mesh.objects
+
+
+def test_pods_that_have_mounted_one_root_since_mount_both_again_before_the_way_back_renews() -> None:
+    """Killed between the renewal and both roots: istiod published one alone to pods that had been hurried before."""
+    mesh = rotating()
+    Traveller(mesh, mesh.hours).forth(until=goals.ACTIVATE)
+    dying(mesh, going_on, 1)
+    mesh.hours.pass_by(130)
+    assert len(mesh.istiods.roots(mesh.istiods.replicas["istiod-0"])) == 1
+    Traveller(mesh, mesh.hours).back()
+    ending(mesh, 1, 2)
+    assert mesh.broken == []
