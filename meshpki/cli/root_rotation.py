@@ -152,6 +152,8 @@ class _Run:
             yield
             return
         nodes = sorted(schedulable(self._cluster.list(Query("v1", "Node"))))
+        if "deletionTimestamp" in (self._cluster.get(probe.NAMESPACE_REF) or {"metadata": {}})["metadata"]:
+            probe.remove(self._cluster, self._clock)  # an earlier run's, on its way out: nothing may be put into it
         try:
             self._follow((probe.probe(self._settings, nodes, self._wish.target),))
             control = self._board.lines[probe.STEP].said.get("control", "")

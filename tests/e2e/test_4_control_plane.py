@@ -123,13 +123,16 @@ def test_the_control_plane_is_proven_again_once_istiod_is_back(story: Story) -> 
 
 
 def test_a_second_root_in_the_pin_is_warned_of_in_every_envoy_and_bundle(mesh: Mesh, verify: Verify) -> None:
-    pin = mesh.json("get", *PIN)["data"]
+    pin = mesh.json("get", *PIN)
+    kept = {name: pin["metadata"][name] for name in ("name", "namespace", "labels", "annotations")}
     both = staging.pinned_root(mesh) + foreign_root()
     try:
         mesh.kubectl("patch", *PIN, "--type=merge", "-p", json.dumps({"data": {"root.pem": both}}))
         said = verify()
     finally:
-        mesh.kubectl("patch", *PIN, "--type=merge", "-p", json.dumps({"data": pin}))
+        # as meshpki itself, or the field would stay kubectl's, and a rotation would not touch it
+        ours = ("--server-side", "--force-conflicts", "--field-manager=meshpki")
+        mesh.kubectl("apply", *ours, "-f", "-", given=json.dumps({**pin, "metadata": kept}))
     assert (said.code, said.broken(), said.broken_places()) == (0, {}, {})
     assert all("MPK-341" in warnings(pod) for pod in said.pods.values())
     bundles = [one for kind in ("spire-bundle", "istio-bundle", "webhook") for one in said.places(kind).values()]
