@@ -6,7 +6,7 @@ from datetime import timedelta
 from meshpki.cluster.client import Cluster, Reader
 from meshpki.components.trust import PIN, Pin, pinned
 from meshpki.errors import PreconditionError
-from meshpki.rotate import acts, goals, scan
+from meshpki.rotate import acts, goals, scan, sight
 from meshpki.rotate.facts import Facts, Turn
 from meshpki.rotate.generations import listed, next_number, roots, turn_of
 from meshpki.rotate.goals import STAGES, Stage, position
@@ -98,7 +98,7 @@ def turn_back(cluster: Cluster, standing: Standing) -> Turn:
     if standing.past_return:
         what = f"SPIRE is to drop {standing.turn.leaving} already: nothing may be issued under it any more"
         raise PreconditionError("MPK-436", what, remedy="there is only the way on: meshpki rotate root")
-    if goals.unseen_spire(standing.facts):
+    if sight.unseen_spire(standing.facts):
         what = "spire-server does not answer, so that nobody can tell whether the old root is tainted already"
         raise PreconditionError("MPK-441", what, remedy="wait until it runs again, then run the same command")
     back = standing.turn.back

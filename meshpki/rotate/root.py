@@ -12,7 +12,7 @@ from meshpki.cluster.client import Clock, Cluster, ClusterError, Reader
 from meshpki.components.trust import PIN, pinned
 from meshpki.errors import StepError
 from meshpki.pki.certificate import Certificate
-from meshpki.rotate import acts, goals, scan, spire_leg
+from meshpki.rotate import acts, goals, scan, sight, spire_leg
 from meshpki.rotate.facts import Facts, Turn
 from meshpki.rotate.goals import STAGES, Left, Stage
 from meshpki.rotate.istiod_leg import renew_istiod_ca
@@ -109,7 +109,7 @@ class _Looks:
             if why := guard(reader):
                 return Failed(why)
         facts = self.rotation.look(reader)
-        left = tuple(dict.fromkeys((*self.question(facts, self.rotation.turn), *goals.unseen(facts))))
+        left = tuple(dict.fromkeys((*self.question(facts, self.rotation.turn), *sight.unseen(facts))))
         now = self.rotation.clock.now()
         if left:
             self.since = None
@@ -188,12 +188,16 @@ def _taint(rotation: Rotation) -> Work:
         spire_leg.taint(cluster, rotation.settings, rotation.turn, patience)
 
     def drop(cluster: Cluster, patience: Patience) -> None:
+        def unlisted() -> list[str]:
+            return [one.pod for one in goals.unlisted(rotation.look(cluster))]
+
         spire_leg.drop(cluster, rotation.settings, rotation.turn, patience)
+        spire_leg.restart_servers(cluster, rotation.settings, unlisted, patience)
 
     gate = _gate(rotation, "left", "spire-server itself and every workload got away from it", goals.untainted)
     return (gate,), (
         _until(rotation, "taint", goals.chased, taint, more=rotation.before_taint),
-        _until(rotation, "prepare again", goals.dropped, drop, after=gate.name),
+        _until(rotation, "prepare again", goals.clear, drop, after=gate.name),
     )
 
 

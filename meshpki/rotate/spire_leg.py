@@ -61,6 +61,14 @@ def restart_agents(cluster: Cluster, settings: Settings, behind: Callable[[], li
             patience.until(lambda: node not in behind(), _NODE_WITHIN, f"node {node}", _LOOK)  # noqa: B023 - asked here
 
 
+def restart_servers(cluster: Cluster, settings: Settings, names: Callable[[], list[str]], patience: Patience) -> None:
+    """Replace these servers, one after the other: each takes a new certificate of its own."""
+    for name in names():
+        if patience.stopped:
+            return
+        acts.restart_server(cluster, settings, name, patience)
+
+
 def taint(cluster: Cluster, settings: Settings, turn: Turn, patience: Patience) -> None:
     """Mark the root that is left as one to get away from; once, since the servers share it."""
     servers = _asked(cluster, settings)
