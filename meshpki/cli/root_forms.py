@@ -7,11 +7,12 @@ from datetime import timedelta
 from meshpki.cli import output
 from meshpki.cli.board import Board
 from meshpki.cli.format import Format
-from meshpki.cli.root_json import KIND, evidence, serial
+from meshpki.cli.root_json import KIND, closing, evidence, serial
 from meshpki.components.trust import Pin, root_name
 from meshpki.errors import FAILED, OK, MeshpkiError
 from meshpki.rotate import goals
 from meshpki.rotate.clocks import Deadline
+from meshpki.rotate.exposure import Closing, Exposure
 from meshpki.rotate.goals import STAGES, Stage
 from meshpki.rotate.journey import Standing
 from meshpki.rotate.proof import Proof
@@ -34,12 +35,14 @@ class Intent:
     back: bool = False
     until: str = ""
     server: str = ""
+    exposed: Exposure | None = None
 
     def lines(self) -> list[str]:
         """From where to where, each stage with what is left of it, and what happens by itself meanwhile."""
         ends = self.until or goals.NAMES[-1]
         said = [*self._way(), *self._stages(), f"  to {ends}, in about {self.planned.total_seconds():.0f} s"]
-        return [*said, *(f"  {one}" for one in self.deadlines[:2])]
+        exposed = self.exposed.lines() if self.exposed else ()
+        return [*said, *(f"  {one}" for one in self.deadlines[:2]), *exposed]
 
     def _way(self) -> list[str]:
         if self.standing is None:
@@ -98,6 +101,7 @@ class Outcome:
     proof: Proof
     report: Report
     error: MeshpkiError | None = None
+    closing: Closing | None = None
 
     @property
     def exit_code(self) -> int:
@@ -122,6 +126,7 @@ class Outcome:
             f"seconds: {self.board.seconds()}",
             f"requests: {proof.sentence}",
             f"{counts['proven']} of {pods} pods proven, {counts['broken']} broken, {counts['unknown']} unknown",
+            *(self.closing.lines() if self.closing else ()),
             *self._next(),
         ]
 
@@ -141,7 +146,8 @@ class Outcome:
         counts = {"proven": self.report.counts["proven"], "broken": self.report.results["broken"]}
         error = str(self.error) if self.error else None
         head = {**KIND, "context": self.intent.context, "dryRun": False}
-        return {**head, **evidence(self.proof), "steps": self.board.rows(), **counts, "error": error}
+        said = {**head, **evidence(self.proof), "steps": self.board.rows(), **counts, "error": error}
+        return {**said, "compromise": closing(self.closing)}
 
 
 def _moved(move: Move) -> tuple[str, str, str, str]:

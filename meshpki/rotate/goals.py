@@ -6,7 +6,7 @@ docs/decisions/0008-root-rotation.md.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from meshpki.pki.certificate import Certificate
 from meshpki.rotate.facts import Envoy, Facts, Keeper, Server, SpireServer, Turn
@@ -167,6 +167,12 @@ def dropped(facts: Facts, turn: Turn) -> Left:
     """Which servers hold the root that is left."""
     holding = (one for one in facts.spire if one.trusts(turn.leaving.root))
     return (*facts.absent, *(f"{one.name}: its bundle holds {turn.leaving}" for one in holding))
+
+
+def late(facts: Facts, turn: Turn, question: Callable[[Facts, Turn], Left]) -> Left:
+    """The names of the Envoys for which a question has something left."""
+    others = {*question(replace(facts, envoys=()), turn)}
+    return tuple(one.name for one in facts.envoys if {*question(replace(facts, envoys=(one,)), turn)} - others)
 
 
 def unlisted(facts: Facts) -> tuple[Server, ...]:

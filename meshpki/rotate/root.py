@@ -5,7 +5,7 @@ A run may be stopped at any line: what a stage writes is settled by what is obse
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from meshpki.cluster.client import Clock, Cluster, ClusterError, Reader
@@ -35,7 +35,9 @@ class Rotation:
     """A way between two roots and how it is gone: `soak` is how long a gate sees everybody there before it opens.
 
     `excepted` names pods (namespace/name) that are not waited for. `guards` are asked at every look of every gate, and
-    before every act; those of `before_taint` besides, before the one that cannot be taken back.
+    before every act; those of `before_taint` besides, before the one that cannot be taken back. Where the old root is
+    compromised, pods that keep a gate waiting for as long as the `impatience` are `left_behind`: nobody who does not
+    follow, or will not, keeps it trusted.
     """
 
     settings: Settings
@@ -46,13 +48,16 @@ class Rotation:
     guards: tuple[Guard, ...] = ()
     witness: Witness | None = None
     before_taint: tuple[Guard, ...] = ()
+    impatience: timedelta | None = None
+    left_behind: set[str] = field(default_factory=set)
 
     def look(self, reader: Reader) -> Facts:
         """One look, without the pods that are not waited for; the witness is told of it."""
         seen = scan.facts(reader, self.settings, self.turn)
         if self.witness:
             self.witness.note(seen)
-        return replace(seen, envoys=tuple(one for one in seen.envoys if one.name not in self.excepted))
+        without = self.excepted | self.left_behind
+        return replace(seen, envoys=tuple(one for one in seen.envoys if one.name not in without))
 
     def left(self, reader: Reader, question: Question) -> Left:
         """Which targets have not followed yet."""
@@ -102,6 +107,7 @@ class _Looks:
     rotation: Rotation
     question: Question
     since: datetime | None = None
+    waiting: datetime | None = None
 
     def __call__(self, reader: Reader) -> Readiness:
         """See Gate.check."""
@@ -113,6 +119,7 @@ class _Looks:
         now = self.rotation.clock.now()
         if left:
             self.since = None
+            self._leave_behind(facts, now)
             return Waiting(f"{len(left)} left: {'; '.join(left)}")
         if self.since is None:
             self.since = now
@@ -121,6 +128,12 @@ class _Looks:
         if now - self.since < self.rotation.soak:
             return Waiting(f"everybody followed; soaking for {self.rotation.soak.total_seconds():.0f} s")
         return Ready("everybody followed, in two looks in a row")
+
+    def _leave_behind(self, facts: Facts, now: datetime) -> None:
+        impatience, self.waiting = self.rotation.impatience, self.waiting or now
+        if impatience is not None and now - self.waiting >= impatience:
+            self.rotation.left_behind.update(goals.late(facts, self.rotation.turn, self.question))
+            self.waiting = None
 
 
 def _gate(rotation: Rotation, name: str, proves: str, question: Question) -> Gate:

@@ -5,6 +5,7 @@ import json
 import random
 import signal
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,38 @@ def test_a_rotation_stopped_at_a_stage_is_shown_refuses_up_and_goes_back_without
         asked = verify("--authorities")
         assert (asked.code, asked.broken(), asked.broken_places()) == (0, {}, {})
         assert spires_roots(mesh) == [_der(old)]
+
+
+def test_a_compromised_root_is_trusted_nowhere_and_every_pod_from_before_is_replaced(
+    mesh: Mesh, meshpki: Command, verify: Verify, say: Callable[[str], None]
+) -> None:
+    before = proxied(mesh)
+    old, left = pinned_root(mesh), f"meshpki-root-g{generation(mesh)}"
+    done = rotated(mesh, meshpki, "--compromised")
+    assert done["compromise"]["leftBehind"] == done["compromise"]["beyondReach"] == []
+    seconds = [done["compromise"][f"{what}AfterSeconds"] for what in ("trustedNowhere", "drained")]
+    say(f"compromised: trusted nowhere after {seconds[0]} s, drained after {seconds[1]} s; {done['why']}")
+    assert 0 < seconds[0] < seconds[1]
+    assert not before & proxied(mesh)
+    assert verify("--authorities").code == 0
+    assert not [pem for pem in kept_anchors(mesh) if old.strip() in pem]
+    labels = mesh.json("-n", "cert-manager", "get", "certificate", left)["metadata"]["labels"]
+    assert labels["meshpki.dev/compromised"] == "drained"
+
+
+def proxied(mesh: Mesh) -> set[str]:
+    """The uids of the pods that hold connections of the mesh."""
+    pods = mesh.json("get", "pods", "-A")["items"]
+    named = ("istiod", "spire-server")
+    return {
+        one["metadata"]["uid"]
+        for one in pods
+        if one["metadata"]["name"].startswith(named)
+        or any(
+            part["name"] == "istio-proxy"
+            for part in (*one["spec"].get("initContainers", ()), *one["spec"]["containers"])
+        )
+    }
 
 
 def test_a_root_that_was_left_is_destroyed_by_name_alone(mesh: Mesh, meshpki: Command) -> None:
