@@ -15,7 +15,7 @@ from meshpki.rotate import goals
 from meshpki.rotate.compromise import DRAIN
 from tests.conftest import Command
 from tests.e2e.conftest import Audit, Mesh, Verify
-from tests.e2e.staging import pinned_root, spire_server
+from tests.e2e.staging import apply, pinned_root, spire_server
 
 pytestmark = pytest.mark.lab
 
@@ -71,48 +71,92 @@ def openssl_accepts(mesh: Mesh, pod: str, root: Path, folder: Path) -> bool:
 
 
 @dataclass(frozen=True)
-class Kill:
-    """When a run is killed, and whether the old root's key was said to be lost."""
+class Trial:
+    """What befalls a rotation: it is killed in a stage, the old root's key is lost, parts start again meanwhile."""
 
-    stage: str
+    killed_in: str = ""
     compromised: bool = False
+    disturbed: bool = False
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        return ("--compromised",) if self.compromised else ()
 
 
-KILLS = [*map(Kill, STAGES), *(Kill(stage, compromised=True) for stage in (goals.TRUST, goals.FORGET, DRAIN))]
+TRIALS = [
+    *map(Trial, STAGES),
+    *(Trial(stage, compromised=True) for stage in (goals.TRUST, goals.FORGET, DRAIN)),
+    Trial(disturbed=True),
+]
 
 
-def killed(mesh: Mesh, meshpki: Command, kill: Kill) -> None:
+def killed(mesh: Mesh, meshpki: Command, trial: Trial) -> None:
     """A run that is no more once a stage of it has begun."""
-    child = meshpki.start(*argv(mesh, *(["--compromised"] if kill.compromised else [])), "--yes")
+    child = meshpki.start(*argv(mesh, *trial.options), "--yes")
     assert child.stderr is not None
     for line in child.stderr:
-        if f"step={kill.stage} state=start" in line:
+        if f"step={trial.killed_in} state=start" in line:
             child.send_signal(signal.SIGKILL)
             break
     child.communicate(timeout=60)
-    assert child.returncode == -signal.SIGKILL, kill
+    assert child.returncode == -signal.SIGKILL, trial
 
 
-def test_a_rotation_killed_in_a_stage_goes_on_and_loses_no_request(  # noqa: PLR0917 - fixtures
+def disturbed(mesh: Mesh, meshpki: Command) -> dict[str, Any]:
+    """A run in whose trust stages an istiod, an agent and a pod start again, and a Deployment is scaled up and down."""
+    extra = extra_workload(mesh)
+    child = meshpki.start(*argv(mesh), "--yes", "-o", "json")
+    assert child.stderr is not None
+    story = []
+    for line in child.stderr:
+        story.append(line)
+        if f"step={goals.TRUST_ISTIOD} state=start" in line:
+            mesh.kubectl("-n", "istio-system", "delete", "pod", "-l", "app=istiod", "--wait=false")
+            mesh.kubectl("-n", "bookinfo", "scale", extra, "--replicas=2")
+        if f"step={goals.TRUST} state=start" in line:
+            mesh.kubectl("-n", "spire-system", "delete", "pod", "-l", "app.kubernetes.io/name=spire-agent", "--wait=false")
+            mesh.kubectl("-n", "bookinfo", "delete", "pod", "-l", "app=ratings", "--wait=false")
+        if f"step={goals.ACTIVATE} state=start" in line:
+            mesh.kubectl("-n", "bookinfo", "scale", extra, "--replicas=3")
+    out, _ = child.communicate(timeout=60)
+    assert child.returncode == 0, "".join(story)
+    mesh.kubectl("-n", "bookinfo", "delete", extra)
+    mesh.kubectl("-n", "bookinfo", "wait", "pod", "-l", "app=extra", "--for=delete", "--timeout=90s")
+    return json.loads(out)  # type: ignore[no-any-return]
+
+
+def extra_workload(mesh: Mesh) -> str:
+    """A user's own Deployment in the mesh, as `client` is one, without a pod."""
+    of_client = mesh.json("-n", "bookinfo", "get", "deployment", "client")
+    template, labels = of_client["spec"]["template"], {"app": "extra"}
+    metadata = {**template["metadata"], "labels": {**template["metadata"]["labels"], **labels}}
+    spec = {"replicas": 0, "selector": {"matchLabels": labels}, "template": {**template, "metadata": metadata}}
+    named = {"name": "extra", "namespace": "bookinfo"}
+    apply(mesh, {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": named, "spec": spec})
+    return "deployment/extra"
+
+
+def test_a_rotation_that_is_killed_or_disturbed_comes_to_its_end_and_loses_no_request(  # noqa: PLR0917 - fixtures
     mesh: Mesh, meshpki: Command, verify: Verify, sample: random.Random, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     full = request.config.getoption("--full")
-    for kill in KILLS if full else [sample.choice(KILLS)]:
+    for trial in TRIALS if full else [sample.choice(TRIALS)]:
         old, before, pods = pinned_root(mesh), generation(mesh), proxied(mesh)
-        killed(mesh, meshpki, kill)
-        said = rotated(mesh, meshpki)
-        if kill.stage != DRAIN:
-            assert (said["verdict"], said["failed"], said["finished"]) == ("proven", 0, True), said["why"]
+        if trial.killed_in:
+            killed(mesh, meshpki, trial)
+        said = disturbed(mesh, meshpki) if trial.disturbed else rotated(mesh, meshpki)
+        if trial.killed_in != DRAIN:
+            assert (said["verdict"], said["failed"], said["finished"]) == ("proven", 0, True), (trial, said["why"])
             assert said["handshakes"] > said["requests"] > 0
         assert generation(mesh) == before + 1
         new = tmp_path / "root.pem"
         new.write_text(pinned_root(mesh))
         asked = verify("--authorities")
-        assert (asked.code, asked.broken(), asked.unknown(), asked.broken_places()) == (0, {}, {}, {})
+        assert (asked.code, asked.broken(), asked.unknown(), asked.broken_places()) == (0, {}, {}, {}), trial
         assert [pod for pod in asked.pods if not openssl_accepts(mesh, pod, new, tmp_path)] == []
         assert not [pem for pem in kept_anchors(mesh) if old.strip() in pem]
         assert spires_roots(mesh) == [_der(new.read_text())]
-        assert not (kill.compromised and pods & proxied(mesh)), "a pod is from before"
+        assert not (trial.compromised and pods & proxied(mesh)), "a pod is from before"
 
 
 def proxied(mesh: Mesh) -> set[str]:
