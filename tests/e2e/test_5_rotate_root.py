@@ -23,6 +23,7 @@ STAGES = goals.NAMES
 # from these there is a way back
 BEFORE_THE_TAINT = STAGES[: STAGES.index(goals.TAINT)]
 REFUSED = 4
+AGENTS = "app.kubernetes.io/name=spire-agent"
 
 
 def argv(mesh: Mesh, *words: str) -> list[str]:
@@ -114,7 +115,9 @@ def disturbed(mesh: Mesh, meshpki: Command) -> dict[str, Any]:
             mesh.kubectl("-n", "istio-system", "delete", "pod", "-l", "app=istiod", "--wait=false")
             mesh.kubectl("-n", "bookinfo", "scale", extra, "--replicas=2")
         if f"step={goals.TRUST} state=start" in line:
-            mesh.kubectl("-n", "spire-system", "delete", "pod", "-l", "app.kubernetes.io/name=spire-agent", "--wait=false")
+            mesh.kubectl(
+                "-n", "spire-system", "delete", "pod", "-l", "app.kubernetes.io/name=spire-agent", "--wait=false"
+            )
             mesh.kubectl("-n", "bookinfo", "delete", "pod", "-l", "app=ratings", "--wait=false")
         if f"step={goals.ACTIVATE} state=start" in line:
             mesh.kubectl("-n", "bookinfo", "scale", extra, "--replicas=3")
