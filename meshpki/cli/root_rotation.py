@@ -28,7 +28,7 @@ from meshpki.rotate.exposure import Closing, of_root
 from meshpki.rotate.facts import Turn
 from meshpki.rotate.journey import Standing
 from meshpki.rotate.proof import Proof, Span
-from meshpki.rotate.root import Rotation
+from meshpki.rotate.rotation import Rotation
 from meshpki.rotate.witness import Move, Witness
 from meshpki.settings import Settings
 from meshpki.verify import verify

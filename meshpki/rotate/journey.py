@@ -11,7 +11,8 @@ from meshpki.rotate.facts import Facts, Turn
 from meshpki.rotate.generations import listed, next_number, roots, turn_of
 from meshpki.rotate.goals import STAGES, Stage, position
 from meshpki.rotate.new_root import new_root
-from meshpki.rotate.root import Rotation, steps
+from meshpki.rotate.root import steps
+from meshpki.rotate.rotation import Rotation
 from meshpki.settings import Settings
 from meshpki.workflow.step import Step
 

@@ -10,7 +10,7 @@ from meshpki.cluster.manifest import Object, Ref
 from meshpki.components.trust import root_certificate
 from meshpki.errors import GateTimeoutError, MeshpkiError, PreconditionError
 from meshpki.rotate import compromise, goals, journey
-from meshpki.rotate.root import Rotation
+from meshpki.rotate.rotation import Rotation
 from meshpki.status.rotation import rotation as shown
 from meshpki.workflow.work import Limits
 from tests.support.cluster import InMemoryCluster
