@@ -19,7 +19,7 @@ from meshpki.cluster.manifest import Query
 from meshpki.components import probe, spire_authorities
 from meshpki.components.spire import schedulable
 from meshpki.components.trust import istiod_certificate
-from meshpki.errors import MeshpkiError
+from meshpki.errors import MeshpkiError, StepError
 from meshpki.probing import Probe
 from meshpki.rotate import compromise, goals, journey, preflight, retire
 from meshpki.rotate.clocks import Deadline, deadlines
@@ -31,7 +31,7 @@ from meshpki.rotate.proof import Proof, Span
 from meshpki.rotate.rotation import Rotation
 from meshpki.rotate.witness import Move, Witness
 from meshpki.settings import Settings
-from meshpki.verify import verify
+from meshpki.verify import Report, verify
 from meshpki.workflow.plan import Plan
 from meshpki.workflow.run import run
 from meshpki.workflow.step import Step
@@ -120,10 +120,10 @@ class _Run:
         try:
             with self._probed():
                 turn, error = self._travelled()
-        except MeshpkiError as failed:
-            self._keep_evidence(failed)
+        except (MeshpkiError, KeyboardInterrupt, SystemExit) as ended:
+            self._keep_evidence(ended)
             raise
-        return self._outcome(turn, error or self._drained())
+        return self._outcome(turn, self._verified(), error or self._drained())
 
     def _leaving(self) -> int:
         here = self._intent.standing
@@ -141,14 +141,26 @@ class _Run:
             return failed
         return None
 
-    def _keep_evidence(self, failed: MeshpkiError) -> None:
-        """Write the page of a run that failed once its way was known; what hinders that is told besides."""
+    def _keep_evidence(self, ended: BaseException) -> None:
+        """Write the page of a run that ended once its way was known; what hinders that is told besides.
+
+        Nothing is asked of the cluster after Ctrl-C, and nothing that it answers is needed.
+        """
         if self._wish.report is None or self._turn is None:
             return
+        failed = ended if isinstance(ended, MeshpkiError) else StepError("MPK-447", "the run was interrupted")
         try:
-            write_page(self._outcome(self._turn, failed), self._wish.report)
+            found = self._verified() if failed is ended else None
+        except MeshpkiError as silent:
+            output.failure(silent)
+            found = None
+        try:
+            write_page(self._outcome(self._turn, found, failed), self._wish.report)
         except MeshpkiError as unwritten:
             output.failure(unwritten)
+
+    def _verified(self) -> Report:
+        return verify(self._cluster, self._settings, datetime.now(UTC), authorities=True)
 
     @contextmanager
     def _probed(self) -> Iterator[None]:
@@ -168,6 +180,9 @@ class _Run:
                     yield
                 except MeshpkiError:
                     self._evidence.conclude()
+                    raise
+                except (KeyboardInterrupt, SystemExit):
+                    self._evidence.cut_off()
                     raise
                 self._evidence.conclude()
         except BaseException:
@@ -236,8 +251,8 @@ class _Run:
             for event in told:
                 follower.show(event, self._board.note(event, self._clock.now()))
 
-    def _outcome(self, turn: Turn, error: MeshpkiError | None) -> Outcome:
-        finished = len(journey.required_pin(self._cluster).roots) == 1
+    def _outcome(self, turn: Turn, report: Report | None, error: MeshpkiError | None) -> Outcome:
+        finished = report is not None and len(journey.required_pin(self._cluster).roots) == 1
         seen = self._evidence
         proof = Proof(
             turn,
@@ -250,7 +265,6 @@ class _Run:
             seen.changes if seen else None,
             finished,
         )
-        report = verify(self._cluster, self._settings, datetime.now(UTC), authorities=True)
         return Outcome(self._intent, self._board, proof, report, error, self._closing(proof))
 
     def _closing(self, proof: Proof) -> Closing | None:

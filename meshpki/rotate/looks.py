@@ -50,7 +50,7 @@ class Looks:
         return Ready("everybody followed, in two looks in a row")
 
     def _about_to_strike(self, reader: Reader, facts: Facts) -> str:
-        """What would change a CA in the midst of a stage; after the taint, or with a lost key, nothing is waited for."""
+        """What would change a CA in the midst of a stage; after the taint, or with a lost key, no wait."""
         rotation = self.rotation
         if rotation.impatience is not None or goals.tainted(facts, rotation.turn.leaving.root):
             return ""

@@ -108,6 +108,18 @@ def test_the_page_of_a_run_that_went_back_is_written_whole_with_the_reason(tmp_p
     assert [one.name for one in tmp_path.iterdir()] == ["proof.html"]
 
 
+def test_a_run_after_which_nobody_could_look_keeps_what_was_counted_and_is_no_success(tmp_path: Path) -> None:
+    done, path = replace(outcome("proven"), report=None), tmp_path / "proof.html"
+    write_page(done, path)
+    written = path.read_text(encoding="utf-8")
+    assert "0 failed of 2376 requests" in written
+    assert "Nobody could look at it in the end" in written
+    told = json.loads(done.told(Format.JSON))
+    assert list(Draft202012Validator(SCHEMA).iter_errors(told)) == []
+    assert (told["proven"], told["broken"], done.exit_code) == (None, None, FAILED)
+    assert "could not be looked at in the end" in done.told(Format.TEXT)
+
+
 def test_a_page_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be written"):
         write_page(outcome("proven"), tmp_path / "nowhere" / "proof.html")
