@@ -148,6 +148,8 @@ def _change(ref: Ref, before: Counted | None, after: Counted | None) -> Change:
         return Change(ref, "gone")
     if after.unread:
         return Change(ref, "unread", why=after.unread)
+    if not after.totals:  # whoever has an identity has counted at least the secret that brought it
+        return Change(ref, "unread", why="its Envoy keeps no counters of TLS and SDS: see proxyStatsMatcher")
     if before is None or before.uid != after.uid:
         return Change(ref, "born", after.totals)
     if before.unread:
