@@ -39,7 +39,7 @@ from meshpki.workflow.work import Limits
 
 # The natural clocks have to leave room for a run that is several times as slow as expected.
 _ROOM = 3
-# How long a compromised root stays trusted for the sake of pods that do not follow.
+# How long a root that must go at once stays trusted for the sake of pods that do not follow.
 _IMPATIENCE = timedelta(minutes=1)
 
 
@@ -53,11 +53,21 @@ def rotate_root(asked: Asked, wish: Wish) -> Intent | Outcome | Drained:
     if open_still is not None:
         return drained(cluster, settings, asked, open_still)
     wish = replace(wish, compromised=wish.compromised or bool(here and here.compromised))
+    wish = _of_an_expired_root(cluster, wish)
     intent = _intent(cluster, settings, here, wish)
     if asked.dry_run:
         return intent
     announce(cluster, intent.lines(), asked)
     return _Run(cluster, settings, wish, Limits(asked.timeout), intent).carried_out()
+
+
+def _of_an_expired_root(cluster: KubernetesCluster, wish: Wish) -> Wish:
+    """Nothing accepts anything under a root that has ended: what a probe would count has failed already."""
+    old = journey.required_pin(cluster).roots[-1]
+    if wish.back or old.not_after > datetime.now(UTC):
+        return wish
+    output.progress(output.plain(f"{old.subject} is expired: no probe, and pods that do not follow are left behind"))
+    return replace(wish, expired=True, probe=False)
 
 
 def _intent(cluster: KubernetesCluster, settings: Settings, here: Standing | None, wish: Wish) -> Intent:
@@ -74,9 +84,9 @@ def _intent(cluster: KubernetesCluster, settings: Settings, here: Standing | Non
 
 def _examine(seen: preflight.Seen, settings: Settings, wish: Wish) -> None:
     found = preflight.examine(seen, settings)
-    borne = [one for one in found if wish.compromised and preflight.bearable(one)]
+    borne = [one for one in found if wish.urgent and preflight.bearable(one)]
     for one in borne:
-        output.progress(output.plain(f"all the same, as the root is compromised: {one.what} ({one.code})"))
+        output.progress(output.plain(f"all the same: {one.what} ({one.code})"))
     refuse([one for one in found if one not in borne])
 
 
@@ -196,7 +206,7 @@ class _Run:
         except MeshpkiError as error:
             # whatever ended it: where requests failed meanwhile, the way that they came from is the safe one
             lost = self._evidence and self._evidence.guard(self._cluster)
-            if self._wish.back or self._wish.compromised or not lost:
+            if self._wish.back or self._wish.urgent or not lost:
                 raise
             return self._turned_round(error), error
 
@@ -224,8 +234,8 @@ class _Run:
 
     def _gone(self, turn: Turn) -> Turn:
         self._turn, witness = turn, Witness(turn)
-        # on the way back nothing is to stop: what failed has failed; nor may anything while the old root is compromised
-        watched = self._evidence if not (self._wish.back or self._wish.compromised) else None
+        # on the way back nothing is to stop: what failed has failed; nor may anything where it is urgent
+        watched = self._evidence if not (self._wish.back or self._wish.urgent) else None
         rotation = Rotation(
             self._settings,
             turn,
@@ -235,7 +245,7 @@ class _Run:
             (watched.guard,) if watched else (),
             witness,
             (watched.doubts,) if watched else (),
-            _IMPATIENCE if self._wish.compromised else None,
+            _IMPATIENCE if self._wish.urgent else None,
             self._left_behind,
         )
         try:

@@ -13,7 +13,8 @@ from meshpki.rotate.journey import Standing
 class Wish:
     """What a root rotation was asked for besides the cluster; `until` is the stage to end with, empty for all.
 
-    `report` is the file of the page. `compromised` says that somebody else knows the old root's key.
+    `report` is the file of the page. `compromised` says that somebody else knows the old root's key, `expired` that
+    it has ended: then no probe could be answered.
     """
 
     until: str = ""
@@ -24,6 +25,12 @@ class Wish:
     target: str = ""
     report: Path | None = None
     compromised: bool = False
+    expired: bool = False
+
+    @property
+    def urgent(self) -> bool:
+        """Whether nobody is waited for: every second with the old root is one too many."""
+        return self.compromised or self.expired
 
 
 def known(wish: Wish) -> None:

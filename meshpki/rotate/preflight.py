@@ -165,7 +165,7 @@ def _clocks(seen: Seen, settings: Settings) -> Found:
             yield PreconditionError("MPK-432", what, remedy=remedy)
     if seen.pin.root.not_after <= seen.ends:
         what = f"the old root ends at {seen.pin.root.not_after:%Y-%m-%dT%H:%M:%SZ}, too soon to move the mesh in order"
-        yield PreconditionError("MPK-432", what, remedy="rotate at once, and accept failures: --compromised")
+        yield PreconditionError("MPK-432", what, remedy="rotate at once, and wait for nobody: --compromised")
 
 
 def _kept_authorities(seen: Seen, _settings: Settings) -> Found:

@@ -4,11 +4,13 @@ A run may be stopped at any line: what a stage writes is settled by what is obse
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 from meshpki.cluster.client import Cluster, ClusterError, Reader
 from meshpki.pki.certificate import Certificate
 from meshpki.rotate import acts, goals, spire_leg
+from meshpki.rotate.facts import Envoy
 from meshpki.rotate.goals import STAGES, Stage
 from meshpki.rotate.istiod_leg import renew_istiod_ca
 from meshpki.rotate.looks import stands
@@ -67,16 +69,23 @@ def _activate(rotation: Rotation) -> Work:
 
     def restart(cluster: Cluster, patience: Patience) -> None:
         def behind() -> list[str]:
-            late = goals.behind(rotation.look(cluster), rotation.turn)
-            return sorted({one.pod.node for one in late if one.pod.node})  # a pod that waits for a node has no agent
+            return _nodes(goals.behind(rotation.look(cluster), rotation.turn))
 
-        spire_leg.restart_agents(cluster, rotation.settings, behind, patience)
+        # a new agent may bring back whoever could not follow the old one
+        nodes = _nodes(goals.behind(rotation.everybody(cluster), rotation.turn))
+        spire_leg.restart_agents(cluster, rotation.settings, nodes, behind, patience)
 
+    agents = _until(rotation, "restart agents", goals.issued, restart, after="signs")
     gate = stands(rotation, "signs", "every spire-server signs under the root that is entered", goals.signs)
     return (gate,), (
         _until(rotation, "activate", goals.signs, sign),
-        _until(rotation, "restart agents", goals.issued, restart, after=gate.name),
+        replace(agents, settled=lambda reader: not rotation.left_behind and agents.settled(reader)),
     )
+
+
+def _nodes(envoys: Iterable[Envoy]) -> list[str]:
+    """Where they run; a pod that waits for a node has no agent."""
+    return sorted({one.pod.node for one in envoys if one.pod.node})
 
 
 def _istiod_ca(rotation: Rotation) -> Work:

@@ -40,12 +40,18 @@ class Rotation:
     left_behind: set[str] = field(default_factory=set)
 
     def look(self, reader: Reader) -> Facts:
-        """One look, without the pods that are not waited for; the witness is told of it."""
+        """One look, without the pods that are not waited for; one that was left behind and follows now is again."""
+        seen = self.everybody(reader)
+        entered = self.turn.entering.root.sha256
+        self.left_behind.difference_update(one.name for one in seen.envoys if one.root == entered)
+        return replace(seen, envoys=tuple(one for one in seen.envoys if one.name not in self.left_behind))
+
+    def everybody(self, reader: Reader) -> Facts:
+        """One look with those that were left behind; the witness is told of it."""
         seen = scan.facts(reader, self.settings, self.turn)
         if self.witness:
             self.witness.note(seen)
-        without = self.excepted | self.left_behind
-        return replace(seen, envoys=tuple(one for one in seen.envoys if one.name not in without))
+        return replace(seen, envoys=tuple(one for one in seen.envoys if one.name not in self.excepted))
 
     def left(self, reader: Reader, question: Question) -> Left:
         """Which targets have not followed yet."""
