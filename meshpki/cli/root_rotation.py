@@ -19,7 +19,7 @@ from meshpki.cluster.manifest import Query
 from meshpki.components import probe, spire_authorities
 from meshpki.components.spire import schedulable
 from meshpki.components.trust import istiod_certificate
-from meshpki.errors import MeshpkiError, StepError
+from meshpki.errors import MeshpkiError, PreconditionError, StepError
 from meshpki.probing import Probe
 from meshpki.rotate import compromise, goals, journey, preflight, retire
 from meshpki.rotate.clocks import Deadline, deadlines
@@ -179,6 +179,9 @@ class _Run:
             yield
             return
         nodes = sorted(schedulable(self._cluster.list(Query("v1", "Node"))))
+        if not nodes:
+            what = "no node takes a pod: all are cordoned, or not ready"
+            raise PreconditionError("MPK-450", what, remedy="uncordon one, or go without: --no-probe")
         if "deletionTimestamp" in (self._cluster.get(probe.NAMESPACE_REF) or {"metadata": {}})["metadata"]:
             probe.remove(self._cluster, self._clock)  # an earlier run's, on its way out: nothing may be put into it
         try:
