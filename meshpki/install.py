@@ -10,6 +10,7 @@ from meshpki.cluster.client import Clock, Cluster, Reader
 from meshpki.cluster.manifest import Object, Ref, owned
 from meshpki.cluster.render import load
 from meshpki.components.cert_manager import cert_manager
+from meshpki.components.images import mirrored
 from meshpki.components.istio import istio
 from meshpki.components.istioctl import Istioctl
 from meshpki.components.istiod_ca import istiod_ca
@@ -66,7 +67,8 @@ def steps(settings: Settings, releases: Releases, target: Target, generation: in
         spire(settings, crds),
         istio(settings, istioctl),
     )
-    return (*planned, workloads(settings)) if settings.workloads.enabled else planned
+    every = (*planned, workloads(settings)) if settings.workloads.enabled else planned
+    return tuple(mirrored(step, settings.images.mirror) for step in every)
 
 
 def generation(reader: Reader) -> int:

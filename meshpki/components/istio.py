@@ -10,6 +10,7 @@ from meshpki.cluster.manifest import Object, Query, only
 from meshpki.cluster.overlay import overlaid
 from meshpki.cluster.render import load, text
 from meshpki.components.identity import unproven_pods
+from meshpki.components.images import hub
 from meshpki.components.istioctl import Istioctl, claim, record, recorded
 from meshpki.components.rollout import deployment, judge_rollout, pods_of
 from meshpki.components.serving import Listener, pod_ref, unproven
@@ -85,7 +86,7 @@ def operator(settings: Settings) -> Object:
     content = text(
         "istio/part-operator.yaml",
         namespace=names.istio,
-        hub=settings.istio.hub,
+        hub=hub(settings),
         version=settings.versions.istio,
         trust_domain=settings.trust_domain,
         cpu=settings.resources.cpu,

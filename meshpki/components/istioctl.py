@@ -1,10 +1,13 @@
 """The upstream installer as a child process that dies with us, and the record by which a later run needs none."""
 
+import gzip
+import io
 import shutil
 import subprocess
 import tarfile
 import tempfile
 import threading
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +33,7 @@ _INSTALLED = (
     ("policy/v1", "PodDisruptionBudget"),
 )
 _SHOWN_LINES = 15
-_MEMBER_LIMIT = 512 * 1024 * 1024
+_MEMBER_LIMIT = 256 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -75,20 +78,48 @@ def _wait(child: subprocess.Popen[bytes], stop: threading.Event) -> int:
 
 
 def _extract(archive: Path, folder: Path) -> Path:
-    """The one member `istioctl`, by name; anything else in the archive is not touched."""
+    """The one member `istioctl`: an archive of any other form is refused before anything of it is written."""
     target = folder / "istioctl"
     try:
-        with tarfile.open(archive) as packed:
-            member = packed.getmember("istioctl")
-            content = packed.extractfile(member)
-            if not member.isfile() or content is None or member.size > _MEMBER_LIMIT:
-                raise PreconditionError("MPK-054", "its member `istioctl` is no plain file", where=str(archive))
-            with target.open("wb") as out:
+        with gzip.open(archive) as unpacked, tarfile.open(fileobj=_Bounded(unpacked), mode="r|") as packed:
+            member = packed.next()
+            content = packed.extractfile(member) if member is not None and _plain(member) else None
+            if member is None or content is None:
+                raise _odd(archive, "its first member is no plain file `istioctl`")
+            with target.open("xb") as out:
                 shutil.copyfileobj(content, out)
-    except (tarfile.TarError, KeyError) as error:
-        raise PreconditionError("MPK-054", f"no release archive of istioctl: {error}", where=str(archive)) from error
+            if target.stat().st_size != member.size or packed.next() is not None:
+                raise _odd(archive, "it holds more, or less, than the one file `istioctl`")
+    except (tarfile.TarError, zlib.error, EOFError, OSError, ValueError, OverflowError) as error:
+        raise _odd(archive, f"{type(error).__name__}: {error}") from error
     target.chmod(0o700)
     return target
+
+
+class _Bounded(io.RawIOBase):
+    """A stream that ends with an error where it holds too much: what is packed small may be large."""
+
+    def __init__(self, stream: gzip.GzipFile) -> None:
+        """Nothing is read yet."""
+        self._stream, self._left = stream, _MEMBER_LIMIT
+
+    def read(self, size: int = -1) -> bytes:
+        """At most so many bytes; raises ReadError once there are too many in all."""
+        block = self._stream.read(size)
+        self._left -= len(block)
+        if self._left < 0:
+            raise tarfile.ReadError(f"it unpacks to more than {_MEMBER_LIMIT} bytes")
+        return block
+
+
+def _plain(member: tarfile.TarInfo) -> bool:
+    """By its name, its kind and its size: no path, no link, no device, no sparse file."""
+    return member.name == "istioctl" and member.isreg() and not member.issparse() and member.size <= _MEMBER_LIMIT
+
+
+def _odd(archive: Path, why: str) -> PreconditionError:
+    remedy = "take the release archive from upstream again, and pin the SHA-256 that upstream tells"
+    return PreconditionError("MPK-054", f"no release archive of istioctl: {why}", where=str(archive), remedy=remedy)
 
 
 def recorded(reader: Reader, operator: Object) -> bool:
