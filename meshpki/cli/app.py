@@ -10,6 +10,7 @@ from types import FrameType
 import typer
 
 from meshpki.cli import (
+    artifacts,
     certs,
     config,
     explain,
@@ -53,6 +54,7 @@ app.command(epilog=report.EXAMPLES)(report.report)
 app.add_typer(rotate.app, name="rotate")
 app.add_typer(rbac.app, name="rbac")
 app.add_typer(step.app, name="step")
+app.add_typer(artifacts.app, name="artifacts")
 app.add_typer(lab.app, name="lab")
 app.add_typer(config.app, name="config")
 app.command()(explain.explain)
