@@ -20,7 +20,7 @@ Examples:
   meshpki artifacts images                     every image, as it is pulled with these settings
   meshpki up --artifact-dir ./files            and then with no download at all
 \b
-Exit codes: 0 done, 2 settings, 4 a file is missing, has no pin or could not be downloaded, 5 a file differs from its pin.
+Exit codes: 0 done, 2 settings, 4 a file is missing, has no pin or could not be downloaded, 5 one differs from its pin.
 """
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The directory of release files.")]
 MaybeFolder = Annotated[
@@ -29,14 +29,12 @@ MaybeFolder = Annotated[
 ]
 Form = Annotated[Format, typer.Option("--output", "-o", help="text or json")]
 
-app = typer.Typer(
-    no_args_is_help=True, rich_markup_mode=None, help="What meshpki downloads: pinned, checked, mirrored."
-)
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="What meshpki downloads: pinned and checked.")
 
 
 @app.callback(epilog=EXAMPLES)
 def artifacts() -> None:
-    """What meshpki downloads: pinned, checked, mirrored."""
+    """What meshpki downloads: pinned and checked."""
 
 
 @app.command("list", epilog=EXAMPLES)
