@@ -24,6 +24,7 @@ from meshpki.cli import (
     rotate,
     status,
     step,
+    support_bundle,
     up,
     verify,
     version,
@@ -51,6 +52,7 @@ app.command(epilog=forecast.EXAMPLES)(forecast.forecast)
 app.command(epilog=inspect.EXAMPLES)(inspect.inspect)
 app.command(epilog=graph.EXAMPLES)(graph.graph)
 app.command(epilog=report.EXAMPLES)(report.report)
+app.command(epilog=support_bundle.EXAMPLES)(support_bundle.support_bundle)
 app.add_typer(rotate.app, name="rotate")
 app.add_typer(rbac.app, name="rbac")
 app.add_typer(step.app, name="step")
