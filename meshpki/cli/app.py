@@ -12,6 +12,7 @@ import typer
 from meshpki.cli import (
     artifacts,
     certs,
+    completion,
     config,
     explain,
     forecast,
@@ -25,11 +26,12 @@ from meshpki.cli import (
     status,
     step,
     support_bundle,
+    terminal_options,
     up,
     verify,
     version,
 )
-from meshpki.errors import FAILED, INTERRUPTED, USAGE, GateTimeoutError, MeshpkiError, StepError
+from meshpki.errors import FAILED, INTERRUPTED, OK, USAGE, GateTimeoutError, MeshpkiError, StepError
 
 _HELP = """Certificates of a service mesh, from nothing to provably right.
 
@@ -38,12 +40,15 @@ cert-manager holds the root; SPIRE and istiod live below it; every workload's id
 
 app = typer.Typer(
     name="meshpki",
+    cls=terminal_options.Everywhere,
     help=_HELP,
     no_args_is_help=True,
+    add_completion=False,  # `meshpki completion` prints it, and writes no file of the user's
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
 )
+app.callback()(terminal_options.meshpki)
 app.command(epilog=up.EXAMPLES)(up.up)
 app.command(epilog=verify.EXAMPLES)(verify.verify)
 app.command(epilog=status.EXAMPLES)(status.status)
@@ -60,6 +65,7 @@ app.add_typer(artifacts.app, name="artifacts")
 app.add_typer(lab.app, name="lab")
 app.add_typer(config.app, name="config")
 app.command()(explain.explain)
+app.command(epilog=completion.EXAMPLES)(completion.completion)
 app.command()(version.version)
 
 
@@ -82,6 +88,11 @@ def _told(command: Callable[[], object]) -> int:
         if isinstance(error, StepError | GateTimeoutError):
             output.progress(f"  again: {shlex.join(['meshpki', *sys.argv[1:]])}")
         return error.exit_code
+    except SystemExit as end:
+        if not isinstance(end.__context__, BrokenPipeError):
+            raise
+        output.hush(sys.__stdout__ or sys.stdout)  # Typer's own help, to a reader that went away
+        code = OK
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the last place that can put a bug into words
