@@ -18,6 +18,7 @@ from meshpki.cli import (
     inspect,
     lab,
     output,
+    plan,
     rbac,
     report,
     rotate,
@@ -43,6 +44,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
 )
 app.command(epilog=up.EXAMPLES)(up.up)
+app.command(epilog=plan.EXAMPLES)(plan.plan)
 app.command(epilog=verify.EXAMPLES)(verify.verify)
 app.command(epilog=status.EXAMPLES)(status.status)
 app.command(epilog=certs.EXAMPLES)(certs.certs)

@@ -34,6 +34,8 @@ InstallPackages = Annotated[
     bool, typer.Option("--install-packages", help="For the lab: install missing Debian packages without asking.")
 ]
 Steps = Annotated[list[str] | None, typer.Option(metavar="STEP", help="May be repeated.")]
+First = Annotated[str, typer.Option("--from", metavar="STEP", help="Begin with this step.")]
+Last = Annotated[str, typer.Option("--to", metavar="STEP", help="End with this step.")]
 GateTimeout = Annotated[
     timedelta, typer.Option(parser=duration, metavar="D", help="How long each gate may take; 0 looks once.")
 ]

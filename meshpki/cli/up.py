@@ -10,13 +10,17 @@ from meshpki.cli.format import Format
 from meshpki.errors import UsageError
 
 T = TypeVar("T")
+_LAB = "Bring a real cluster up on this machine first; it is throw-away, so nothing is asked."
 
 EXAMPLES = """\b
 Examples:
   meshpki up --lab                            a throw-away cluster here, and the mesh on it
   meshpki up --context kind-demo -f mesh.yaml
   meshpki up --from spire                     go on from a step
-  meshpki up --dry-run                        what would change, object by object
+  meshpki up --dry-run                        what would change, object by object (field by field: meshpki plan)
+\b
+Where anything would change it prints the plan's summary and asks; --yes goes on, and so does --lab, whose cluster is
+its own and throw-away. Without a terminal and without --yes it ends at once with exit code 2.
 \b
 Exit codes: 0 done, 1 a step failed, 2 usage or settings, 4 precondition, 5 verification failed, 124 time-out,
 130 interrupted. Running again goes on from where it stood; a second run changes nothing.
@@ -26,12 +30,12 @@ Exit codes: 0 done, 1 a step failed, 2 usage or settings, 4 precondition, 5 veri
 def up(
     files: options.Files = None,
     *,
-    lab: Annotated[bool, typer.Option("--lab", help="Bring a real cluster up on this machine first.")] = False,
+    lab: Annotated[bool, typer.Option("--lab", help=_LAB)] = False,
     nodes: options.Nodes = None,
     install_packages: options.InstallPackages = False,
     only: options.Steps = None,
-    first: Annotated[str, typer.Option("--from", metavar="STEP", help="Begin with this step.")] = "",
-    last: Annotated[str, typer.Option("--to", metavar="STEP", help="End with this step.")] = "",
+    first: options.First = "",
+    last: options.Last = "",
     skip: options.Steps = None,
     dry_run: options.DryRun = False,
     yes: options.Yes = False,

@@ -4,13 +4,15 @@ import base64
 import threading
 from collections.abc import Mapping
 from datetime import timedelta
+from functools import cache
 
 from meshpki.cluster.client import Cluster, ClusterError, Reader
 from meshpki.cluster.manifest import Object, Query, only
 from meshpki.cluster.overlay import overlaid
 from meshpki.cluster.render import load, text
 from meshpki.components.identity import unproven_pods
-from meshpki.components.istioctl import Istioctl, claim, record, recorded
+from meshpki.components.istio_objects import MANAGER, stands
+from meshpki.components.istioctl import Istioctl, claim, mark, marked, record, recorded
 from meshpki.components.rollout import deployment, judge_rollout, pods_of
 from meshpki.components.serving import Listener, pod_ref, unproven
 from meshpki.components.spire import CSI_DRIVER
@@ -18,7 +20,8 @@ from meshpki.components.trust import issued, istiod_certificate, pinned
 from meshpki.errors import MeshpkiError
 from meshpki.pki.bundle import read_bundle
 from meshpki.settings import Settings
-from meshpki.workflow.step import Failed, Gate, Program, Readiness, Ready, Step, Waiting
+from meshpki.workflow.apply import same
+from meshpki.workflow.step import Applies, Failed, Gate, Program, Readiness, Ready, Step, Waiting
 
 ISTIOD_PORTS = (15012, 15017)
 GATEWAY = "istio-ingressgateway"
@@ -35,6 +38,15 @@ def istio(settings: Settings, istioctl: Istioctl) -> Step:
     wish = operator(settings)
     namespace = settings.namespaces.istio
 
+    @cache
+    def manifests() -> tuple[Object, ...]:
+        return istioctl.manifests(wish)
+
+    def settled(reader: Reader) -> bool:
+        if recorded(reader, wish):
+            return True
+        return marked(reader, wish) and all(stands(reader, one, same) for one in manifests())
+
     def install(cluster: Cluster, stop: threading.Event) -> None:
         claim(cluster)
         istioctl.install(wish, readiness_seconds=1800, stop=stop)
@@ -45,7 +57,15 @@ def istio(settings: Settings, istioctl: Istioctl) -> Step:
         name="istio",
         summary=f"Istio {settings.versions.istio}",
         needs=("istiod-ca",),
-        programs=(Program("istioctl install", lambda reader: recorded(reader, wish), install),),
+        programs=(
+            Program(
+                name="istioctl install",
+                settled=settled,
+                run=install,
+                does="applies Istio's own manifests, and removes what it made before and needs no longer",
+                applies=Applies(manifests, MANAGER, mark(wish)),
+            ),
+        ),
         gates=(
             Gate(
                 name="istiod",

@@ -58,17 +58,32 @@ class Later:
 
 
 @dataclass(frozen=True)
+class Applies:
+    """What a program applies, known without a cluster: for a plan, and for whoever applies it in the program's stead.
+
+    `manager` is the field manager by which the program applies, and `mark` the object that says of manifests which
+    somebody else applied that they are this step's.
+    """
+
+    manifests: Callable[[], tuple[Object, ...]]
+    manager: str
+    mark: Object
+
+
+@dataclass(frozen=True)
 class Program:
     """Work that is no manifest: a child process, or a value that exists only after the gates before it.
 
     `settled` tells from the cluster whether there is nothing to do; `run` returns when done or when `stop` is set.
-    `after` names the gate of the same step that must be open first.
+    `after` names the gate of the same step that must be open first, `does` says in a plan what it is for.
     """
 
     name: str
     settled: Callable[[Reader], bool]
     run: Callable[[Cluster, threading.Event], None]
     after: str = ""
+    does: str = ""
+    applies: Applies | None = None
 
 
 @dataclass(frozen=True)
