@@ -20,6 +20,7 @@ from meshpki.cli import (
     output,
     plan,
     rbac,
+    render,
     report,
     rotate,
     status,
@@ -45,6 +46,7 @@ app = typer.Typer(
 )
 app.command(epilog=up.EXAMPLES)(up.up)
 app.command(epilog=plan.EXAMPLES)(plan.plan)
+app.command(epilog=render.EXAMPLES)(render.render)
 app.command(epilog=verify.EXAMPLES)(verify.verify)
 app.command(epilog=status.EXAMPLES)(status.status)
 app.command(epilog=certs.EXAMPLES)(certs.certs)

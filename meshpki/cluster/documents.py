@@ -7,12 +7,12 @@ import yaml
 
 from meshpki.cluster.manifest import Object
 
-# kubectl's reader takes `1e3` for a number, where PyYAML sees a string that needs no quotes.
-_NUMERIC = re.compile(r"[-+.]?\d[\w.+:-]*")
+# Some readers take `1e3` for a number and `n` for a truth, where PyYAML sees a string that needs no quotes.
+_NOT_TEXT = re.compile(r"[-+.]?\d[\w.+:-]*|[yYnN]")
 
 
 class _Dumper(yaml.CSafeDumper):
-    """The safe dumper with text of several lines as a block, and with quotes round whatever looks like a number."""
+    """The safe dumper with text of several lines as a block, and with quotes round what may look like anything else."""
 
     def ignore_aliases(self, _data: object) -> bool:
         """Write a value that occurs twice out twice."""
@@ -20,7 +20,7 @@ class _Dumper(yaml.CSafeDumper):
 
 
 def _text(dumper: _Dumper, value: str) -> yaml.ScalarNode:
-    style = "|" if "\n" in value else '"' if _NUMERIC.fullmatch(value) else None
+    style = "|" if "\n" in value else '"' if _NOT_TEXT.fullmatch(value) else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", value, style)
 
 

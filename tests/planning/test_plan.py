@@ -4,9 +4,7 @@ import threading
 from pathlib import Path
 
 import pytest
-import yaml
 
-from meshpki.artifacts import Releases
 from meshpki.cluster.client import Cluster, ClusterError
 from meshpki.cluster.manifest import Object, Ref, owned, ref_of
 from meshpki.errors import PreconditionError, StepError
@@ -17,6 +15,7 @@ from meshpki.settings import defaults
 from meshpki.workflow.plan import Plan, Selection, narrowed
 from meshpki.workflow.step import Applies, Program, Step
 from tests.support.cluster import InMemoryCluster, config_map, namespace
+from tests.support.releases import releases
 
 READS = {"get", "dry-run", "list"}
 CRD: Object = {
@@ -214,38 +213,14 @@ def test_an_up_that_changes_nothing_is_foreseen_by_one_look_an_object_and_no_dry
     assert [verb for verb, _ in memory.requests] == ["get"] * 3
 
 
-@pytest.fixture
-def releases(tmp_path: Path) -> Releases:
-    release, crd = tmp_path / "cert-manager.yaml", tmp_path / "crd.yaml"
-    crds = [
-        (group, kind)
-        for group, kind in [("cert-manager.io", kind) for kind in ("Certificate", "Issuer", "ClusterIssuer")]
-    ]
-    documents = [namespace("cert-manager"), *(_crd(*one) for one in crds)]
-    release.write_text(yaml.safe_dump_all(documents))
-    crd.write_text(yaml.safe_dump(_crd("spire.spiffe.io", "ClusterSPIFFEID")))
-    return Releases(release, tmp_path / "istioctl.tar.gz", (crd,))
-
-
-def _crd(group: str, kind: str) -> Object:
-    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-    versions = [{"name": name, "schema": {"openAPIV3Schema": schema}} for name in ("v1", "v1alpha1")]
-    return {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{kind.lower()}s.{group}"},
-        "spec": {"group": group, "names": {"kind": kind}, "versions": versions},
-    }
-
-
-def mesh_plan(releases: Releases) -> Plan:
+def mesh_plan(folder: Path) -> Plan:
     """Every step but istio, whose program needs the real istioctl, and the sample, which needs Istio's kinds."""
-    return narrowed(steps(defaults(), releases, Target()), Selection(skip=("istio", "workloads")))
+    return narrowed(steps(defaults(), releases(folder), Target()), Selection(skip=("istio", "workloads")))
 
 
-def test_a_whole_mesh_is_planned_on_an_empty_cluster_without_a_write(releases: Releases) -> None:
+def test_a_whole_mesh_is_planned_on_an_empty_cluster_without_a_write(tmp_path: Path) -> None:
     memory = cluster()
-    report: PlanReport = look(mesh_plan(releases), wish_manifest(defaults()), memory)
+    report: PlanReport = look(mesh_plan(tmp_path), wish_manifest(defaults()), memory)
     assert {one.action for one in report.objects} == {Action.CREATE}
     offline = {one.ref.name: one.offline for one in report.objects if one.offline}
     assert offline["meshpki-root-g1"] == "kind Certificate is not there yet"
@@ -254,8 +229,8 @@ def test_a_whole_mesh_is_planned_on_an_empty_cluster_without_a_write(releases: R
     assert memory.writes == []
 
 
-def test_after_everything_was_applied_only_the_pin_is_left(releases: Releases) -> None:
-    memory, plan, wish = cluster(), mesh_plan(releases), wish_manifest(defaults())
+def test_after_everything_was_applied_only_the_pin_is_left(tmp_path: Path) -> None:
+    memory, plan, wish = cluster(), mesh_plan(tmp_path), wish_manifest(defaults())
     objects = [owned(one, step.name) for step in plan.steps for one in step.objects]
     first = ("Namespace", "CustomResourceDefinition")
     for one in sorted((owned(wish, "settings"), *objects), key=lambda one: one["kind"] not in first):
