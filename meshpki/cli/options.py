@@ -2,9 +2,11 @@
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
+
+T = TypeVar("T")
 
 
 def duration(text: str | timedelta) -> timedelta:
@@ -19,6 +21,11 @@ def duration(text: str | timedelta) -> timedelta:
         return timedelta(seconds=durationpy.from_str(text).total_seconds())
     except (durationpy.DurationError, ValueError) as error:
         raise typer.BadParameter(f"`{text}` is no duration such as 90s or 5m") from error
+
+
+def given(values: list[T] | None) -> tuple[T, ...]:
+    """What an option that may be repeated was given; Typer hands None in where it was not."""
+    return tuple(values or ())
 
 
 Context = Annotated[str, typer.Option(help="Which context of the kubeconfig.")]

@@ -60,10 +60,10 @@ def plan(
     from meshpki.workflow.plan import Selection
 
     wanted = Wanted(context, kubeconfig).with_options(
-        files=tuple(files or ()),
-        selection=Selection(tuple(only or ()), first, last, tuple(skip or ())),
+        files=options.given(files),
+        selection=Selection(options.given(only), first, last, options.given(skip)),
         artifact_dir=artifact_dir,
-        ignore=tuple(ignore or ()),
+        ignore=options.given(ignore),
         force_conflicts=force_conflicts,
     )
     cluster, settings, steps = opened(wanted)

@@ -58,7 +58,7 @@ def render(
     from meshpki import rendering
     from meshpki.rendering.argocd import in_waves
 
-    parts = _stages(files or [], tuple(steps or ()), generation, artifact_dir)
+    parts = _stages(options.given(files), options.given(steps), generation, artifact_dir)
     parts = in_waves(parts) if tool is Tool.ARGOCD else parts
     if folder is None:
         output.data(rendering.stream(parts))

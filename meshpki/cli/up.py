@@ -1,7 +1,7 @@
 """`meshpki up`: from settings to a mesh whose every identity chains to one root."""
 
 from datetime import timedelta
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import typer
 
@@ -9,7 +9,6 @@ from meshpki.cli import options, output
 from meshpki.cli.format import Format
 from meshpki.errors import UsageError
 
-T = TypeVar("T")
 _LAB = "Bring a real cluster up on this machine first; it is throw-away, so nothing is asked."
 
 EXAMPLES = """\b
@@ -55,13 +54,13 @@ def up(
     from meshpki.workflow.plan import Selection
     from meshpki.workflow.work import Limits
 
-    place = on_lab(nodes, _given(files), install=install_packages) if lab else Wanted(context, kubeconfig)
+    place = on_lab(nodes, options.given(files), install=install_packages) if lab else Wanted(context, kubeconfig)
     wanted = place.with_options(
-        files=_given(files),
-        selection=Selection(_given(only), first, last, _given(skip)),
+        files=options.given(files),
+        selection=Selection(options.given(only), first, last, options.given(skip)),
         limits=Limits(timeout, total_timeout),
         artifact_dir=artifact_dir,
-        ignore=_given(ignore),
+        ignore=options.given(ignore),
         force_conflicts=force_conflicts,
         ask=not (yes or lab),
         dry_run=dry_run,
@@ -80,8 +79,3 @@ def _check(*, lab: bool, names_a_cluster: bool, shapes_the_lab: bool) -> None:
         raise UsageError(
             "MPK-119", "--nodes and --install-packages are for --lab", remedy="add --lab, or leave them out"
         )
-
-
-def _given(values: list[T] | None) -> tuple[T, ...]:
-    """What an option that may be repeated was given; Typer hands None in where it was not."""
-    return tuple(values or ())

@@ -35,37 +35,12 @@ WEBHOOKS = (
 
 def istio(settings: Settings, istioctl: Istioctl) -> Step:
     """The step of istiod and the ingress gateway. It runs beside SPIRE: only the gateway's gate waits for it."""
-    wish = operator(settings)
     namespace = settings.namespaces.istio
-
-    @cache
-    def manifests() -> tuple[Object, ...]:
-        return istioctl.manifests(wish)
-
-    def settled(reader: Reader) -> bool:
-        if recorded(reader, wish):
-            return True
-        return marked(reader, wish) and all(stands(reader, one, same) for one in manifests())
-
-    def install(cluster: Cluster, stop: threading.Event) -> None:
-        claim(cluster)
-        istioctl.install(wish, readiness_seconds=1800, stop=stop)
-        if not stop.is_set():
-            record(cluster, wish)
-
     return Step(
         name="istio",
         summary=f"Istio {settings.versions.istio}",
         needs=("istiod-ca",),
-        programs=(
-            Program(
-                name="istioctl install",
-                settled=settled,
-                run=install,
-                does="applies Istio's own manifests, and removes what it made before and needs no longer",
-                applies=Applies(manifests, MANAGER, mark(wish)),
-            ),
-        ),
+        programs=(_installer(operator(settings), istioctl),),
         gates=(
             Gate(
                 name="istiod",
@@ -95,6 +70,33 @@ def istio(settings: Settings, istioctl: Istioctl) -> Step:
                 every=_LOOK,
             ),
         ),
+    )
+
+
+def _installer(wish: Object, istioctl: Istioctl) -> Program:
+    """`istioctl install` of this IstioOperator; nothing to do where it was, or where others applied the same."""
+
+    @cache
+    def manifests() -> tuple[Object, ...]:
+        return istioctl.manifests(wish)
+
+    def settled(reader: Reader) -> bool:
+        if recorded(reader, wish):
+            return True
+        return marked(reader, wish) and all(stands(reader, one, same) for one in manifests())
+
+    def install(cluster: Cluster, stop: threading.Event) -> None:
+        claim(cluster)
+        istioctl.install(wish, readiness_seconds=1800, stop=stop)
+        if not stop.is_set():
+            record(cluster, wish)
+
+    return Program(
+        name="istioctl install",
+        settled=settled,
+        run=install,
+        does="applies Istio's own manifests, and removes what it made before and needs no longer",
+        applies=Applies(manifests, MANAGER, mark(wish)),
     )
 
 

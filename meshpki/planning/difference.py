@@ -37,11 +37,11 @@ def differences(before: Object, after: Object) -> tuple[Field, ...]:
 def _below(before: object, after: object, path: str) -> Iterator[Field]:
     match before, after:
         case dict(), dict():
-            for key in (*after, *(key for key in before if key not in after)):
+            for key in _keys(before, after):
                 yield from _entry(before, after, key, f"{path}.{key}".lstrip("."))
         case list(), list() if _named(before) and _named(after):
             left, right = _by_name(before), _by_name(after)
-            for name in (*right, *(name for name in left if name not in right)):
+            for name in _keys(left, right):
                 yield from _entry(left, right, name, f"{path}[{name}]")
         case list(), list() if len(before) == len(after):
             for number, (old, new) in enumerate(zip(before, after, strict=True)):
@@ -50,6 +50,10 @@ def _below(before: object, after: object, path: str) -> Iterator[Field]:
             yield Field(path, Kind.CHANGE, before, after)
         case _:
             pass
+
+
+def _keys(before: Object, after: Object) -> list[str]:
+    return [*after, *(key for key in before if key not in after)]
 
 
 def _entry(before: Object, after: Object, key: str, path: str) -> Iterator[Field]:

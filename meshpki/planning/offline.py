@@ -41,24 +41,26 @@ def problems(manifest: Object, schema: Schema) -> list[str]:
 
 
 def _problems(value: object, schema: Schema, path: str) -> Iterator[str]:
-    kind = str(schema.get("type", ""))
+    wrong = _wrong(value, schema)
+    if wrong:
+        yield f"{path or 'it'} {wrong}"
+    elif isinstance(value, dict):
+        yield from _in_object(value, schema, path)
+    elif isinstance(value, list):
+        items = schema.get("items")
+        below = items if isinstance(items, dict) else {}
+        for number, item in enumerate(value):
+            yield from _problems(item, below, f"{path}[{number}]")
+
+
+def _wrong(value: object, schema: Schema) -> str:
+    """Why a value by itself is not what its schema wants; Python's truths are numbers, JSON's are not."""
     if schema.get("x-kubernetes-int-or-string") or (value is None and schema.get("nullable")):
-        return
-    if kind in _TYPES and (not isinstance(value, _TYPES[kind]) or (isinstance(value, bool) and kind != "boolean")):
-        yield f"{path or 'it'} is no {kind}"
-        return
-    allowed = schema.get("enum")
-    if isinstance(allowed, list) and value not in allowed:
-        yield f"{path} is none of {', '.join(map(str, allowed))}"
-    match value:
-        case dict():
-            yield from _in_object(value, schema, path)
-        case list():
-            items = schema.get("items")
-            for number, item in enumerate(value):
-                yield from _problems(item, items if isinstance(items, dict) else {}, f"{path}[{number}]")
-        case _:
-            pass
+        return ""
+    kind, allowed = str(schema.get("type", "")), schema.get("enum")
+    if not isinstance(value, _TYPES.get(kind, object)) or (isinstance(value, bool) and kind in ("integer", "number")):
+        return f"is no {kind}"
+    return f"is none of {', '.join(map(str, allowed))}" if isinstance(allowed, list) and value not in allowed else ""
 
 
 def _in_object(value: Mapping[str, object], schema: Schema, path: str) -> Iterator[str]:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from meshpki.errors import UsageError
@@ -24,22 +24,25 @@ def write(folder: Path, files: Mapping[str, bytes]) -> int:
     Raises UsageError (MPK-220), before anything is written, where a file is not ours or not as we wrote it.
     """
     claimed = _claims(folder)
-    wanted = {name: _digest(content) for name, content in files.items()}
-    _check(folder, claimed, wanted)
-    stale = [name for name in claimed if name not in wanted and (folder / name).exists()]
-    changed = [name for name, digest in wanted.items() if _found(folder / name) != digest]
-    final = {name: (digest,) for name, digest in wanted.items()}
-    if not stale and not changed and claimed == final:
-        return 0
-    folder.mkdir(parents=True, exist_ok=True)
-    _claim(folder, {name: tuple({*claimed.get(name, ()), *final.get(name, ())}) for name in {*claimed, *final}})
-    for name in changed:
-        _put(folder, name, files[name])
-    for name in stale:
-        (folder / name).unlink()
-        _prune(folder, (folder / name).parent)
-    _claim(folder, final)
+    final = {name: (_digest(content),) for name, content in files.items()}
+    _check(folder, claimed, final)
+    stale = [name for name in claimed if name not in final and (folder / name).exists()]
+    changed = [name for name, (digest,) in final.items() if _found(folder / name) != digest]
+    if stale or changed or claimed != final:
+        folder.mkdir(parents=True, exist_ok=True)
+        _claim(folder, _either(claimed, final))
+        for name in changed:
+            _put(folder, name, files[name])
+        for name in stale:
+            (folder / name).unlink()
+            _prune(folder, (folder / name).parent)
+        _claim(folder, final)
     return len(changed) + len(stale)
+
+
+def _either(before: Claims, after: Claims) -> Claims:
+    """What a run that is killed may leave of each file: the one before, or the one after it."""
+    return {name: tuple({*before.get(name, ()), *after.get(name, ())}) for name in {*before, *after}}
 
 
 def _claims(folder: Path) -> Claims:
@@ -68,21 +71,19 @@ def _parsed(marker: Path) -> Claims:
     return claims
 
 
-def _check(folder: Path, claimed: Claims, wanted: Mapping[str, str]) -> None:
-    wrong = sorted(name for name in {*claimed, *wanted} if not _ours(folder, name, claimed, wanted.get(name, "")))
+def _check(folder: Path, claimed: Claims, final: Claims) -> None:
+    wrong = sorted(name for name, digests in _either(claimed, final).items() if not _ours(folder, name, digests))
     if wrong:
         raise _foreign(folder, f"not as `meshpki render` wrote them: {_some(wrong)}")
 
 
-def _ours(folder: Path, name: str, claimed: Claims, wanted: str) -> bool:
+def _ours(folder: Path, name: str, digests: tuple[str, ...]) -> bool:
     """Whether a place is free, or holds what we wrote there or are about to write; no link is followed."""
     path = folder / name
-    above = [one for one in path.parents if one != folder and folder in one.parents]
-    if any(one.is_symlink() or (one.exists() and not one.is_dir()) for one in above) or path.is_symlink():
+    above = [one for one in path.parents if folder in one.parents]
+    if path.is_symlink() or any(one.is_symlink() or (one.exists() and not one.is_dir()) for one in above):
         return False
-    if not path.exists():
-        return True
-    return path.is_file() and _found(path) in (*claimed.get(name, ()), wanted)
+    return not path.exists() or _found(path) in digests
 
 
 def _put(folder: Path, name: str, content: bytes) -> None:
@@ -101,13 +102,9 @@ def _claim(folder: Path, claims: Claims) -> None:
 
 def _prune(folder: Path, emptied: Path) -> None:
     """Remove the folders that the last file of ours has left empty."""
-    while emptied != folder and not any(_listed(emptied)):
+    while emptied != folder and not any(emptied.iterdir()):
         emptied.rmdir()
         emptied = emptied.parent
-
-
-def _listed(folder: Path) -> Iterator[Path]:
-    return folder.iterdir()
 
 
 def _found(path: Path) -> str:
