@@ -17,7 +17,7 @@ from meshpki.cluster.client import Cluster, Reader
 from meshpki.cluster.kubernetes import KubernetesCluster
 from meshpki.errors import OK
 from meshpki.install import Target, generation, install, steps, wish_manifest
-from meshpki.planning import Action, ObjectPlan, PlanReport, glance
+from meshpki.planning import Action, ObjectPlan, glance
 from meshpki.settings import Settings, read
 from meshpki.verify import Report, verify
 from meshpki.workflow.event import Outcome
@@ -87,7 +87,7 @@ def bring_up(wanted: Wanted) -> Result:
     board = Board([(step.name, step.summary) for step in plan.steps])
     # Its dry runs also find what the API server would refuse, before anything is written.
     planned = glance(plan, wish_manifest(settings), cluster)
-    output.progress(output.plain(headline(cluster, planned)))
+    output.progress(output.plain(f"{headline(cluster)}   plan: {planned.summary()}"))
     if wanted.dry_run:
         changes = tuple(one for one in planned.objects if one.action is not Action.SAME)
         return Result(board, None, changes, tuple(one.name for one in planned.programs))
@@ -119,9 +119,9 @@ def _check(cluster: Reader, settings: Settings, wanted: Wanted) -> None:
         raise preflight.PreflightError(outcome.refused)
 
 
-def headline(cluster: KubernetesCluster, planned: PlanReport) -> str:
-    """Which cluster it is, and what the plan for it comes to."""
-    return f"context {cluster.context}   server {cluster.version()} at {cluster.host}   plan: {planned.summary()}"
+def headline(cluster: KubernetesCluster) -> str:
+    """Which cluster it is."""
+    return f"context {cluster.context}   server {cluster.version()} at {cluster.host}"
 
 
 def _follow(plan: Plan, settings: Settings, cluster: Cluster, limits: Limits, board: Board) -> None:

@@ -67,8 +67,8 @@ def plan(
         force_conflicts=force_conflicts,
     )
     cluster, settings, steps = opened(wanted)
+    output.progress(output.plain(headline(cluster)))
     report = look(steps, wish_manifest(settings), cluster)
-    output.progress(output.plain(headline(cluster, report)))
     match form:
         case Form.TEXT:
             output.data(forms.text(report))
