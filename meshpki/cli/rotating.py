@@ -74,7 +74,7 @@ def rotate_istiod_ca(
         return intent
     announce(cluster, intent.lines(), asked)
     events = istiod_ca.rotate(cluster, todo, clock, Limits(asked.timeout))
-    followed = _follow(istiod_ca.plan(todo), clock, events)
+    followed = follow(istiod_ca.plan(todo), clock, events)
     return rotate_forms.Outcome(intent, followed, istiod_ca.done(cluster, todo))
 
 
@@ -89,7 +89,7 @@ def rotate_spire_ca(
     if asked.dry_run:
         return intent
     announce(cluster, intent.lines(), asked)
-    followed = _follow(spire_steps.plan(todo), clock, spire_steps.rotate(cluster, todo, clock, Limits(asked.timeout)))
+    followed = follow(spire_steps.plan(todo), clock, spire_steps.rotate(cluster, todo, clock, Limits(asked.timeout)))
     return rotate_spire_forms.Outcome(intent, followed, spire_steps.done(cluster, todo))
 
 
@@ -123,7 +123,7 @@ def announce(cluster: Named, lines: Sequence[str], asked: Asked) -> None:
         consent(cluster.context)
 
 
-def _follow(plan: Plan, clock: Clock, events: Generator[Event]) -> Run:
+def follow(plan: Plan, clock: Clock, events: Generator[Event]) -> Run:
     """Run a rotation as a person or a log follows it."""
     board, began = Board([(step.name, step.summary) for step in plan.steps]), clock.now()
     moments: list[Moment] = []
