@@ -6,10 +6,12 @@ from meshpki.cluster.manifest import Object
 
 HIDDEN = "***"
 _SECRET_FIELDS = ("data", "stringData")
-_NAMES_A_SECRET = re.compile(r"(?i)(password|passwd|passphrase|secret|token|credentials?|api[-_]?key|private[-_]?key)$")
-_LINE = re.compile(
-    r"(?im)^(?P<key>\W*[\w.-]*(?:password|passwd|passphrase|secret|token|credentials?|api[-_]?key|private[-_]?key)"
-    r"[\"']?\s*[:=][ \t]*)(?P<value>[^\s{\[|>].*)$"
+_WORDS = r"(?:password|passwd|passphrase|secret|token|credentials?|api[-_]?key|private[-_]?key)"
+_NAMES_A_SECRET = re.compile(rf"(?i){_WORDS}$")
+# `password: x`, `token = "x"`, `"apiKey": "x"`, or a block of indented lines
+_ASSIGNED = re.compile(
+    rf"(?i)(?P<key>{_WORDS}[\"']?[ \t]*[:=][ \t]*)"
+    r"""(?:"[^"\n]*"|'[^'\n]*'|[|>][-+\d]*[ \t]*(?:\n[ \t]+[^\n]*)+|[^\s{\[|>,}"'][^\n]*)"""
 )
 _USERINFO = re.compile(r"(?<=://)[^/\s:@]+:[^/\s@]+(?=@)")
 _PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL)
@@ -88,7 +90,7 @@ def _text(value: str, other: object, name: str) -> str:
 
 def _without_secrets(text: str) -> str:
     shown = _USERINFO.sub(HIDDEN, _PRIVATE_KEY.sub(HIDDEN, text))
-    return _LINE.sub(lambda found: found["key"] + HIDDEN, shown)
+    return _ASSIGNED.sub(lambda found: found["key"] + HIDDEN, shown)
 
 
 def _mark(hidden: str, value: object, other: object) -> str:

@@ -1,5 +1,7 @@
 """Fields that change and values that are masked: tables of two states and what is said of them."""
 
+import time
+
 import pytest
 
 from meshpki.cluster.manifest import APPLIED_ANNOTATION, Object
@@ -59,6 +61,9 @@ KEY = "-----BEGIN EC PRIVATE KEY-----\ncanary\n-----END EC PRIVATE KEY-----\n"
         {"data": {"file": "a: 1\n  password: canary\n"}},
         {"data": {"file": "token = canary"}},
         {"data": {"file": '{\n  "apiKey": "canary"\n}'}},
+        {"data": {"file": '{"a": "b", "password": "canary"}'}},
+        {"data": {"file": "clientSecret: |\n  canary\n  canary\nb: 1\n"}},
+        {"data": {"file": "password: some, canary"}},
     ],
     ids=str,
 )
@@ -96,3 +101,12 @@ def test_that_a_secret_changes_is_told_though_not_how(before: Object, after: Obj
     (field,) = differences(*masked(before, after))
     assert field.path == path
     assert (str(field.before)[-9:], str(field.after)[-8:]) == (" (before)", " (after)")
+
+
+@pytest.mark.parametrize(
+    "text", ["." * 200_000, "://a:" * 50_000, "password" * 30_000, "secret: |\n" * 20_000, "- " * 99_999]
+)
+def test_no_text_of_a_cluster_takes_long_to_mask(text: str) -> None:
+    began = time.process_time()
+    masked({"data": {"file": text}}, {})
+    assert time.process_time() - began < 2
