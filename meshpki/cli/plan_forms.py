@@ -77,6 +77,8 @@ def diff(report: PlanReport) -> str:
 
 def _unified(one: ObjectPlan) -> str:
     name = _file_name(one.ref)
+    if one.action is Action.REMOVE:
+        return f"--- live/{name}\n+++ /dev/null\n"
     before, after = _lines(one.before), _lines(one.after)
     shown = "".join(unified_diff(before, after, f"live/{name}", f"plan/{name}"))
     return shown or f"--- live/{name}\n+++ plan/{name}\n# {one.action}; its content is not shown{_because(one)}\n"

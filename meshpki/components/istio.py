@@ -11,7 +11,7 @@ from meshpki.cluster.manifest import Object, Query, only
 from meshpki.cluster.overlay import overlaid
 from meshpki.cluster.render import load, text
 from meshpki.components.identity import unproven_pods
-from meshpki.components.istio_objects import MANAGER, stands
+from meshpki.components.istio_objects import MANAGER, pruned, stands
 from meshpki.components.istioctl import Istioctl, claim, mark, marked, record, recorded
 from meshpki.components.rollout import deployment, judge_rollout, pods_of
 from meshpki.components.serving import Listener, pod_ref, unproven
@@ -96,7 +96,7 @@ def _installer(wish: Object, istioctl: Istioctl) -> Program:
         settled=settled,
         run=install,
         does="applies Istio's own manifests, and removes what it made before and needs no longer",
-        applies=Applies(manifests, MANAGER, mark(wish)),
+        applies=Applies(manifests, MANAGER, mark(wish), lambda reader: pruned(reader, manifests(), wish)),
     )
 
 

@@ -1,12 +1,12 @@
-"""What `istioctl install` applies beyond what `istioctl manifest generate` prints, and what of it is settled later.
+"""What `istioctl install` does beyond what `istioctl manifest generate` prints, and what of it is settled later.
 
-Source: istio 1.29 operator/pkg/install/install.go (labels), istioctl/pkg/tag/generate.go (the default validator).
+Source: istio 1.29 operator/pkg/install/install.go (labels, pruning), istioctl/pkg/tag/generate.go (default validator).
 """
 
 from collections.abc import Callable, Sequence
 
 from meshpki.cluster.client import Reader
-from meshpki.cluster.manifest import Object, covers, ref_of
+from meshpki.cluster.manifest import Object, Query, Ref, covers, ref_of
 
 MANAGER = "istio-operator"
 COMPONENT = "operator.istio.io/component"
@@ -14,27 +14,55 @@ GATEWAYS = "IngressGateways"
 WEBHOOKS = ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
 _DEFAULT_VALIDATOR = "istiod-default-validator"
 _READER = "istio-reader-service-account"
+_NOT_PRUNED = "install.operator.istio.io/owning-resource-not-pruned"
+# The installer also prunes Secrets, of which its charts have none; they are not listed here, so as to read no Secret.
+_PRUNED = (
+    *(("apps/v1", "Deployment"), ("apps/v1", "DaemonSet"), ("v1", "Service"), ("v1", "ConfigMap")),
+    *(("v1", "ServiceAccount"), ("policy/v1", "PodDisruptionBudget"), ("autoscaling/v2", "HorizontalPodAutoscaler")),
+    *(("rbac.authorization.k8s.io/v1", kind) for kind in ("Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding")),
+    *(("admissionregistration.k8s.io/v1", kind) for kind in WEBHOOKS),
+)
 
 
 def installed(generated: Sequence[Object], operator: Object) -> tuple[Object, ...]:
     """The manifests as the installer applies them: its labels, and a validator for objects of no revision."""
-    spec = operator["spec"]
-    labels = {
-        "operator.istio.io/managed": "Reconcile",
-        "operator.istio.io/version": spec["tag"],
-        "install.operator.istio.io/owning-resource": operator["metadata"]["name"],
-        "install.operator.istio.io/owning-resource-namespace": operator["metadata"]["namespace"],
-        "istio.io/rev": spec.get("values", {}).get("revision") or "default",
-    }
+    labels = {**_owner(operator), "operator.istio.io/version": operator["spec"]["tag"]}
     opened = [_left_open(manifest) for manifest in generated]
     validators = [one for one in opened if one["kind"] == "ValidatingWebhookConfiguration"]
-    return tuple(_labelled(one, labels) for one in (*opened, *map(_default_validator, validators[:1])))
+    return (
+        *(_labelled(one, {**labels, COMPONENT: component(one)}) for one in opened),
+        *(_labelled(_default_validator(one), {**labels, _NOT_PRUNED: "true"}) for one in validators[:1]),
+    )
+
+
+def pruned(reader: Reader, manifests: Sequence[Object], operator: Object) -> tuple[Ref, ...]:
+    """What the installer made before and would remove, since these manifests no longer hold it."""
+    kept = {ref_of(one) for one in manifests}
+    selector = ",".join(f"{label}={value}" for label, value in _owner(operator).items())
+    found = (one for kind in _PRUNED for one in reader.list(Query(*kind, labels=selector)))
+    return tuple(
+        ref_of(one)
+        for one in found
+        if ref_of(one) not in kept
+        and COMPONENT in one["metadata"]["labels"]
+        and one["metadata"]["labels"].get(_NOT_PRUNED) != "true"
+    )
+
+
+def _owner(operator: Object) -> dict[str, str]:
+    """The labels by which the installer knows what is its own."""
+    return {
+        "operator.istio.io/managed": "Reconcile",
+        "install.operator.istio.io/owning-resource": operator["metadata"]["name"],
+        "install.operator.istio.io/owning-resource-namespace": operator["metadata"]["namespace"],
+        "istio.io/rev": operator["spec"].get("values", {}).get("revision") or "default",
+    }
 
 
 def component(manifest: Object) -> str:
     """Which of Istio's components an object is of; the charts themselves say it of some."""
     metadata = manifest["metadata"]
-    base = manifest["kind"] == "CustomResourceDefinition" or metadata["name"] in (_READER, _DEFAULT_VALIDATOR)
+    base = manifest["kind"] == "CustomResourceDefinition" or metadata["name"] == _READER
     return str(metadata.get("labels", {}).get(COMPONENT, "") or ("Base" if base else "Pilot"))
 
 
@@ -72,5 +100,4 @@ def _default_validator(validator: Object) -> Object:
 
 def _labelled(manifest: Object, labels: dict[str, str]) -> Object:
     metadata = manifest["metadata"]
-    own = {**metadata.get("labels", {}), **labels, COMPONENT: component(manifest)}
-    return {**manifest, "metadata": {**metadata, "labels": own}}
+    return {**manifest, "metadata": {**metadata, "labels": {**metadata.get("labels", {}), **labels}}}

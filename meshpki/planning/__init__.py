@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from meshpki.cluster.client import Reader
-from meshpki.cluster.manifest import Object, owned
+from meshpki.cluster.manifest import Object, Ref, owned
 from meshpki.planning.foresight import Foresight, judge, judge_installed, quickly
 from meshpki.planning.report import Action, ObjectPlan, PlanReport, ProgramPlan, StepPlan
 from meshpki.workflow.plan import Plan
@@ -20,11 +20,12 @@ _WISH = "settings"
 
 @dataclass(frozen=True)
 class _Due:
-    """A program of a step: whether it would run, and what it would then apply, as far as that is known."""
+    """A program of a step: whether it would run, and what it would then apply and remove, as far as that is known."""
 
     program: Program
     pending: bool
     manifests: tuple[Object, ...] = ()
+    removed: tuple[Ref, ...] = ()
 
 
 def look(plan: Plan, wish: Object, reader: Reader) -> PlanReport:
@@ -40,8 +41,9 @@ def look(plan: Plan, wish: Object, reader: Reader) -> PlanReport:
 
         def foreseen(one: _Due) -> ProgramPlan:
             manager = one.program.applies.manager if one.program.applies else ""
-            objects = pool.map(partial(judge_installed, reader, foresight, manager), one.manifests)
-            return ProgramPlan(one.program.name, one.pending, one.program.does, tuple(objects))
+            applied = pool.map(partial(judge_installed, reader, foresight, manager), one.manifests)
+            removed = (ObjectPlan(ref, Action.REMOVE) for ref in one.removed)
+            return ProgramPlan(one.program.name, one.pending, one.program.does, (*applied, *removed))
 
         own = _judged(plan, wish, pool, partial(judge, reader, foresight))
         programs = {name: tuple(map(foreseen, dues)) for name, dues in due.items()}
@@ -60,9 +62,10 @@ def glance(plan: Plan, wish: Object, reader: Reader) -> PlanReport:
 
 
 def _due(program: Program, reader: Reader) -> _Due:
-    if program.settled(reader):
-        return _Due(program, pending=False)
-    return _Due(program, pending=True, manifests=program.applies.manifests() if program.applies else ())
+    pending, applies = not program.settled(reader), program.applies
+    if applies is None or not pending:
+        return _Due(program, pending)
+    return _Due(program, pending, applies.manifests(), applies.removes(reader))
 
 
 def _judged(

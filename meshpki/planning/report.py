@@ -9,11 +9,12 @@ from meshpki.planning.difference import Field
 
 
 class Action(StrEnum):
-    """What applying would do to one object."""
+    """What a run would do to one object; nothing but an installer removes any."""
 
     CREATE = "create"
     CHANGE = "change"
     SAME = "same"
+    REMOVE = "remove"
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,8 @@ class PlanReport:
 
 
 def counted(objects: tuple[ObjectPlan, ...]) -> str:
-    """The line under a plan: `2 to create, 1 to change, 98 unchanged`."""
+    """The line under a plan: `2 to create, 1 to change, 98 unchanged`, and what an installer would remove, if any."""
     counts = Counter(one.action for one in objects)
-    return f"{counts[Action.CREATE]} to create, {counts[Action.CHANGE]} to change, {counts[Action.SAME]} unchanged"
+    removed = f", {counts[Action.REMOVE]} to remove" if counts[Action.REMOVE] else ""
+    told = f"{counts[Action.CREATE]} to create, {counts[Action.CHANGE]} to change, {counts[Action.SAME]} unchanged"
+    return told + removed

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from meshpki.cluster.client import Cluster, Reader
-from meshpki.cluster.manifest import Object, Query
+from meshpki.cluster.manifest import Object, Query, Ref
 
 
 @dataclass(frozen=True)
@@ -62,12 +62,13 @@ class Applies:
     """What a program applies, known without a cluster: for a plan, and for whoever applies it in the program's stead.
 
     `manager` is the field manager by which the program applies, and `mark` the object that says of manifests which
-    somebody else applied that they are this step's.
+    somebody else applied that they are this step's. `removes` tells from the cluster what it would remove.
     """
 
     manifests: Callable[[], tuple[Object, ...]]
     manager: str
     mark: Object
+    removes: Callable[[Reader], tuple[Ref, ...]] = lambda _: ()
 
 
 @dataclass(frozen=True)

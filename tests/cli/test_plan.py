@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 from meshpki.cli import plan_forms as forms
 from meshpki.cli.consent import consent
 from meshpki.cluster.client import Cluster
-from meshpki.cluster.manifest import Object, owned
+from meshpki.cluster.manifest import Object, Ref, owned
 from meshpki.errors import UsageError
 from meshpki.install import wish_manifest
 from meshpki.planning import PlanReport, look
@@ -20,6 +20,11 @@ from meshpki.workflow.plan import Plan
 from meshpki.workflow.step import Applies, Program, Step
 from tests.support.cluster import InMemoryCluster, config_map, namespace
 
+OLD = Ref("v1", "ConfigMap", "default", "old")
+SUMMARY = (
+    "2 to create, 1 to change, 2 unchanged; to run: pin; "
+    "istioctl install: 1 to create, 0 to change, 0 unchanged, 1 to remove"
+)
 SCHEMA = json.loads(files("meshpki").joinpath("schemas/plan-report.json").read_text(encoding="utf-8"))
 
 
@@ -42,7 +47,9 @@ def report(*, pending: bool = True) -> PlanReport:
             lambda _: not pending,
             never,
             does="installs",
-            applies=Applies(lambda: (config_map("istio", key="1"),), "istio-operator", config_map("mark")),
+            applies=Applies(
+                lambda: (config_map("istio", key="1"),), "istio-operator", config_map("mark"), lambda _: (OLD,)
+            ),
         ),
     )
     wanted: tuple[Object, ...] = (same,)
@@ -69,7 +76,8 @@ def test_the_text_is_grouped_by_step_and_ends_with_the_summary() -> None:
         "  run     pin: writes the pin",
         "  run     istioctl install: installs",
         "    create  ConfigMap default/istio",
-        "2 to create, 1 to change, 2 unchanged; to run: pin; istioctl install: 1 to create, 0 to change, 0 unchanged",
+        "    remove  ConfigMap default/old",
+        SUMMARY,
     ]
 
 
@@ -90,6 +98,7 @@ def test_the_diff_has_a_part_for_each_object_that_is_made_or_changes() -> None:
         "+++ plan/v1/Namespace/new",
         "+++ plan/v1/ConfigMap/new/c",
         "+++ plan/v1/ConfigMap/default/istio",
+        "+++ /dev/null",
     ]
     assert "\x1b" not in shown
     assert "-    b\n+    c\n" in shown

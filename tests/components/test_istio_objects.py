@@ -4,7 +4,7 @@ import pytest
 
 from meshpki.cluster.manifest import Object, digest
 from meshpki.components.istio import operator
-from meshpki.components.istio_objects import MANAGER, component, hooks, installed, stands
+from meshpki.components.istio_objects import MANAGER, component, hooks, installed, pruned, stands
 from meshpki.components.istioctl import RECORD, mark, marked
 from meshpki.settings import defaults
 from meshpki.workflow.apply import same
@@ -98,3 +98,14 @@ def test_the_mark_is_of_one_operator_and_says_that_istioctl_did_not_install_it()
     memory.put({**mark(wish), "data": {"operator": "", "objects": ""}})
     assert not marked(memory, wish)
     assert RECORD.name == "meshpki-istio"
+
+
+def test_what_the_installer_made_and_needs_no_longer_goes_but_for_what_it_never_prunes() -> None:
+    memory, wish = InMemoryCluster(), operator(defaults())
+    found = made(VALIDATOR, named("Service", "istiod"), named("Service", "old"))
+    foreign = named("Service", "foreign", **{"operator.istio.io/component": "Pilot"})
+    memory.put(namespace("istio-system"), foreign, *found.values())
+    kept = [one for name, one in found.items() if name not in ("old", "istiod-default-validator")]
+    assert [ref.name for ref in pruned(memory, kept, wish)] == ["old"]
+    assert pruned(memory, tuple(found.values()), wish) == ()
+    assert all("Secret" not in what for _, what in memory.requests)

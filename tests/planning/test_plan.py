@@ -17,6 +17,7 @@ from meshpki.workflow.step import Applies, Program, Step
 from tests.support.cluster import InMemoryCluster, config_map, namespace
 from tests.support.releases import releases
 
+OLD = Ref("v1", "ConfigMap", "default", "old")
 READS = {"get", "dry-run", "list"}
 CRD: Object = {
     "apiVersion": "apiextensions.k8s.io/v1",
@@ -178,7 +179,7 @@ def installer(memory_settled: bool, *manifests: Object) -> Program:
         settled=lambda _: memory_settled,
         run=never,
         does="installs",
-        applies=Applies(lambda: manifests, "somebody", config_map("mark")),
+        applies=Applies(lambda: manifests, "somebody", config_map("mark"), lambda _: (OLD,)),
     )
 
 
@@ -187,10 +188,10 @@ def test_what_a_program_would_install_is_compared_in_its_name_and_counted_apart(
     program = installer(False, config_map("there", key="1"), config_map("other", key="2"), config_map("new", key="1"))
     report = look(plan_of(programs=(program,)), wish_manifest(defaults()), memory)
     (planned,) = report.programs
-    assert [one.action for one in planned.objects] == [Action.SAME, Action.CHANGE, Action.CREATE]
+    assert [one.action for one in planned.objects] == [Action.SAME, Action.CHANGE, Action.CREATE, Action.REMOVE]
     assert ("dry-run as somebody", "ConfigMap default/other") in memory.requests
     assert report.summary() == (
-        "1 to create, 0 to change, 0 unchanged; installer: 1 to create, 1 to change, 1 unchanged"
+        "1 to create, 0 to change, 0 unchanged; installer: 1 to create, 1 to change, 1 unchanged, 1 to remove"
     )
     assert memory.writes == []
 
