@@ -19,7 +19,9 @@ from meshpki.cli import (
     inspect,
     lab,
     output,
+    plan,
     rbac,
+    render,
     report,
     rotate,
     status,
@@ -44,6 +46,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
 )
 app.command(epilog=up.EXAMPLES)(up.up)
+app.command(epilog=plan.EXAMPLES)(plan.plan)
+app.command(epilog=render.EXAMPLES)(render.render)
 app.command(epilog=verify.EXAMPLES)(verify.verify)
 app.command(epilog=status.EXAMPLES)(status.status)
 app.command(epilog=certs.EXAMPLES)(certs.certs)
