@@ -1,7 +1,8 @@
 """What must hold before the first write: gathered once, then judged by named, pure checks, all of them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from meshpki.cluster.client import Reader
 from meshpki.cluster.manifest import MANAGED_BY, Object, Query, Ref
@@ -9,19 +10,13 @@ from meshpki.components.istioctl import RECORD
 from meshpki.components.root_ca import root_spec
 from meshpki.components.trust import PIN, Pin, istiod_certificate, pinned, root_certificate
 from meshpki.errors import MeshpkiError, PreconditionError, UsageError
+from meshpki.rights import missing, needed
 from meshpki.settings import Settings
 from meshpki.settings.fields import flatten
 from meshpki.settings.releases import components, kubernetes_range, release_of
+from meshpki.surroundings import ENFORCE, Component, components_of, forbidding, skews
 
 _CSI = Ref("storage.k8s.io/v1", "CSIDriver", "", "csi.spiffe.io")
-_RIGHTS = (
-    ("create", "apiextensions.k8s.io", "customresourcedefinitions"),
-    ("create", "rbac.authorization.k8s.io", "clusterroles"),
-    ("create", "admissionregistration.k8s.io", "validatingwebhookconfigurations"),
-    ("create", "", "namespaces"),
-    ("create", "", "pods/portforward"),
-    ("create", "", "pods/exec"),
-)
 _DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 
 
@@ -45,6 +40,8 @@ class Seen:
     pin: Pin | None = None
     root: Object | None = None
     missing_rights: tuple[str, ...] = ()
+    skews: tuple[str, ...] = ()
+    namespaces: tuple[Object, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -81,18 +78,23 @@ class PreflightError(PreconditionError):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What stops the run, and what only is worth a warning because the user said so."""
+    """What stops the run, what only is worth a warning because the user said so, and which components are there."""
 
     refused: tuple[Found, ...] = field(default=())
     ignored: tuple[Found, ...] = field(default=())
+    there: tuple[Component, ...] = field(default=())
 
 
-def look(reader: Reader, settings: Settings) -> Seen:
-    """Gather what the checks judge; Secrets are seen as metadata only, never their data."""
-    names, pin = settings.namespaces, pinned(reader)
+def look(reader: Reader, settings: Settings, manifests: Iterable[Object], at: datetime) -> Seen:
+    """Gather what the checks judge, at a moment (UTC); Secrets are seen as metadata only, never their data.
+
+    `manifests` are what is to be applied: the rights to do so are asked for.
+    """
+    names, pin, nodes = settings.namespaces, pinned(reader), tuple(reader.list(Query("v1", "Node")))
+    leases = reader.list(Query("coordination.k8s.io/v1", "Lease", "kube-node-lease"))
     return Seen(
         version=reader.version(),
-        nodes=tuple(reader.list(Query("v1", "Node"))),
+        nodes=nodes,
         deployments=tuple(reader.list(Query("apps/v1", "Deployment"))),
         stateful_sets=tuple(reader.list(Query("apps/v1", "StatefulSet"))),
         daemon_sets=tuple(reader.list(Query("apps/v1", "DaemonSet"))),
@@ -107,9 +109,9 @@ def look(reader: Reader, settings: Settings) -> Seen:
         record=reader.get(RECORD),
         pin=pin,
         root=reader.get(root_certificate(settings, pin.generation)) if pin else None,
-        missing_rights=tuple(
-            f"{verb} {what}" for verb, group, what in _RIGHTS if not reader.allowed(verb, group, what)
-        ),
+        missing_rights=tuple(map(str, missing(reader, needed(manifests)))),
+        skews=skews(reader.date(), at, leases, nodes),
+        namespaces=tuple(reader.list(Query("v1", "Namespace"))),
     )
 
 
@@ -129,7 +131,8 @@ def examine(seen: Seen, settings: Settings, ignore: Sequence[str] = ()) -> Outco
         hint = f"{remedy}; or go on with --ignore {check.name}" if check.can_wait else remedy
         found = Found(check, PreconditionError(check.code, what, where=where, remedy=hint))
         (ignored if check.can_wait and check.name in ignore else refused).append(found)
-    return Outcome(tuple(refused), tuple(ignored))
+    there = components_of((*seen.deployments, *seen.stateful_sets, *seen.daemon_sets))
+    return Outcome(tuple(refused), tuple(ignored), there)
 
 
 def _kubernetes(seen: Seen, settings: Settings) -> tuple[str, str, str] | None:
@@ -257,6 +260,22 @@ def _rights(seen: Seen, _settings: Settings) -> tuple[str, str, str] | None:
     return f"missing rights: {', '.join(seen.missing_rights)}", "this kubeconfig's user", "have them granted"
 
 
+def _clock(seen: Seen, _settings: Settings) -> tuple[str, str, str] | None:
+    if not seen.skews:
+        return None
+    remedy = "have them agree (NTP): a certificate is refused by whoever is not at its beginning yet"
+    return "; ".join(seen.skews), "clocks", remedy
+
+
+def _pod_security(seen: Seen, settings: Settings) -> tuple[str, str, str] | None:
+    names = settings.namespaces
+    levels = {names.spire_system: "privileged", names.bookinfo: "privileged", names.istio: "baseline"}
+    for name, level, wanted in forbidding(seen.namespaces, levels):
+        what = f"it enforces `{level}`, its pods need `{wanted}`"
+        return what, f"Namespace {name}", f"take the label {ENFORCE} off it, or choose another namespace"
+    return None
+
+
 def _foreign(found: Sequence[Object], name: str, title: str, namespace: str) -> tuple[str, str, str] | None:
     for item in found:
         metadata = item["metadata"]
@@ -295,5 +314,7 @@ CHECKS = (
     Check("storage", "MPK-110", _storage, can_wait=True),
     Check("root-fingerprint", "MPK-111", _fingerprint),
     Check("root-settings", "MPK-117", _root),
+    Check("clock", "MPK-120", _clock, can_wait=True),
+    Check("pod-security", "MPK-121", _pod_security),
     Check("rotation", "MPK-430", _rotation),
 )

@@ -19,7 +19,8 @@ def node(system: str = "linux") -> Object:
 
 
 def workload(kind: str, namespace: str, name: str, **labels: str) -> Object:
-    return {"kind": kind, "metadata": {"namespace": namespace, "name": name, "labels": labels}}
+    metadata = {"namespace": namespace, "name": name, "labels": labels}
+    return {"apiVersion": "apps/v1", "kind": kind, "metadata": metadata}
 
 
 def storage_class(name: str = "standard", *, default: bool = True) -> Object:

@@ -20,6 +20,7 @@ from meshpki.cli import (
     lab,
     output,
     plan,
+    preflight,
     rbac,
     render,
     report,
@@ -46,6 +47,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
 )
 app.command(epilog=up.EXAMPLES)(up.up)
+app.command(epilog=preflight.EXAMPLES)(preflight.preflight)
 app.command(epilog=plan.EXAMPLES)(plan.plan)
 app.command(epilog=render.EXAMPLES)(render.render)
 app.command(epilog=verify.EXAMPLES)(verify.verify)

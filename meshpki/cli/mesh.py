@@ -1,6 +1,7 @@
 """`up` from the open cluster to its last word: check, plan, ask, run, verify."""
 
 import json
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -100,17 +101,29 @@ def bring_up(wanted: Wanted) -> Result:
 
 def opened(wanted: Wanted) -> tuple[KubernetesCluster, Settings, Plan]:
     """The cluster, the settings that hold for it and the steps to take, all checked; nothing is written."""
+    cluster, settings, plan = prepared(wanted)
+    _check(cluster, settings, plan, wanted)
+    return cluster, settings, plan
+
+
+def prepared(wanted: Wanted) -> tuple[KubernetesCluster, Settings, Plan]:
+    """The same, before the cluster was checked; the settings and the release files were."""
     given = read([*wanted.overlay, *wanted.files]) if wanted.files else None  # wrong files need no cluster to be told
     cluster = open_cluster(wanted.context, wanted.kubeconfig, force_conflicts=wanted.force_conflicts)
     settings = given or settings_of(cluster, (), wanted.overlay)
     releases = artifacts.obtain(settings, wanted.artifact_dir)
-    _check(cluster, settings, wanted)
     planned = steps(settings, releases, Target(wanted.kubeconfig, cluster.context), generation(cluster))
     return cluster, settings, narrowed(planned, wanted.selection)
 
 
-def _check(cluster: Reader, settings: Settings, wanted: Wanted) -> None:
-    outcome = preflight.examine(preflight.look(cluster, settings), settings, (*settings.ignore, *wanted.ignore))
+def examined(cluster: Reader, settings: Settings, plan: Plan, ignore: Sequence[str]) -> preflight.Outcome:
+    """Every check of the preflight, for what this plan applies."""
+    manifests = (manifest for step in plan.steps for manifest in step.objects)
+    return preflight.examine(preflight.look(cluster, settings, manifests, datetime.now(UTC)), settings, ignore)
+
+
+def _check(cluster: Reader, settings: Settings, plan: Plan, wanted: Wanted) -> None:
+    outcome = examined(cluster, settings, plan, (*settings.ignore, *wanted.ignore))
     for found in outcome.ignored:
         output.progress(f"warning {found.error.code} {found.check.name}: {output.plain(found.error.what)}")
     if outcome.refused:
