@@ -25,8 +25,12 @@ def text(report: PlanReport) -> str:
 
 def _step_lines(step: StepPlan) -> Iterator[str]:
     told = [*_object_lines(step.objects), *(line for one in step.programs for line in _program_lines(one))]
-    same = sum(one.action is Action.SAME for one in step.objects)
-    yield f"{step.name}: {counted(step.objects)}" if told else f"{step.name}: {same} unchanged"
+    if told:
+        yield f"{step.name}: {counted(step.objects)}"
+    elif step.objects:
+        yield f"{step.name}: {len(step.objects)} unchanged"
+    else:
+        yield f"{step.name}: nothing to do for {', '.join(one.name for one in step.programs)}"
     yield from (f"  {line}" for line in told)
 
 

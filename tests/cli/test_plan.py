@@ -14,7 +14,7 @@ from meshpki.cluster.client import Cluster
 from meshpki.cluster.manifest import Object, Ref, owned
 from meshpki.errors import UsageError
 from meshpki.install import wish_manifest
-from meshpki.planning import PlanReport, look
+from meshpki.planning import PlanReport, ProgramPlan, StepPlan, look
 from meshpki.settings import defaults
 from meshpki.workflow.plan import Plan
 from meshpki.workflow.step import Applies, Program, Step
@@ -153,3 +153,8 @@ def test_a_yes_goes_on(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
     monkeypatch.setattr("sys.stdin", Terminal("Y\n"))
     consent("memory")
     assert "memory" in capsys.readouterr().err
+
+
+def test_a_step_that_is_an_installers_alone_says_that_it_has_nothing_to_do() -> None:
+    report = PlanReport((StepPlan("istio", (), (ProgramPlan("istioctl install", pending=False),)),))
+    assert forms.text(report).splitlines()[0] == "istio: nothing to do for istioctl install"
