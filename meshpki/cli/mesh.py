@@ -15,6 +15,7 @@ from meshpki.cli import output, verdicts
 from meshpki.cli.board import Board
 from meshpki.cli.consent import consent
 from meshpki.cli.follow import following
+from meshpki.cli.holding import MeshState, mesh_state, one_run
 from meshpki.cli.session import SystemClock, open_cluster, settings_of
 from meshpki.cluster.client import Cluster, Reader
 from meshpki.cluster.kubernetes import KubernetesCluster
@@ -88,7 +89,7 @@ class Result:
 
 def bring_up(wanted: Wanted) -> Result:
     """Do it; raises the error of the first step that failed, PreconditionError before any write."""
-    cluster, settings, plan = _opened(wanted)
+    cluster, before, settings, plan = _opened(wanted)
     board = Board([(step.name, step.summary) for step in plan.steps])
     # Its dry runs also find what the API server would refuse, before anything is written.
     looked = preview(plan, settings, cluster)
@@ -99,20 +100,24 @@ def bring_up(wanted: Wanted) -> Result:
         return Result(board, None, changes, programs)
     if wanted.ask and (programs or changes):
         consent(cluster.context)
-    _follow(plan, settings, cluster, wanted.limits, board)
+    # Where nothing is to do nothing is written, the Lease included; if something comes up, it is taken first.
+    with one_run(cluster, before, at_once=bool(programs or changes)) as leased:
+        _follow(plan, settings, leased, wanted.limits, board)
     report = verify(cluster, settings, datetime.now(UTC)) if _meshed(plan) else None
     return Result(board, report, lab=wanted.lab, context=wanted.context)
 
 
-def _opened(wanted: Wanted) -> tuple[KubernetesCluster, Settings, Plan]:
+def _opened(wanted: Wanted) -> tuple[KubernetesCluster, MeshState, Settings, Plan]:
     """The cluster, the settings that hold for it and the steps to take, all checked; nothing is written."""
     given = read([*wanted.overlay, *wanted.files]) if wanted.files else None  # wrong files need no cluster to be told
     cluster = open_cluster(wanted.context, wanted.kubeconfig, force_conflicts=wanted.force_conflicts)
+    before = mesh_state(cluster)
     settings = given or settings_of(cluster, (), wanted.overlay)
     releases = artifacts.obtain(settings, wanted.artifact_dir)
     _check(cluster, settings, wanted)
-    planned = steps(settings, releases, Target(wanted.kubeconfig, cluster.context), generation(cluster))
-    return cluster, settings, narrowed(planned, wanted.selection)
+    target = Target(wanted.kubeconfig, cluster.context)
+    known = steps(settings, releases, target, generation(cluster))
+    return cluster, before, settings, narrowed(known, wanted.selection)
 
 
 def preview(plan: Plan, settings: Settings, reader: Reader) -> tuple[tuple[Outcome, Ref], ...]:

@@ -9,10 +9,12 @@ from pathlib import Path
 from meshpki.cli import output
 from meshpki.cli.board import Board, State
 from meshpki.cli.follow import following
+from meshpki.cli.holding import mesh_state, one_run
 from meshpki.cli.root_forms import Intent, Outcome
 from meshpki.cli.root_page import write_page
 from meshpki.cli.rotating import Asked, announce, opened, refuse
 from meshpki.cli.session import SystemClock
+from meshpki.cluster.client import Cluster
 from meshpki.cluster.kubernetes import KubernetesCluster
 from meshpki.cluster.manifest import Query
 from meshpki.components import probe, spire_authorities
@@ -59,6 +61,7 @@ def rotate_root(asked: Asked, wish: Wish) -> Intent | Outcome:
     """Rotate the root, or go on, or go back; raises the refusal, or the error of the stage that failed."""
     _known(wish)
     cluster, settings = opened(asked)
+    before = mesh_state(cluster)
     here = journey.standing(cluster, settings)
     _agrees(here, wish)
     nodes, at = len(cluster.list(Query("v1", "Node"))), datetime.now(UTC)
@@ -71,7 +74,8 @@ def rotate_root(asked: Asked, wish: Wish) -> Intent | Outcome:
     if asked.dry_run:
         return intent
     announce(cluster, intent.lines(), asked)
-    return _Run(cluster, settings, wish, Limits(asked.timeout), intent).carried_out()
+    with one_run(cluster, before) as leased:
+        return _Run(leased, settings, wish, Limits(asked.timeout), intent).carried_out()
 
 
 def _deadlines(cluster: KubernetesCluster, settings: Settings) -> tuple[Deadline, ...]:
@@ -83,12 +87,14 @@ def _deadlines(cluster: KubernetesCluster, settings: Settings) -> tuple[Deadline
 def retire_root(asked: Asked, name: str) -> str:
     """Destroy the key of a generation that the mesh has left, after asking; raises PreconditionError (MPK-444)."""
     cluster, settings = opened(asked)
+    before = mesh_state(cluster)
     certificate = retire.checked(cluster, settings, journey.required_pin(cluster), name)
     lines = [f"the key of {name} is destroyed: Certificate and Secret {certificate.namespace}/{name}"]
     if asked.dry_run:
         return output.plain("\n".join([*lines, "a dry run: nothing was changed"]))
     announce(cluster, lines, asked)
-    gone = retire.retire(cluster, certificate)
+    with one_run(cluster, before) as leased:
+        gone = retire.retire(leased, certificate)
     return output.plain("\n".join(f"deleted {ref}" for ref in gone))
 
 
@@ -115,9 +121,7 @@ def _agrees(here: Standing | None, wish: Wish) -> None:
 class _Run:
     """One run: its board, and what was seen on the way."""
 
-    def __init__(
-        self, cluster: KubernetesCluster, settings: Settings, wish: Wish, limits: Limits, intent: Intent
-    ) -> None:
+    def __init__(self, cluster: Cluster, settings: Settings, wish: Wish, limits: Limits, intent: Intent) -> None:
         """Take what was asked for and what is to be done."""
         self._cluster, self._settings, self._wish, self._limits = cluster, settings, wish, limits
         self._intent, self._clock, self._began = intent, SystemClock(), datetime.now(UTC)
