@@ -12,6 +12,7 @@ import typer
 from meshpki.cli import (
     certs,
     config,
+    down,
     explain,
     forecast,
     graph,
@@ -43,6 +44,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
 )
 app.command(epilog=up.EXAMPLES)(up.up)
+app.command(epilog=down.EXAMPLES)(down.down)
 app.command(epilog=verify.EXAMPLES)(verify.verify)
 app.command(epilog=status.EXAMPLES)(status.status)
 app.command(epilog=certs.EXAMPLES)(certs.certs)

@@ -19,7 +19,7 @@ from meshpki.leash import leashed
 from meshpki.workflow.apply import apply
 
 RECORD = Ref("v1", "ConfigMap", STATE_NAMESPACE, "meshpki-istio")
-_MANAGED = "operator.istio.io/managed=Reconcile"
+MANAGED = "operator.istio.io/managed=Reconcile"
 _RBAC = "rbac.authorization.k8s.io/v1"
 _INSTALLED = (
     *(("apps/v1", "Deployment"), ("v1", "Service"), ("v1", "ConfigMap"), ("v1", "ServiceAccount")),
@@ -124,7 +124,7 @@ def fingerprint(reader: Reader) -> str:
     found = [
         (item["kind"], item["metadata"]["name"], item["metadata"]["uid"], _content(item))
         for api_version, kind in _INSTALLED
-        for item in reader.list(Query(api_version, kind, labels=_MANAGED))
+        for item in reader.list(Query(api_version, kind, labels=MANAGED))
     ]
     return digest(sorted(found, key=lambda row: row[:3]))
 

@@ -85,10 +85,14 @@ class InMemoryCluster:
         return {"metadata": live["metadata"]} if live else None
 
     def headers(self, query: Query) -> list[Object]:
-        return [{key: one[key] for key in ("apiVersion", "kind", "metadata")} for one in self.list(query)]
+        self._request("headers", query)
+        return [{key: one[key] for key in ("apiVersion", "kind", "metadata")} for one in self._found(query)]
 
     def list(self, query: Query) -> list[Object]:
         self._request("list", query)
+        return self._found(query)
+
+    def _found(self, query: Query) -> "list[Object]":
         with self.lock:
             found = [ref for ref, one in self.objects.items() if _matches(ref, one, query)]
             return [copy.deepcopy(self.objects[ref]) for ref in sorted(found)]
@@ -230,7 +234,7 @@ class InMemoryCluster:
         """An object that bears finalizers stays, marked, until somebody takes them off."""
         live = self.objects[ref]
         if live["metadata"].get("finalizers") and not how.at_once:
-            marked = {**live["metadata"], "deletionTimestamp": f"{self.server_date or _START:%FT%TZ}"}
+            marked = {"deletionTimestamp": f"{self.server_date or _START:%FT%TZ}", **live["metadata"]}
             self._store({**live, "metadata": marked})
             return
         del self.objects[ref]

@@ -1,0 +1,110 @@
+"""`down` from the open cluster to its last word: look, decide, refuse or ask, delete, look again."""
+
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from meshpki.cli import output
+from meshpki.cli.board import Board
+from meshpki.cli.consent import consent, consent_by_name
+from meshpki.cli.down_forms import Outcome
+from meshpki.cli.follow import following
+from meshpki.cli.holding import mesh_state, one_run
+from meshpki.cli.rotating import Named, refuse
+from meshpki.cli.session import SystemClock, open_cluster
+from meshpki.cluster.client import Cluster
+from meshpki.errors import StepError
+from meshpki.remove.refusals import named, refusals
+from meshpki.remove.removal import Removal, decide, intruders
+from meshpki.remove.seen import Seen, left, look
+from meshpki.remove.steps import Log, removal_plan
+from meshpki.workflow.plan import Plan
+from meshpki.workflow.run import run
+from meshpki.workflow.work import Limits
+
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What one `down` was asked for: which cluster, whether the root goes too and under which name, and how."""
+
+    context: str = ""
+    kubeconfig: Path | None = None
+    purge: bool = False
+    root: str = ""
+    dry_run: bool = False
+    ask: bool = True
+    timeout: timedelta = timedelta(minutes=5)
+
+
+def remove(asked: Asked) -> Outcome:
+    """Remove the mesh; raises the refusal, or the error of the step that failed."""
+    return remove_from(open_cluster(asked.context, asked.kubeconfig), asked)
+
+
+def remove_from(cluster: Named, asked: Asked) -> Outcome:
+    """The same of an open cluster."""
+    before, seen = mesh_state(cluster), look(cluster)
+    removal, log = decide(seen, purge=asked.purge), Log()
+    plan = removal_plan(removal, seen.owners, SystemClock(), log)
+    board = Board([(step.name, step.summary) for step in plan.steps])
+    _warn(seen)
+    if asked.dry_run:
+        for reason in refusals(seen, purge=asked.purge):
+            output.failure(reason)
+        return Outcome(cluster.context, removal, board, dry_run=True)
+    refuse(refusals(seen, purge=asked.purge))
+    if not removal.nothing:
+        _confirmed(cluster, removal, asked)
+        with one_run(cluster, before) as leased:
+            _follow(plan, leased, Limits(asked.timeout), board)
+            _nothing_came(leased, removal)
+    return Outcome(cluster.context, removal, board, tuple(log.forced))
+
+
+def _warn(seen: Seen) -> None:
+    others = intruders(seen)
+    if others:
+        more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
+        said = f"nobody will act upon these objects of others any more: {', '.join(others[:_SHOWN])}{more}"
+        output.progress(output.plain(f"warning: {said}"))
+    for one in seen.unseen:
+        output.progress(output.plain(f"warning: not looked at: {one}"))
+
+
+def _confirmed(cluster: Named, removal: Removal, asked: Asked) -> None:
+    count = sum(len(part.objects) for part in removal.parts)
+    said = f"to delete: {count} objects ({', '.join(part.step for part in removal.parts)})"
+    lines = [f"context {cluster.context}   server {cluster.version()} at {cluster.host}", said]
+    lines += [f"stays: {one.ref}: {one.why}" for one in removal.kept if one.ref.kind != "CustomResourceDefinition"]
+    crds = sum(one.ref.kind == "CustomResourceDefinition" for one in removal.kept)
+    lines += [f"stays: {crds} CRDs"] if crds else []
+    if asked.purge and removal.root:
+        lines.append(f"the key of {removal.root} is destroyed: what was issued under it is worth nothing afterwards")
+    output.progress(output.plain("\n".join(lines)))
+    typed = ""
+    if asked.purge and removal.root:
+        typed = consent_by_name(cluster.context, removal.root) if asked.ask and not asked.root else ""
+        named(removal, typed or asked.root)
+    if asked.ask and not typed:
+        consent(cluster.context)
+
+
+def _follow(plan: Plan, cluster: Cluster, limits: Limits, board: Board) -> None:
+    clock = SystemClock()
+    with following(board) as follower, closing(run(plan, cluster, clock, limits)) as events:
+        for event in events:
+            follower.show(event, board.note(event, clock.now()))
+    output.progress(f"seconds: {board.seconds()}")
+
+
+def _nothing_came(cluster: Cluster, removal: Removal) -> None:
+    """Whether nothing that bears our labels is there but what was to stay; raises StepError (MPK-238)."""
+    # the Lease goes when this run has ended
+    stays = {one.ref for one in removal.kept}
+    there = [str(ref) for ref in left(cluster) if ref not in stays and ref.kind != "Lease"]
+    if there:
+        what = f"{len(there)} objects of ours are there again: {', '.join(there[:_SHOWN])}"
+        raise StepError("MPK-238", what, remedy="stop whoever makes them, then run the same command again")
