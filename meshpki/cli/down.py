@@ -1,6 +1,7 @@
 """`meshpki down`: the mesh taken away again, all but its root; with `--purge-ca` the root, too."""
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,7 +17,8 @@ Examples:
   meshpki down --purge-ca                         the root too, after its name was typed
   meshpki down --yes --purge-ca meshpki-root-g1   the same in CI
 \b
-Only what bears meshpki's labels goes, with what its parts made; never what is somebody else's. No settings are needed.
+Only what bears meshpki's labels goes, with what its parts made; never what is somebody else's. No settings are needed;
+those of -f only say which mesh is meant.
 \b
 Exit codes: 0 done or nothing there, 1 something did not go, 2 usage or not confirmed, 4 others still use the mesh or
 another run changes it, 124 time-out, 130 interrupted. Running again goes on from where it stood.
@@ -34,6 +36,10 @@ def down(
     timeout: options.GateTimeout = timedelta(minutes=5),
     context: options.Context = "",
     kubeconfig: options.Kubeconfig = None,
+    files: Annotated[
+        list[Path] | None,
+        typer.Option("--settings", "-f", help="Settings of the mesh that is meant: another one is not removed."),
+    ] = None,
     form: Annotated[Format, typer.Option("--output", "-o", help="text or json")] = Format.TEXT,
     _schema: Annotated[bool, schema.option("down-report")] = False,
 ) -> None:
@@ -42,5 +48,14 @@ def down(
         raise UsageError("MPK-236", f"`{root}` is named, but not --purge-ca", remedy="add --purge-ca, or leave it out")
     from meshpki.cli.removing import Asked, remove
 
-    asked = Asked(context, kubeconfig, purge=purge_ca, root=root, dry_run=dry_run, ask=not yes, timeout=timeout)
+    asked = Asked(
+        context,
+        kubeconfig,
+        purge=purge_ca,
+        root=root,
+        files=tuple(files or ()),
+        dry_run=dry_run,
+        ask=not yes,
+        timeout=timeout,
+    )
     output.data(remove(asked).told(form))

@@ -12,13 +12,15 @@ from meshpki.cli.down_forms import Outcome
 from meshpki.cli.follow import following
 from meshpki.cli.holding import mesh_state, one_run
 from meshpki.cli.rotating import Named, refuse
-from meshpki.cli.session import SystemClock, open_cluster
+from meshpki.cli.session import SystemClock, open_cluster, settings_of
 from meshpki.cluster.client import Cluster
-from meshpki.errors import StepError
+from meshpki.errors import PreconditionError, StepError
+from meshpki.install import kept_wish
 from meshpki.remove.refusals import named, refusals
 from meshpki.remove.removal import Removal, decide, intruders
 from meshpki.remove.seen import Seen, left, look
 from meshpki.remove.steps import Log, removal_plan
+from meshpki.settings import Settings, read
 from meshpki.workflow.plan import Plan
 from meshpki.workflow.run import run
 from meshpki.workflow.work import Limits
@@ -34,6 +36,7 @@ class Asked:
     kubeconfig: Path | None = None
     purge: bool = False
     root: str = ""
+    files: tuple[Path, ...] = ()
     dry_run: bool = False
     ask: bool = True
     timeout: timedelta = timedelta(minutes=5)
@@ -41,7 +44,23 @@ class Asked:
 
 def remove(asked: Asked) -> Outcome:
     """Remove the mesh; raises the refusal, or the error of the step that failed."""
-    return remove_from(open_cluster(asked.context, asked.kubeconfig), asked)
+    meant = read(asked.files) if asked.files else None  # wrong files are told before a cluster is asked
+    cluster = open_cluster(asked.context, asked.kubeconfig)
+    if meant:
+        _is_meant(cluster, meant)
+    return remove_from(cluster, asked)
+
+
+def _is_meant(cluster: Named, meant: Settings) -> None:
+    """Whether the settings that are kept describe the mesh that is meant; raises PreconditionError (MPK-240)."""
+    if not kept_wish(cluster):
+        return
+    kept = settings_of(cluster, ())
+    for name in ("trust_domain", "cluster_name", "namespaces"):
+        wanted, found = getattr(meant, name), getattr(kept, name)
+        if wanted != found:
+            what = f"another mesh runs here: its {name} is {found}, the settings given say {wanted}"
+            raise PreconditionError("MPK-240", what, where=cluster.context, remedy="name another --context, or no -f")
 
 
 def remove_from(cluster: Named, asked: Asked) -> Outcome:
@@ -102,9 +121,8 @@ def _follow(plan: Plan, cluster: Cluster, limits: Limits, board: Board) -> None:
 
 def _nothing_came(cluster: Cluster, removal: Removal) -> None:
     """Whether nothing that bears our labels is there but what was to stay; raises StepError (MPK-238)."""
-    # the Lease goes when this run has ended
     stays = {one.ref for one in removal.kept}
-    there = [str(ref) for ref in left(cluster) if ref not in stays and ref.kind != "Lease"]
+    there = [str(ref) for ref in left(cluster) if ref not in stays]
     if there:
         what = f"{len(there)} objects of ours are there again: {', '.join(there[:_SHOWN])}"
         raise StepError("MPK-238", what, remedy="stop whoever makes them, then run the same command again")

@@ -110,7 +110,8 @@ class ApiServer:
         if path is None:
             return False
         try:
-            self._api.json("DELETE", path, {}, _options(how))
+            # the answer may be the object as it goes: of a Secret, too, its metadata alone
+            self._api.json("DELETE", path, {}, _options(how), accept=_METADATA)
         except ClusterError as error:
             if error.status == HTTPStatus.NOT_FOUND:
                 return False

@@ -8,6 +8,7 @@ from meshpki.cluster.client import ClusterError, Reader
 from meshpki.cluster.manifest import MANAGED_BY, Kind, Object, Query, Ref, ref_of
 from meshpki.components.istioctl import MANAGED, RECORD
 from meshpki.components.trust import Pin, pinned
+from meshpki.lease.record import LEASE
 
 OURS = ",".join(f"{label}={value}" for label, value in MANAGED_BY.items())
 NAMESPACE, CRD = "Namespace", "CustomResourceDefinition"
@@ -19,7 +20,7 @@ OWNERS = (
 # Made anew by others all the time, or views of what is counted as itself.
 _UNCOUNTED = ("Event", "Endpoints", "EndpointSlice", "PodMetrics", "NodeMetrics", "ComponentStatus")
 # An aggregated API of somebody else's that is down, or a kind that cannot be listed after all.
-_UNSERVED = (404, 405, 503)
+_UNSERVED = (404, 405, 406, 503)
 _IN_FLIGHT = 32
 
 
@@ -48,7 +49,7 @@ def look(reader: Reader) -> Seen:
     kinds = [kind for kind in reader.kinds() if "list" in kind.verbs and kind.kind not in _UNCOUNTED]
     with ThreadPoolExecutor(_IN_FLIGHT, thread_name_prefix="look") as pool:
         lists = _Lists(reader, pool)
-        ours = lists.of(Query(kind.api_version, kind.kind, labels=OURS) for kind in kinds)
+        ours = lists.ours(kinds)
         istio_is_ours = reader.metadata(RECORD) is not None
         istio = lists.of(Query(kind.api_version, kind.kind, labels=MANAGED) for kind in kinds) if istio_is_ours else ()
         namespaces = [ref_of(one).name for one in ours if one["kind"] == NAMESPACE]
@@ -72,8 +73,7 @@ def left(reader: Reader) -> tuple[Ref, ...]:
     """What bears our labels now."""
     kinds = [kind for kind in reader.kinds() if "list" in kind.verbs and kind.kind not in _UNCOUNTED]
     with ThreadPoolExecutor(_IN_FLIGHT, thread_name_prefix="look") as pool:
-        found = _Lists(reader, pool).of(Query(kind.api_version, kind.kind, labels=OURS) for kind in kinds)
-    return tuple(ref_of(one) for one in found)
+        return tuple(ref_of(one) for one in _Lists(reader, pool).ours(kinds))
 
 
 def _instances(kinds: Sequence[Kind], ours: Sequence[Object]) -> list[Query]:
@@ -88,6 +88,11 @@ class _Lists:
     def __init__(self, reader: Reader, pool: ThreadPoolExecutor) -> None:
         self._reader, self._pool = reader, pool
         self.unseen: list[str] = []
+
+    def ours(self, kinds: Iterable[Kind]) -> tuple[Object, ...]:
+        """What bears our labels, but for the Lease: it goes when the run that holds it has ended."""
+        found = self.of(Query(kind.api_version, kind.kind, labels=OURS) for kind in kinds)
+        return tuple(one for one in found if ref_of(one) != LEASE)
 
     def of(self, queries: Iterable[Query]) -> tuple[Object, ...]:
         return tuple(one for found in self._pool.map(self._listed, queries) for one in found)

@@ -5,6 +5,7 @@ import json
 import sys
 from dataclasses import replace
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -12,7 +13,7 @@ from typer.testing import CliRunner
 
 from meshpki.cli.app import app
 from meshpki.cli.format import Format
-from meshpki.cli.removing import Asked, remove_from
+from meshpki.cli.removing import Asked, remove, remove_from
 from meshpki.cluster.manifest import Object, Ref, owned
 from meshpki.errors import FAILED, PRECONDITION, USAGE, MeshpkiError, PreconditionError, StepError, UsageError
 from meshpki.lease.holder import Holder
@@ -169,3 +170,22 @@ def test_a_name_without_purge_is_a_mistake() -> None:
     error = CliRunner().invoke(app, ["down", ROOT]).exception
     assert isinstance(error, UsageError)
     assert error.code == "MPK-236"
+
+
+@pytest.mark.parametrize(
+    ("settings", "meant"),
+    [("", True), ("trustDomain: other.example", False), ("namespaces: {istio: mesh}", False)],
+)
+def test_settings_say_which_mesh_is_meant(
+    there: InMemoryCluster, tmp_path: Path, settings: str, meant: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "mesh.yaml"
+    file.write_text(f"apiVersion: meshpki.dev/v1alpha1\nkind: Mesh\n{settings}\n")
+    monkeypatch.setattr("meshpki.cli.removing.open_cluster", lambda *_: there)
+    asked = Asked(ask=False, dry_run=True, files=(file,))
+    if meant:
+        assert remove(asked).removal.parts
+    else:
+        with pytest.raises(PreconditionError) as caught:
+            remove(asked)
+        assert caught.value.code == "MPK-240"

@@ -9,10 +9,12 @@ from meshpki.components.istioctl import RECORD
 from meshpki.components.trust import PIN
 from meshpki.errors import PRECONDITION, USAGE, UsageError
 from meshpki.install import WISH
+from meshpki.lease.holder import Holder
+from meshpki.lease.record import LEASE, written
 from meshpki.remove.refusals import named, refusals
 from meshpki.remove.removal import ORDER, Removal, decide
 from meshpki.remove.seen import left, look
-from tests.support.certificates import mesh_root
+from tests.support.certificates import AT, mesh_root
 from tests.support.cluster import InMemoryCluster, config_map, namespace
 from tests.support.installed import ROOT, header, installed, ours, pod
 
@@ -239,4 +241,11 @@ def test_of_secrets_nothing_but_metadata_is_asked_for() -> None:
 
 def test_what_is_left_is_what_bears_our_labels() -> None:
     cluster = installed(mesh_root())
-    assert set(left(cluster)) == ours(cluster)
+    assert set(left(cluster)) == ours(cluster) != set()
+
+
+def test_the_lease_of_a_killed_run_is_no_part_of_the_mesh() -> None:
+    cluster = installed(mesh_root())
+    cluster.put(written(Holder("anna@laptop pid 7 x", "meshpki down"), AT, since=AT))
+    assert LEASE not in going(decided(cluster, purge=True))
+    assert LEASE not in left(cluster)
