@@ -8,6 +8,7 @@ from meshpki.cli.board import Board
 from meshpki.cli.format import Format
 from meshpki.cluster.manifest import Ref
 from meshpki.remove.removal import Kept, Removal
+from meshpki.remove.seen import CRD
 
 API_VERSION, KIND = "meshpki.dev/v1alpha1", "DownReport"
 
@@ -61,6 +62,18 @@ class Outcome:
         purge = f"meshpki down --purge-ca --context {self.context}"
         back = f"meshpki up --context {self.context}"
         return ["next:", f"  {back}      (comes back under the same root)", f"  {purge}      (removes what stayed)"]
+
+
+def intent(removal: Removal, *, purge: bool) -> list[str]:
+    """What a person is asked about: how much goes, and what stays."""
+    count = sum(len(part.objects) for part in removal.parts)
+    crds = [one for one in removal.kept if one.ref.kind == CRD]
+    lines = [f"to delete: {count} objects ({', '.join(part.step for part in removal.parts)})"]
+    lines += [f"stays: {one.ref}: {one.why}" for one in removal.kept if one not in crds]
+    lines += [f"stays: {len(crds)} CRDs"] if crds else []
+    if purge and removal.root:
+        lines.append(f"the key of {removal.root} is destroyed: what was issued under it is worth nothing afterwards")
+    return lines
 
 
 def _kept(one: Kept) -> dict[str, str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from meshpki.cli import output
 from meshpki.cli.board import Board
 from meshpki.cli.consent import consent, consent_by_name
-from meshpki.cli.down_forms import Outcome
+from meshpki.cli.down_forms import Outcome, intent
 from meshpki.cli.follow import following
 from meshpki.cli.holding import mesh_state, one_run
 from meshpki.cli.rotating import Named, refuse
@@ -94,15 +94,8 @@ def _warn(seen: Seen) -> None:
 
 
 def _confirmed(cluster: Named, removal: Removal, asked: Asked) -> None:
-    count = sum(len(part.objects) for part in removal.parts)
-    said = f"to delete: {count} objects ({', '.join(part.step for part in removal.parts)})"
-    lines = [f"context {cluster.context}   server {cluster.version()} at {cluster.host}", said]
-    lines += [f"stays: {one.ref}: {one.why}" for one in removal.kept if one.ref.kind != "CustomResourceDefinition"]
-    crds = sum(one.ref.kind == "CustomResourceDefinition" for one in removal.kept)
-    lines += [f"stays: {crds} CRDs"] if crds else []
-    if asked.purge and removal.root:
-        lines.append(f"the key of {removal.root} is destroyed: what was issued under it is worth nothing afterwards")
-    output.progress(output.plain("\n".join(lines)))
+    first = f"context {cluster.context}   server {cluster.version()} at {cluster.host}"
+    output.progress(output.plain("\n".join([first, *intent(removal, purge=asked.purge)])))
     typed = ""
     if asked.purge and removal.root:
         typed = consent_by_name(cluster.context, removal.root) if asked.ask and not asked.root else ""

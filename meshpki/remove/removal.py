@@ -1,13 +1,13 @@
 """What `down` would do, decided from one look: what goes, step by step, what stays and why, and what forbids it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from meshpki.cluster.manifest import STEP_LABEL, Object, Ref, ref_of
 from meshpki.components.istioctl import RECORD
 from meshpki.components.trust import CERT_MANAGER, PIN
 from meshpki.install import OUTLINE, WISH
-from meshpki.remove.seen import ISTIO_BUNDLE, NAMESPACE, Seen
+from meshpki.remove.seen import CRD, ISTIO_BUNDLE, NAMESPACE, Seen
 from meshpki.remove.whose import dependent, everywhere, foreign, istios, labelled, made_elsewhere, told
 from meshpki.rotate.generations import numbered
 
@@ -16,6 +16,11 @@ ROTATION, SETTINGS = "rotation", "settings"
 ORDER = (ROTATION, *(row.name for row in reversed(OUTLINE)), SETTINGS)
 _ROOT, _ISTIO, _CERT_MANAGER = "root-ca", "istio", "cert-manager"
 _ELECTION = "cert-manager-"
+_NEEDED = {
+    PIN: "the root's pin",
+    RECORD: "the record that Istio's CRDs are ours",
+    WISH: "the settings, with which `up` comes back",
+}
 _SHOWN = 3
 
 
@@ -57,23 +62,30 @@ class Removal:
 
 def decide(seen: Seen, *, purge: bool) -> Removal:
     """The removal of all that is ours; without `purge` the CRDs, the root and the kept settings stay."""
-    everything = {ref_of(one): one for one in (*seen.istio, *seen.bundles, *_elections(seen), *seen.ours)}
-    inside = {ref_of(one): one for one in seen.inside if _left_by_a_part(one)}
-    kept = {} if purge else dict(_kept(seen, everything.values()))
-    spaces, released = _namespaces(seen, {one.namespace for one in kept})
+    found = {ref_of(one): one for one in (*filter(_left_by_a_part, seen.inside), *_marked(seen))}
+    kept = {} if purge else {**dict(_kept(_marked(seen))), **dict(_requests(seen))}
+    spaces, released = _namespaces(seen, {ref.namespace for ref in kept})
     kept.update(spaces)
-    going = [one for ref, one in {**inside, **everything}.items() if ref not in kept and ref not in released]
-    parts: dict[str, list[Object]] = {step: [] for step in ORDER}
-    for one in going:
-        parts[_step(one, seen)].append(one)
+    going = [one for ref, one in found.items() if ref not in {*kept, *released}]
     return Removal(
-        tuple(
-            Part(step, tuple(objects)) for step, objects in parts.items() if objects or (released and step == SETTINGS)
-        ),
+        _parts(going, seen, {SETTINGS} if released else set()),  # what is given back is given back by a step
         tuple(Kept(ref, why) for ref, why in sorted(kept.items())),
         released,
         _root_name(seen),
     )
+
+
+def _parts(going: Iterable[Object], seen: Seen, wanted: set[str]) -> tuple[Part, ...]:
+    steps = {ref_of(one).name: _step_label(one) for one in seen.ours if one["kind"] == NAMESPACE}
+    parts: dict[str, list[Object]] = {step: [] for step in ORDER}
+    for one in going:
+        parts[_step(one, steps)].append(one)
+    return tuple(Part(step, tuple(objects)) for step, objects in parts.items() if objects or step in wanted)
+
+
+def _marked(seen: Seen) -> tuple[Object, ...]:
+    """What labels or a name say is ours, wherever it lies."""
+    return (*seen.istio, *seen.bundles, *_elections(seen), *seen.ours)
 
 
 def intruders(seen: Seen) -> tuple[str, ...]:
@@ -81,29 +93,30 @@ def intruders(seen: Seen) -> tuple[str, ...]:
     return tuple(sorted(told(one) for one in seen.instances if foreign(one)))
 
 
-def _kept(seen: Seen, ours: Iterable[Object]) -> Iterator[tuple[Ref, str]]:
+def _kept(ours: Iterable[Object]) -> Iterator[tuple[Ref, str]]:
     """What is needed to come back under the same root: CRDs, each root with its key, its pin, and the settings."""
     for one in ours:
         ref = ref_of(one)
-        match ref.kind:
-            case "CustomResourceDefinition":
-                yield ref, "a CRD: without it every object of its kind would go"
-            case "Certificate" if _step_label(one) == _ROOT:
-                yield ref, "the root"
-                yield Ref("v1", "Secret", ref.namespace, ref.name), "the root's key"
-            case "ConfigMap" if ref == PIN:
-                yield ref, "the root's pin"
-            case "ConfigMap" if ref == RECORD:
-                yield ref, "the record that Istio's CRDs are ours"
-            case "ConfigMap" if ref == WISH:
-                yield ref, "the settings, with which `up` comes back"
-            case _:
-                pass
-    roots = {one["metadata"]["uid"] for one in ours if one["kind"] == "Certificate" and _step_label(one) == _ROOT}
+        if ref in _NEEDED:
+            yield ref, _NEEDED[ref]
+        elif ref.kind == CRD:
+            yield ref, "a CRD: without it every object of its kind would go"
+        elif _is_root(one):
+            yield ref, "the root"
+            yield Ref("v1", "Secret", ref.namespace, ref.name), "the root's key"
+
+
+def _requests(seen: Seen) -> Iterator[tuple[Ref, str]]:
+    """The CertificateRequests of the roots: their certificates are read from there."""
+    roots = {one["metadata"]["uid"] for one in seen.ours if _is_root(one)}
     for one in seen.inside:
         owners = {owner.get("uid") for owner in one["metadata"].get("ownerReferences") or []}
         if one["kind"] == "CertificateRequest" and owners & roots:
             yield ref_of(one), "the root's certificate, as it was issued"
+
+
+def _is_root(one: Object) -> bool:
+    return one["kind"] == "Certificate" and _step_label(one) == _ROOT
 
 
 def _namespaces(seen: Seen, needed: set[str]) -> tuple[dict[Ref, str], tuple[Ref, ...]]:
@@ -142,7 +155,7 @@ def _elections(seen: Seen) -> Iterator[Object]:
             yield one
 
 
-def _step(one: Object, seen: Seen) -> str:
+def _step(one: Object, namespaces: Mapping[str, str]) -> str:
     """The step that an object goes with: its label, else that of the namespace it lies in."""
     label = _step_label(one)
     if label:
@@ -152,8 +165,7 @@ def _step(one: Object, seen: Seen) -> str:
         return _CERT_MANAGER
     if istios(one) or ref.name == ISTIO_BUNDLE:
         return _ISTIO
-    spaces = {ref_of(other).name: _step_label(other) for other in seen.ours if other["kind"] == NAMESPACE}
-    return spaces.get(ref.namespace) or ROTATION
+    return namespaces.get(ref.namespace) or ROTATION
 
 
 def _step_label(one: Object) -> str:
