@@ -17,7 +17,6 @@ from tests.e2e.conftest import Audit, Bare, Mesh, listing
 pytestmark = pytest.mark.lab
 
 OURS = ("meshpki/", "istioctl/")
-ROOT = "meshpki-root-g1"
 SOCKET = {"csi": {"driver": "csi.spiffe.io", "readOnly": True}}
 USER = {
     "apiVersion": "v1",
@@ -43,8 +42,10 @@ def down(mesh: Mesh, meshpki: Command) -> Callable[..., Any]:
     return lambda *options: meshpki("down", *mesh.where(), *options, seconds=300)
 
 
-def fingerprint(mesh: Mesh) -> str:
-    return str(mesh.json("-n", "kube-system", "get", "configmap", "meshpki-trust")["data"]["root.sha256"])
+def pin(mesh: Mesh) -> tuple[str, str]:
+    """Name and fingerprint of the root; rotations before this may have made it another than the first."""
+    data = mesh.json("-n", "kube-system", "get", "configmap", "meshpki-trust")["data"]
+    return f"meshpki-root-g{data['generation']}", str(data["root.sha256"])
 
 
 def lease(renewed: datetime) -> str:
@@ -90,7 +91,7 @@ def test_one_run_at_a_time_and_reading_needs_no_lease(
 def test_down_keeps_the_root_and_up_comes_back_under_it(
     bare: Bare, mesh: Mesh, meshpki: Command, down: Callable[..., Any], audit: Audit
 ) -> None:
-    root = fingerprint(mesh)
+    root = pin(mesh)
     would = down("--dry-run")
     assert "Deployment bookinfo/details-v1" in would.stdout
     assert audit.persisted(*OURS) == []
@@ -107,15 +108,15 @@ def test_down_keeps_the_root_and_up_comes_back_under_it(
     back = meshpki("up", "--lab", "-o", "json")
     assert back.returncode == 0, back.stderr
     assert json.loads(back.stdout)["verify"]["summary"]["broken"] == 0
-    assert fingerprint(mesh) == root
+    assert pin(mesh) == root
 
 
 def test_with_purge_nothing_is_left_also_when_it_was_killed_and_up_works_again(
     bare: Bare, mesh: Mesh, meshpki: Command, down: Callable[..., Any]
 ) -> None:
-    root = fingerprint(mesh)
+    name, root = pin(mesh)
     assert down("--yes", "--purge-ca").returncode == 2
-    child = meshpki.start("down", *mesh.where(), "--yes", "--purge-ca", ROOT)
+    child = meshpki.start("down", *mesh.where(), "--yes", "--purge-ca", name)
     assert child.stderr is not None
     for line in child.stderr:
         if "step=istio state=start" in line:
@@ -123,7 +124,7 @@ def test_with_purge_nothing_is_left_also_when_it_was_killed_and_up_works_again(
             break
     child.communicate(timeout=60)
     assert child.returncode == -signal.SIGKILL
-    done = down("--yes", "--purge-ca", ROOT, "-o", "json")
+    done = down("--yes", "--purge-ca", name, "-o", "json")
     assert done.returncode == 0, done.stderr
     assert "its process has ended" in done.stderr
     assert json.loads(done.stdout)["kept"] == []
@@ -132,7 +133,8 @@ def test_with_purge_nothing_is_left_also_when_it_was_killed_and_up_works_again(
     again = meshpki("up", "--lab", "-o", "json")
     assert again.returncode == 0, again.stderr
     assert json.loads(again.stdout)["verify"]["summary"]["broken"] == 0
-    assert fingerprint(mesh) != root
+    assert pin(mesh)[0] == "meshpki-root-g1"
+    assert pin(mesh)[1] != root
 
 
 def test_pods_that_hang_without_their_csi_driver_are_healed(
