@@ -35,8 +35,8 @@ def mesh_state(reader: Reader) -> MeshState:
 def one_run(cluster: Cluster, before: MeshState, *, at_once: bool = True) -> Iterator[Cluster]:
     """The cluster under the Lease, which is taken now, or before the first write where that may never come.
 
-    Raises LeaseError: MPK-230 while another run lives, MPK-231 once this one lost it; PreconditionError (MPK-232)
-    where another run has changed the mesh since `before`.
+    Raises LeaseError (MPK-230) while another run lives, PreconditionError (MPK-232) where one has changed the mesh
+    since `before`, and LeaseLostError (MPK-231) once this run holds the Lease no more.
     """
 
     def unchanged() -> None:

@@ -8,13 +8,25 @@ from http import HTTPStatus
 from meshpki.cluster.client import Clock, Cluster, ClusterError, Deletion
 from meshpki.cluster.manifest import Object
 from meshpki.lease.holder import Holder, ended
-from meshpki.lease.record import DURATION, LEASE, RENEWED_EVERY, Held, LeaseError, busy, lost, read, written
+from meshpki.lease.record import (
+    DURATION,
+    LEASE,
+    RENEWED_EVERY,
+    Held,
+    LeaseError,
+    LeaseLostError,
+    busy,
+    lost,
+    read,
+    written,
+)
 
 # How soon a renewal that got no answer is tried again.
 _AGAIN = timedelta(seconds=2)
 _TRIES = 5
 # This run takes it for lost before anybody else may: a request may still be under way then.
 _MARGIN = timedelta(seconds=5)
+_LEAVE_WITHIN = timedelta(seconds=1)
 
 
 class Lease:
@@ -39,7 +51,7 @@ class Lease:
         self._lock, self._closed = threading.Lock(), threading.Event()
         self._live: Held | None = None
         self._ahead, self._valid_until = timedelta(0), clock.now()
-        self._lost: LeaseError | None = None
+        self._lost: LeaseLostError | None = None
 
     def take(self) -> None:
         """Hold the Lease from now on; raises LeaseError (MPK-230) while another run lives, nothing if it is held."""
@@ -51,7 +63,7 @@ class Lease:
         self.check()
 
     def check(self) -> None:
-        """Raise LeaseError (MPK-231) where this run held the Lease and does no more; not held yet is no error."""
+        """Raise LeaseLostError (MPK-231) where this run held the Lease and does no more; not held yet is no error."""
         if self._live is not None and self._lost is None and self._clock.now() > self._valid_until:
             self._lost = lost(f"it could not be renewed for {DURATION.total_seconds():.0f} s")
         if self._lost:
@@ -67,6 +79,12 @@ class Lease:
     def release(self) -> None:
         """Give the Lease up, if it is ours; what hinders that is no failure, it then ends by itself."""
         self._closed.set()
+        # An API server that does not answer holds up no Ctrl-C.
+        giving_up = threading.Thread(target=self._give_up, name="lease", daemon=True)
+        giving_up.start()
+        giving_up.join(_LEAVE_WITHIN.total_seconds())
+
+    def _give_up(self) -> None:
         with self._lock:
             held, self._live = self._live, None
             if held is None or self._lost:

@@ -14,7 +14,7 @@ from meshpki.lease.lease import Lease
 class Leased(Cluster):
     """Both halves of a cluster. A write raises LeaseError where another run holds the Lease (MPK-230).
 
-    Reading raises it too once the Lease is lost (MPK-231): so gates end, and their step at its next safe point.
+    Both raise LeaseLostError (MPK-231) once it is lost: so gates end, and their step at its next safe point.
     """
 
     def __init__(self, cluster: Cluster, lease: Lease) -> None:

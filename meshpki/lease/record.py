@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from meshpki.cluster.manifest import MANAGED_BY, Object, Ref
-from meshpki.errors import PreconditionError
+from meshpki.errors import PreconditionError, StepError
 from meshpki.lease.holder import Holder
 
 LEASE = Ref("coordination.k8s.io/v1", "Lease", "kube-system", "meshpki")
@@ -14,7 +14,11 @@ _COMMAND, _PROCESS = "meshpki.dev/command", "meshpki.dev/process"
 
 
 class LeaseError(PreconditionError):
-    """Another run changes the mesh, or took over from this one."""
+    """Another run changes the mesh; this one has written nothing."""
+
+
+class LeaseLostError(StepError):
+    """Another run may change the mesh now; this one stopped at a safe point, and goes on when it is run again."""
 
 
 @dataclass(frozen=True)
@@ -77,10 +81,10 @@ def busy(held: Held, at: datetime) -> LeaseError:
     return LeaseError("MPK-230", f"{what}, {times}", where=str(LEASE), remedy=remedy)
 
 
-def lost(why: str) -> LeaseError:
+def lost(why: str) -> LeaseLostError:
     """The refusal where this run may write no more."""
     remedy = "look who holds it: kubectl -n kube-system get lease meshpki -o yaml; then run the same command again"
-    return LeaseError("MPK-231", f"this run holds the mesh's Lease no more: {why}", where=str(LEASE), remedy=remedy)
+    return LeaseLostError("MPK-231", f"this run holds the mesh's Lease no more: {why}", where=str(LEASE), remedy=remedy)
 
 
 def _time(text: object) -> datetime:

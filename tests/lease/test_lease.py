@@ -1,18 +1,24 @@
 """One run at a time: who gets the Lease, who is refused, who takes over, and what a lost one stops."""
 
 import os
+import threading
+import time
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from meshpki.cluster.client import ClusterError
+from meshpki.cluster.client import BACKGROUND, ClusterError, Deletion, Reader
 from meshpki.cluster.manifest import Object, Ref
-from meshpki.errors import PRECONDITION, PreconditionError
+from meshpki.errors import FAILED, PRECONDITION, PreconditionError
 from meshpki.lease.holder import Holder, ended, process_name, this_run
 from meshpki.lease.lease import Lease
 from meshpki.lease.leased import Leased
-from meshpki.lease.record import LEASE, LeaseError, read, written
+from meshpki.lease.record import LEASE, LeaseError, LeaseLostError, read, written
+from meshpki.workflow.plan import Plan
+from meshpki.workflow.run import run
+from meshpki.workflow.step import Gate, Readiness, Step, Waiting
+from meshpki.workflow.work import Limits
 from tests.support.cluster import FakeClock, InMemoryCluster, config_map, namespace
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -172,7 +178,7 @@ def test_a_lease_that_is_lost_stops_every_write_and_every_look(place: Place, how
     assert not lease.renew()
     before = dict(place.cluster.objects)
     for act in (lambda: cluster.apply(config_map("b")), lambda: cluster.get(Ref("v1", "ConfigMap", "default", "a"))):
-        with pytest.raises(LeaseError) as caught:
+        with pytest.raises(LeaseLostError) as caught:
             act()
         assert caught.value.code == "MPK-231"
         assert told in caught.value.what
@@ -189,9 +195,9 @@ def test_a_lease_that_could_not_be_renewed_in_time_counts_as_lost(place: Place) 
         lease.renew()
     lease.check()
     place.pass_by(6)
-    with pytest.raises(LeaseError) as caught:
+    with pytest.raises(LeaseLostError) as caught:
         lease.check()
-    assert caught.value.code == "MPK-231"
+    assert (caught.value.code, caught.value.exit_code) == ("MPK-231", FAILED)
 
 
 def test_one_failed_renewal_is_made_good_by_the_next(place: Place) -> None:
@@ -232,7 +238,7 @@ def test_the_first_write_comes_after_the_lease_and_none_after_its_end(place: Pla
     cluster.apply(config_map("a"))
     assert [verb for verb, _ in place.cluster.writes] == ["create", "apply"]
     lease.release()
-    with pytest.raises(LeaseError):
+    with pytest.raises(LeaseLostError):
         cluster.apply(config_map("b"))
 
 
@@ -271,3 +277,37 @@ def test_a_lease_without_times_holds_nobody_up(place: Place, spec: Object | None
     place.lease(CI).take()
     assert place.live is not None
     assert read(place.live).holder == CI
+
+
+def test_an_api_server_that_does_not_answer_holds_up_no_end(place: Place) -> None:
+    free = threading.Event()
+
+    class Silent(InMemoryCluster):
+        def delete(self, ref: Ref, how: Deletion = BACKGROUND) -> bool:
+            free.wait(20)
+            return super().delete(ref, how)
+
+    place.cluster = Silent(place.cluster.objects)
+    lease = place.lease(ANNA)
+    lease.take()
+    began = time.monotonic()
+    lease.release()
+    assert time.monotonic() - began < 1.5
+    free.set()
+
+
+def test_a_step_that_waits_at_a_gate_ends_once_the_lease_is_lost(place: Place) -> None:
+    lease = place.lease(ANNA)
+    looks = iter(range(100))
+
+    def check(reader: Reader) -> Readiness:
+        if next(looks) == 3:
+            steal(place)
+            lease.renew()
+        reader.get(LEASE)
+        return Waiting("never")
+
+    step = Step("a", "a", (config_map("a"),), (Gate("shut", "it opens", check, "wait"),))
+    with pytest.raises(LeaseLostError):
+        list(run(Plan((step,)), Leased(place.cluster, lease), place.clock, Limits()))
+    assert next(looks) < 10
