@@ -7,11 +7,12 @@ from datetime import timedelta
 from meshpki.cli import output
 from meshpki.cli.board import Board
 from meshpki.cli.format import Format
-from meshpki.cli.root_json import KIND, evidence, serial
+from meshpki.cli.root_json import KIND, closing, evidence, serial
 from meshpki.components.trust import Pin, root_name
 from meshpki.errors import FAILED, OK, MeshpkiError
 from meshpki.rotate import goals
 from meshpki.rotate.clocks import Deadline
+from meshpki.rotate.exposure import Closing, Exposure
 from meshpki.rotate.goals import STAGES, Stage
 from meshpki.rotate.journey import Standing
 from meshpki.rotate.proof import Proof
@@ -34,12 +35,14 @@ class Intent:
     back: bool = False
     until: str = ""
     server: str = ""
+    exposed: Exposure | None = None
 
     def lines(self) -> list[str]:
         """From where to where, each stage with what is left of it, and what happens by itself meanwhile."""
         ends = self.until or goals.NAMES[-1]
         said = [*self._way(), *self._stages(), f"  to {ends}, in about {self.planned.total_seconds():.0f} s"]
-        return [*said, *(f"  {one}" for one in self.deadlines[:2])]
+        exposed = self.exposed.lines() if self.exposed else ()
+        return [*said, *(f"  {one}" for one in self.deadlines[:2]), *exposed]
 
     def _way(self) -> list[str]:
         if self.standing is None:
@@ -96,13 +99,14 @@ class Outcome:
     intent: Intent
     board: Board
     proof: Proof
-    report: Report
+    report: Report | None
     error: MeshpkiError | None = None
+    closing: Closing | None = None
 
     @property
     def exit_code(self) -> int:
         """1 where the run went back or lost a request, else what verify says."""
-        if self.error is not None or self.proof.verdict == "failed":
+        if self.error is not None or self.report is None or self.proof.verdict == "failed":
             return FAILED
         return self.report.exit_code(strict=False)
 
@@ -112,7 +116,6 @@ class Outcome:
 
     def _lines(self) -> list[str]:
         turn, proof = self.proof.turn, self.proof
-        counts, pods = self.report.counts, len(self.report.pods)
         rows = [("POD", "BEFORE", "AFTER", "SEEN AT"), *map(_moved, proof.moves)]
         widths = [max(len(row[column]) for row in rows) for column in range(4)]
         return [
@@ -121,9 +124,23 @@ class Outcome:
             *("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows),
             f"seconds: {self.board.seconds()}",
             f"requests: {proof.sentence}",
-            f"{counts['proven']} of {pods} pods proven, {counts['broken']} broken, {counts['unknown']} unknown",
+            *self._covered(),
+            self._judged(),
+            *(self.closing.lines() if self.closing else ()),
             *self._next(),
         ]
+
+    def _covered(self) -> list[str]:
+        """What of the rotation the verdict is of: what an earlier run counted went with it."""
+        here = self.intent.standing
+        return [f"the verdict is of this run alone, which went on at {here.stage.name}"] if here else []
+
+    def _judged(self) -> str:
+        if self.report is None:
+            return "the mesh could not be looked at in the end: meshpki verify --authorities"
+        counts = self.report.counts
+        proven = f"{counts['proven']} of {len(self.report.pods)} pods proven"
+        return f"{proven}, {counts['broken']} broken, {counts['unknown']} unknown"
 
     def _next(self) -> list[str]:
         where = f" --context {self.intent.context}"
@@ -138,10 +155,12 @@ class Outcome:
 
     def document(self) -> dict[str, object]:
         """Everything, versioned; times in RFC 3339 UTC. Schema: schemas/rotate-root-report.json in the package."""
-        counts = {"proven": self.report.counts["proven"], "broken": self.report.results["broken"]}
+        seen = self.report
+        counts = {"proven": seen and seen.counts["proven"], "broken": seen and seen.results["broken"]}
         error = str(self.error) if self.error else None
         head = {**KIND, "context": self.intent.context, "dryRun": False}
-        return {**head, **evidence(self.proof), "steps": self.board.rows(), **counts, "error": error}
+        said = {**head, **evidence(self.proof), "steps": self.board.rows(), **counts, "error": error}
+        return {**said, "compromise": closing(self.closing)}
 
 
 def _moved(move: Move) -> tuple[str, str, str, str]:

@@ -4,6 +4,7 @@ from datetime import datetime
 
 from meshpki.pki.certificate import Certificate
 from meshpki.probing import Tally
+from meshpki.rotate.exposure import Closing
 from meshpki.rotate.facts import Generation
 from meshpki.rotate.proof import Proof, Span
 from meshpki.rotate.witness import Move
@@ -32,6 +33,18 @@ def evidence(proof: Proof) -> dict[str, object]:
         "errors": dict(tally.errors) if tally else None,
         "control": proof.control or None,
         "why": proof.sentence,
+    }
+
+
+def closing(found: Closing | None) -> dict[str, object] | None:
+    """How soon a compromised root was good for nothing; None where it is not said to be compromised."""
+    if found is None:
+        return None
+    return {
+        "trustedNowhereAfterSeconds": found.distrusted,
+        "drainedAfterSeconds": found.drained,
+        "leftBehind": list(found.left_behind),
+        "beyondReach": list(found.beyond_reach),
     }
 
 

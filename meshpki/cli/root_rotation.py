@@ -2,16 +2,17 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from meshpki.cli import output
 from meshpki.cli.board import Board, State
+from meshpki.cli.draining import Drained, drained
 from meshpki.cli.follow import following
 from meshpki.cli.holding import mesh_state, one_run
 from meshpki.cli.root_forms import Intent, Outcome
 from meshpki.cli.root_page import write_page
+from meshpki.cli.root_wish import Wish, agrees, known
 from meshpki.cli.rotating import Asked, announce, opened, refuse
 from meshpki.cli.session import SystemClock
 from meshpki.cluster.client import Cluster
@@ -20,18 +21,19 @@ from meshpki.cluster.manifest import Query
 from meshpki.components import probe, spire_authorities
 from meshpki.components.spire import schedulable
 from meshpki.components.trust import istiod_certificate
-from meshpki.errors import MeshpkiError, PreconditionError, UsageError
+from meshpki.errors import MeshpkiError, PreconditionError, StepError
 from meshpki.probing import Probe
-from meshpki.rotate import goals, journey, preflight, retire
+from meshpki.rotate import compromise, goals, journey, preflight, retire
 from meshpki.rotate.clocks import Deadline, deadlines
 from meshpki.rotate.evidence import Evidence
+from meshpki.rotate.exposure import Closing, of_root
 from meshpki.rotate.facts import Turn
 from meshpki.rotate.journey import Standing
 from meshpki.rotate.proof import Proof, Span
-from meshpki.rotate.root import Rotation
+from meshpki.rotate.rotation import Rotation
 from meshpki.rotate.witness import Move, Witness
 from meshpki.settings import Settings
-from meshpki.verify import verify
+from meshpki.verify import Report, verify
 from meshpki.workflow.plan import Plan
 from meshpki.workflow.run import run
 from meshpki.workflow.step import Step
@@ -39,43 +41,57 @@ from meshpki.workflow.work import Limits
 
 # The natural clocks have to leave room for a run that is several times as slow as expected.
 _ROOM = 3
+# How long a root that must go at once stays trusted for the sake of pods that do not follow.
+_IMPATIENCE = timedelta(minutes=1)
 
 
-@dataclass(frozen=True)
-class Wish:
-    """What a root rotation was asked for besides the cluster; `until` is the stage to end with, empty for all.
-
-    `report` is the file of the page.
-    """
-
-    until: str = ""
-    back: bool = False
-    soak: timedelta = timedelta(0)
-    excepted: frozenset[str] = frozenset()
-    probe: bool = True
-    target: str = ""
-    report: Path | None = None
-
-
-def rotate_root(asked: Asked, wish: Wish) -> Intent | Outcome:
+def rotate_root(asked: Asked, wish: Wish) -> Intent | Outcome | Drained:
     """Rotate the root, or go on, or go back; raises the refusal, or the error of the stage that failed."""
-    _known(wish)
+    known(wish)
     cluster, settings = opened(asked)
     before = mesh_state(cluster)
     here = journey.standing(cluster, settings)
-    _agrees(here, wish)
-    nodes, at = len(cluster.list(Query("v1", "Node"))), datetime.now(UTC)
-    first = here.stage.name if here else goals.NEW_ROOT
-    planned = journey.estimate(first, nodes, wish.soak)
-    if here is None:
-        refuse(preflight.examine(preflight.look(cluster, settings, at, planned * _ROOM, wish.excepted), settings))
-    pin, due = journey.required_pin(cluster), _deadlines(cluster, settings)
-    intent = Intent(cluster.context, pin, here, first, planned, due, wish.back, wish.until, cluster.host)
+    agrees(here, wish)
+    open_still = None if here else compromise.owed(cluster, settings)
+    if open_still is not None:
+        return drained(cluster, settings, asked, open_still)
+    wish = replace(wish, compromised=wish.compromised or bool(here and here.compromised))
+    wish = _of_an_expired_root(cluster, wish)
+    intent = _intent(cluster, settings, here, wish)
     if asked.dry_run:
         return intent
     announce(cluster, intent.lines(), asked)
     with one_run(cluster, before) as leased:
         return _Run(leased, settings, wish, Limits(asked.timeout), intent).carried_out()
+
+
+def _of_an_expired_root(cluster: KubernetesCluster, wish: Wish) -> Wish:
+    """Nothing accepts anything under a root that has ended: what a probe would count has failed already."""
+    old = journey.required_pin(cluster).roots[-1]
+    if wish.back or old.not_after > datetime.now(UTC):
+        return wish
+    output.progress(output.plain(f"{old.subject} is expired: no probe, and pods that do not follow are left behind"))
+    return replace(wish, expired=True, probe=False)
+
+
+def _intent(cluster: KubernetesCluster, settings: Settings, here: Standing | None, wish: Wish) -> Intent:
+    """What is to be done; raises everything for which beginning it would not be safe."""
+    nodes, at = len(cluster.list(Query("v1", "Node"))), datetime.now(UTC)
+    first = here.stage.name if here else goals.NEW_ROOT
+    planned = journey.estimate(first, nodes, wish.soak)
+    if here is None:
+        _examine(preflight.look(cluster, settings, at, planned * _ROOM, wish.excepted), settings, wish)
+    pin, due = journey.required_pin(cluster), _deadlines(cluster, settings)
+    exposed = of_root(at + planned) if wish.compromised else None
+    return Intent(cluster.context, pin, here, first, planned, due, wish.back, wish.until, cluster.host, exposed)
+
+
+def _examine(seen: preflight.Seen, settings: Settings, wish: Wish) -> None:
+    found = preflight.examine(seen, settings)
+    borne = [one for one in found if wish.urgent and preflight.bearable(one)]
+    for one in borne:
+        output.progress(output.plain(f"all the same: {one.what} ({one.code})"))
+    refuse([one for one in found if one not in borne])
 
 
 def _deadlines(cluster: KubernetesCluster, settings: Settings) -> tuple[Deadline, ...]:
@@ -98,26 +114,6 @@ def retire_root(asked: Asked, name: str) -> str:
     return output.plain("\n".join(f"deleted {ref}" for ref in gone))
 
 
-def _known(wish: Wish) -> None:
-    stages = goals.NAMES[1:] if wish.back else goals.NAMES
-    if wish.until and wish.until not in stages:
-        what = f"there is no stage `{wish.until}` on this way"
-        raise UsageError("MPK-205", what, remedy=f"the stages are: {', '.join(stages)}")
-
-
-def _agrees(here: Standing | None, wish: Wish) -> None:
-    """Whether what is asked for is the way that is under way."""
-    if here is None and wish.back:
-        what = "no root rotation is under way: there is nothing to go back from"
-        raise PreconditionError("MPK-443", what, remedy="see `meshpki status`")
-    if here and here.backward and not wish.back:
-        what = f"the way back to {here.turn.entering} was begun"
-        raise PreconditionError("MPK-436", what, remedy="finish it first: meshpki rotate root --abort")
-    if here and wish.back and not here.backward and here.past_return:
-        what = f"SPIRE is to drop {here.turn.leaving} already: nothing may be issued under it any more"
-        raise PreconditionError("MPK-436", what, remedy="there is only the way on: meshpki rotate root")
-
-
 class _Run:
     """One run: its board, and what was seen on the way."""
 
@@ -129,25 +125,56 @@ class _Run:
         self._evidence: Evidence | None = None
         self._turn: Turn | None = None
         self._spans = tuple[Span, ...]()
+        self._left_behind: set[str] = set()
 
     def carried_out(self) -> Outcome:
         """Go as far as was asked; back where a guard tripped. Raises the error of the stage that failed."""
+        if self._wish.compromised:
+            compromise.note(self._cluster, self._settings, self._leaving())
         try:
             with self._probed():
                 turn, error = self._travelled()
-        except MeshpkiError as failed:
-            self._keep_evidence(failed)
+        except (MeshpkiError, KeyboardInterrupt, SystemExit) as ended:
+            self._keep_evidence(ended)
             raise
-        return self._outcome(turn, error)
+        return self._outcome(turn, self._verified(), error or self._drained())
 
-    def _keep_evidence(self, failed: MeshpkiError) -> None:
-        """Write the page of a run that failed once its way was known; what hinders that is told besides."""
+    def _leaving(self) -> int:
+        here = self._intent.standing
+        return here.turn.leaving.number if here else self._intent.pin.generation
+
+    def _drained(self) -> MeshpkiError | None:
+        """Close what was accepted under a compromised root; its pods are replaced, so that no probe counts it."""
+        left = compromise.owed(self._cluster, self._settings) if self._wish.compromised else None
+        if left is None:
+            return None
+        try:
+            self._follow((compromise.drain(self._settings, left, self._clock),))
+        except MeshpkiError as failed:
+            output.failure(failed)
+            return failed
+        return None
+
+    def _keep_evidence(self, ended: BaseException) -> None:
+        """Write the page of a run that ended once its way was known; what hinders that is told besides.
+
+        Nothing is asked of the cluster after Ctrl-C, and nothing that it answers is needed.
+        """
         if self._wish.report is None or self._turn is None:
             return
+        failed = ended if isinstance(ended, MeshpkiError) else StepError("MPK-447", "the run was interrupted")
         try:
-            write_page(self._outcome(self._turn, failed), self._wish.report)
+            found = self._verified() if failed is ended else None
+        except MeshpkiError as silent:
+            output.failure(silent)
+            found = None
+        try:
+            write_page(self._outcome(self._turn, found, failed), self._wish.report)
         except MeshpkiError as unwritten:
             output.failure(unwritten)
+
+    def _verified(self) -> Report:
+        return verify(self._cluster, self._settings, datetime.now(UTC), authorities=True)
 
     @contextmanager
     def _probed(self) -> Iterator[None]:
@@ -156,6 +183,9 @@ class _Run:
             yield
             return
         nodes = sorted(schedulable(self._cluster.list(Query("v1", "Node"))))
+        if not nodes:
+            what = "no node takes a pod: all are cordoned, or not ready"
+            raise PreconditionError("MPK-450", what, remedy="uncordon one, or go without: --no-probe")
         if "deletionTimestamp" in (self._cluster.get(probe.NAMESPACE_REF) or {"metadata": {}})["metadata"]:
             probe.remove(self._cluster, self._clock)  # an earlier run's, on its way out: nothing may be put into it
         try:
@@ -168,6 +198,9 @@ class _Run:
                 except MeshpkiError:
                     self._evidence.conclude()
                     raise
+                except (KeyboardInterrupt, SystemExit):
+                    self._evidence.cut_off()
+                    raise
                 self._evidence.conclude()
         except BaseException:
             self._cluster.delete(probe.NAMESPACE_REF)  # its end is not waited for: the error is worth more
@@ -179,7 +212,8 @@ class _Run:
             return (self._back() if self._wish.back else self._forth()), None
         except MeshpkiError as error:
             # whatever ended it: where requests failed meanwhile, the way that they came from is the safe one
-            if self._wish.back or not (self._evidence and self._evidence.guard(self._cluster)):
+            lost = self._evidence and self._evidence.guard(self._cluster)
+            if self._wish.back or self._wish.urgent or not lost:
                 raise
             return self._turned_round(error), error
 
@@ -207,8 +241,8 @@ class _Run:
 
     def _gone(self, turn: Turn) -> Turn:
         self._turn, witness = turn, Witness(turn)
-        # on the way back nothing is to stop: what failed has failed
-        watched = self._evidence if not self._wish.back else None
+        # on the way back nothing is to stop: what failed has failed; nor may anything where it is urgent
+        watched = self._evidence if not (self._wish.back or self._wish.urgent) else None
         rotation = Rotation(
             self._settings,
             turn,
@@ -218,6 +252,8 @@ class _Run:
             (watched.guard,) if watched else (),
             witness,
             (watched.doubts,) if watched else (),
+            _IMPATIENCE if self._wish.urgent else None,
+            self._left_behind,
         )
         try:
             self._follow(journey.remaining(self._cluster, rotation, self._wish.until))
@@ -232,8 +268,8 @@ class _Run:
             for event in told:
                 follower.show(event, self._board.note(event, self._clock.now()))
 
-    def _outcome(self, turn: Turn, error: MeshpkiError | None) -> Outcome:
-        finished = len(journey.required_pin(self._cluster).roots) == 1
+    def _outcome(self, turn: Turn, report: Report | None, error: MeshpkiError | None) -> Outcome:
+        finished = report is not None and len(journey.required_pin(self._cluster).roots) == 1
         seen = self._evidence
         proof = Proof(
             turn,
@@ -246,8 +282,14 @@ class _Run:
             seen.changes if seen else None,
             finished,
         )
-        report = verify(self._cluster, self._settings, datetime.now(UTC), authorities=True)
-        return Outcome(self._intent, self._board, proof, report, error)
+        return Outcome(self._intent, self._board, proof, report, error, self._closing(proof))
+
+    def _closing(self, proof: Proof) -> Closing | None:
+        if not self._wish.compromised:
+            return None
+        took = {span.stage: (span.ended - proof.began).total_seconds() for span in proof.spans if span.done}
+        left = tuple(sorted(self._left_behind)), compromise.beyond_reach(self._cluster)
+        return Closing(took.get(goals.FORGET), took.get(compromise.DRAIN), *left)
 
 
 def _spans(board: Board) -> tuple[Span, ...]:

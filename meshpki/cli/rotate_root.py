@@ -16,6 +16,7 @@ Examples:
   meshpki rotate root --report proof.html      the same, and the proof of it as one page
   meshpki rotate root --until trust            stop where every verifier holds both; the same command goes on
   meshpki rotate root --abort                  back to the old root, from any stage before the taint
+  meshpki rotate root --compromised            the old root's key is lost: waits for nobody, then closes connections
   meshpki rotate root --retire meshpki-root-g1 destroy the old root's key; until then it is kept
 \b
 Exit codes: 0 done and no request known to be lost (the verdict says whether that is proven), 1 a stage failed or went
@@ -39,6 +40,9 @@ NoProbe = Annotated[
 ProbeTarget = Annotated[
     str, typer.Option("--probe-target", metavar="HOST:PORT[/PATH]", help="Call this Service of yours too, by GET.")
 ]
+Compromised = Annotated[
+    bool, typer.Option("--compromised", help="Somebody else knows the old root's key: at once, and no way back.")
+]
 Retire = Annotated[
     str, typer.Option("--retire", metavar="NAME", help="Destroy the key of a root that the mesh has left.")
 ]
@@ -56,6 +60,7 @@ def root(
     soak: Soak = _AT_ONCE,
     excepted: Excepted = None,
     no_probe: NoProbe = False,
+    compromised: Compromised = False,
     probe_target: ProbeTarget = "",
     retire: Retire = "",
     report: Report = None,
@@ -69,14 +74,16 @@ def root(
     """Replace the root under live traffic: trust the new one everywhere, move everything, then drop the old one."""
     from meshpki.cli.root_forms import Outcome
     from meshpki.cli.root_page import write_page
-    from meshpki.cli.root_rotation import Wish, retire_root, rotate_root
+    from meshpki.cli.root_rotation import retire_root, rotate_root
+    from meshpki.cli.root_wish import Wish
     from meshpki.cli.rotating import Asked
 
     asked = Asked(context, kubeconfig, dry_run=dry_run, ask=not yes, timeout=max_wait)
     if retire:
         output.data(retire_root(asked, retire))
         return
-    done = rotate_root(asked, Wish(until, abort, soak, frozenset(excepted or ()), not no_probe, probe_target, report))
+    left_out = frozenset(excepted or ())
+    done = rotate_root(asked, Wish(until, abort, soak, left_out, not no_probe, probe_target, report, compromised))
     output.data(done.told(form))
     if report and isinstance(done, Outcome):
         write_page(done, report)

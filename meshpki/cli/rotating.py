@@ -76,7 +76,7 @@ def rotate_istiod_ca(
     announce(cluster, intent.lines(), asked)
     with one_run(cluster, before) as leased:
         events = istiod_ca.rotate(leased, todo, clock, Limits(asked.timeout))
-        followed = _follow(istiod_ca.plan(todo), clock, events)
+        followed = follow(istiod_ca.plan(todo), clock, events)
     return rotate_forms.Outcome(intent, followed, istiod_ca.done(cluster, todo))
 
 
@@ -94,7 +94,7 @@ def rotate_spire_ca(
     announce(cluster, intent.lines(), asked)
     with one_run(cluster, before) as leased:
         events = spire_steps.rotate(leased, todo, clock, Limits(asked.timeout))
-        followed = _follow(spire_steps.plan(todo), clock, events)
+        followed = follow(spire_steps.plan(todo), clock, events)
     return rotate_spire_forms.Outcome(intent, followed, spire_steps.done(cluster, todo))
 
 
@@ -128,7 +128,7 @@ def announce(cluster: Named, lines: Sequence[str], asked: Asked) -> None:
         consent(cluster.context)
 
 
-def _follow(plan: Plan, clock: Clock, events: Generator[Event]) -> Run:
+def follow(plan: Plan, clock: Clock, events: Generator[Event]) -> Run:
     """Run a rotation as a person or a log follows it."""
     board, began = Board([(step.name, step.summary) for step in plan.steps]), clock.now()
     moments: list[Moment] = []

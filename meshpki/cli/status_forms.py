@@ -9,6 +9,7 @@ from meshpki.cli.verdicts import API_VERSION
 from meshpki.cli.verdicts.words import aligned, left, moment, plain
 from meshpki.pki.renewal import SPIRE_AGENT
 from meshpki.settings import go_duration
+from meshpki.status.advice import Advice, advice
 from meshpki.status.drift import Drift
 from meshpki.status.report import AuthorityStatus, State, StatusReport, StepStatus
 from meshpki.status.rotation import RotationStatus
@@ -26,6 +27,7 @@ def text(report: StatusReport) -> str:
     lines = [*_rotation_lines(report.rotation)] if report.rotation else []
     lines += [*aligned(steps), *(line for step in report.steps for line in _step_reasons(step)), ""]
     lines += [*aligned(authorities), *(line for one in report.authorities for line in _reason(one.name, one.reason))]
+    lines += [plain(f"next: {one.command}   ({one.state})") for one in _beside_rotation(report)]
     lines.append(f"SVIDs live {go_duration(report.svid_ttl)}: the {SPIRE_AGENT} of a node renews them at half of that")
     return "\n".join(lines)
 
@@ -39,9 +41,15 @@ def as_json(report: StatusReport) -> str:
         "steps": [_step(step) for step in report.steps],
         "authorities": [_authority(one, report.at) for one in report.authorities],
         "rotation": _rotation(report.rotation) if report.rotation else None,
+        "next": [{"state": one.state, "command": one.command} for one in advice(report)],
         "svids": {"ttl": go_duration(report.svid_ttl), "renewedBy": SPIRE_AGENT, "renewedAtShareOfLife": 0.5},
     }
     return json.dumps(content, indent=2)
+
+
+def _beside_rotation(report: StatusReport) -> tuple[Advice, ...]:
+    """A rotation says its own, before all else."""
+    return () if report.rotation and report.rotation.next_commands else advice(report)
 
 
 def _rotation_lines(one: RotationStatus) -> Iterator[str]:

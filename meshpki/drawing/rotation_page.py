@@ -26,23 +26,26 @@ _CLOCKS = (
 )
 
 
-def page(proof: Proof, report: Report, origin: Origin, error: str = "") -> str:
-    """The whole page; `report` is what verify says of the mesh now, `error` why the run stopped or went back."""
-    title = f"{proof.verdict}: root rotation of {report.trust_domain}, {moment(proof.began)}"
+def page(proof: Proof, report: Report | None, origin: Origin, error: str = "") -> str:
+    """The whole page: `report` is what verify says of the mesh now, None where nobody could look.
+
+    `error` is why the run stopped or went back.
+    """
+    title = f"{proof.verdict}: root rotation of {_mesh_of(proof, report)}, {moment(proof.began)}"
     footer = [made_by(origin, "meshpki rotate root --report FILE")]
     return Page(title, _header(proof, report, origin, error), tuple(_sections(proof, report)), footer).html()
 
 
-def _header(proof: Proof, report: Report, origin: Origin, error: str) -> list[Content]:
+def _header(proof: Proof, report: Report | None, origin: Origin, error: str) -> list[Content]:
     pairs: list[Fact] = [
         ("From root", _root(proof.turn.leaving)),
         ("To root", _root(proof.turn.entering)),
         ("Ran", _ran(proof)),
         source(origin),
-        ("Trust domain", [named(report.trust_domain)]),
+        *([("Trust domain", [named(report.trust_domain)])] if report else []),
     ]
     return [
-        element("h1", "Root rotation of ", named(report.trust_domain)),
+        element("h1", "Root rotation of ", named(_mesh_of(proof, report))),
         verdict(_MARKS[proof.verdict], _VERDICTS[proof.verdict], *_words(proof, error)),
         facts(pairs),
     ]
@@ -70,7 +73,7 @@ def _ran(proof: Proof) -> list[Content]:
     return [began, " to ", ended, f", {(proof.ended - proof.began).total_seconds():,.0f} s"]
 
 
-def _sections(proof: Proof, report: Report) -> Iterator[Section]:
+def _sections(proof: Proof, report: Report | None) -> Iterator[Section]:
     yield Section("run", "Stages and requests over time", _run(proof))
     yield Section("pods", "Pods", rotation_tables.pods(proof))
     yield Section("requests", "Requests", rotation_tables.requests(proof))
@@ -113,6 +116,13 @@ def _open(proof: Proof) -> list[Content]:
     return [element("ul", *(element("li", named(one)) for one in said))]
 
 
-def _mesh(report: Report) -> list[Content]:
+def _mesh_of(proof: Proof, report: Report | None) -> str:
+    """The name of the mesh; of one that nobody could look at, the root that it was to leave."""
+    return report.trust_domain if report else f"the mesh under {proof.turn.leaving.root.subject}"
+
+
+def _mesh(report: Report | None) -> list[Content]:
+    if report is None:
+        return [element("p", "Nobody could look at it in the end: ", element("code", "meshpki verify --authorities"))]
     look = f"{summary(report)}, at {moment(report.at)}. The whole of it: "
     return [element("p", look, element("code", "meshpki report --out FILE")), *page_tables.unseen(report)]

@@ -1,8 +1,9 @@
 """Gate A: whether a path exists is decided by `cryptography`; where it stops is found by walking the names."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import islice
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -28,6 +29,8 @@ _WITH_INTERMEDIATE = 2
 _PROVEN_LIMIT = 64
 # leaf and anchor, and one more to tell a path that is too long
 _ENDS = 3
+# ways that are followed where CAs share names and keys
+_WAYS = 16
 
 
 @dataclass(frozen=True)
@@ -133,17 +136,28 @@ def _key(intermediate: Certificate, expected: Expected) -> tuple[object, ...]:
 def walk(chain: Sequence[Certificate], expected: Expected) -> tuple[tuple[Certificate, ...], Finding | None]:
     """Follow issuer names and signatures from the leaf for as long as they lead on.
 
-    Answers with the certificates met and, where no pinned anchor was reached, the reason; it proves nothing.
+    Answers with the certificates met and, where no pinned anchor was reached, the reason; it proves nothing. Of
+    several ways the first that reaches an anchor is taken, else the first.
     """
     pinned = {anchor.sha256 for anchor in expected.anchors}
-    path = [chain[0]]
+    ways = list(islice(_ways((chain[0],), chain, expected), _WAYS))
+    return next((way for way in ways if way[0][-1].sha256 in pinned), ways[0])
+
+
+def _ways(
+    path: tuple[Certificate, ...], chain: Sequence[Certificate], expected: Expected
+) -> Iterator[tuple[tuple[Certificate, ...], Finding | None]]:
+    last = path[-1]
     # far enough to see that there are too many, not so far that a hostile chain takes long
-    while path[-1].sha256 not in pinned and len(path) < 2 * expected.max_depth + _ENDS:
-        issuer = _issuer(path, chain, expected)
-        if not isinstance(issuer, Certificate):
-            return tuple(path), issuer
-        path.append(issuer)
-    return tuple(path), None
+    if last in expected.anchors or len(path) >= 2 * expected.max_depth + _ENDS:
+        yield path, None
+        return
+    namesakes = _namesakes(last, chain, expected)
+    signers = [one for one in namesakes if one not in path and last.signed_by(one)]
+    for signer in signers:
+        yield from _ways((*path, signer), chain, expected)
+    if not signers:
+        yield path, _why_it_ends(last, namesakes, expected)
 
 
 def _builder(chain: Sequence[Certificate], expected: Expected) -> PolicyBuilder:
@@ -176,18 +190,13 @@ def _no_ca(_policy: Policy, _certificate: x509.Certificate, constraints: x509.Ba
         raise ValueError("a leaf must not be a CA")
 
 
-def _issuer(path: Sequence[Certificate], chain: Sequence[Certificate], expected: Expected) -> Certificate | Finding:
-    """The next certificate of the walk: a pinned anchor before any other, then what leads to one, then what is valid.
+def _namesakes(last: Certificate, chain: Sequence[Certificate], expected: Expected) -> list[Certificate]:
+    """What may have signed it, by name: a pinned anchor before any other, then what leads to one, then what is valid.
 
     During a rotation the same CA may be sent twice, signed by either root: the one below the pinned root explains.
     """
-    last = path[-1]
-    namesakes = [c for c in (*expected.anchors, *chain) if last.names_issuer(c)]
-    namesakes.sort(key=lambda c: _worth(c, expected), reverse=True)
-    for candidate in namesakes:
-        if candidate not in path and last.signed_by(candidate):
-            return candidate
-    return _why_it_ends(last, namesakes, expected)
+    named_so = [c for c in (*expected.anchors, *chain) if last.names_issuer(c)]
+    return sorted(named_so, key=lambda c: _worth(c, expected), reverse=True)
 
 
 def _worth(candidate: Certificate, expected: Expected) -> tuple[bool, bool, bool]:

@@ -34,6 +34,9 @@ WIDTH = 32
 _NAMED = 3
 _NAME = re.compile(r"(?:^|.*\.)(?:(?P<ssl>ssl)|(?P<sds>sds)\.[^.]+|(?P<factory>\w+_ssl_socket_factory))\.(?P<leaf>\w+)")
 
+# Whoever has an identity has counted at least the secret that brought it.
+_KEPT_NONE = "its Envoy keeps no counters of TLS and SDS: see proxyStatsMatcher"
+
 Fate = Literal["kept", "born", "restarted", "gone", "unread"]
 
 
@@ -146,8 +149,8 @@ def compare(before: Snapshot, after: Snapshot) -> Changes:
 def _change(ref: Ref, before: Counted | None, after: Counted | None) -> Change:
     if after is None:
         return Change(ref, "gone")
-    if after.unread:
-        return Change(ref, "unread", why=after.unread)
+    if after.unread or not after.totals:
+        return Change(ref, "unread", why=after.unread or _KEPT_NONE)
     if before is None or before.uid != after.uid:
         return Change(ref, "born", after.totals)
     if before.unread:

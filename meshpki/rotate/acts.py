@@ -2,13 +2,13 @@
 
 import base64
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from http import HTTPStatus
 
 from meshpki.cluster.client import Cluster, ClusterError, Reader
 from meshpki.cluster.manifest import Object, Query, Ref, owned
-from meshpki.components import root_ca
+from meshpki.components import root_ca, spire_authorities
 from meshpki.components.rollout import deployment, pods_of
 from meshpki.components.serving import pod_ref
 from meshpki.components.trust import istiod_certificate, pinned, root_certificate
@@ -25,7 +25,7 @@ RETIRED = "meshpki.dev/retired"
 # On a pod: the anchors for which its kubelet was hurried. On the Secret `cacerts`: those that we put into it.
 MARK = "meshpki.dev/trust-anchors"
 _MARK_LENGTH = 16
-_AGENT_WITHIN = timedelta(minutes=2)
+_READY_WITHIN = timedelta(minutes=2)
 
 
 def mark(roots: Iterable[Certificate]) -> str:
@@ -120,15 +120,27 @@ def proxies(reader: Reader) -> list[Object]:
 
 def restart_agent(cluster: Cluster, settings: Settings, node: str, patience: Patience) -> None:
     """Replace the SPIRE agent of one node; its workloads' Envoys keep what they hold until the new one serves them."""
-    old = {pod["metadata"]["uid"]: pod for pod in agents(cluster, settings, node)}
+    _replace(cluster, lambda: agents(cluster, settings, node), f"the SPIRE agent of node {node}", patience)
+
+
+def restart_server(cluster: Cluster, settings: Settings, name: str, patience: Patience) -> None:
+    """Replace one spire-server; it comes back with its CAs, and with a certificate of its own from the active one."""
+
+    def pods() -> list[Object]:
+        return [pod for pod in spire_authorities.servers(cluster, settings) if pod["metadata"]["name"] == name]
+
+    _replace(cluster, pods, name, patience)
+
+
+def _replace(cluster: Cluster, pods: Callable[[], list[Object]], what: str, patience: Patience) -> None:
+    old = {pod["metadata"]["uid"]: pod for pod in pods()}
     for pod in old.values():
         cluster.delete(pod_ref(pod))
 
     def ready() -> bool:
-        found = agents(cluster, settings, node)
-        return any(pod["metadata"]["uid"] not in old and _is_ready(pod) for pod in found)
+        return any(pod["metadata"]["uid"] not in old and _is_ready(pod) for pod in pods())
 
-    patience.until(ready, _AGENT_WITHIN, f"the SPIRE agent of node {node}")
+    patience.until(ready, _READY_WITHIN, what)
 
 
 def agents(reader: Reader, settings: Settings, node: str = "") -> list[Object]:

@@ -9,6 +9,9 @@ from meshpki.components.renewal import read_time
 from meshpki.components.spire_authorities import Authority, Slots
 from meshpki.pki.renewal import of_spire_life
 
+# A stage that begins before it may not be through by then.
+_SOON = timedelta(seconds=30)
+
 
 @dataclass(frozen=True)
 class Deadline:
@@ -29,6 +32,11 @@ def deadlines(slots: Iterable[Slots], ca_ttl: timedelta, cacerts: Object | None)
     if renewal:
         found.append(Deadline(renewal, "cert-manager renews cacerts by itself"))
     return tuple(sorted(found, key=lambda one: one.at))
+
+
+def imminent(due: Iterable[Deadline], at: datetime) -> str:
+    """What is about to happen by itself in the midst of a rotation, in words; empty while nothing is."""
+    return "; ".join(str(one) for one in due if at <= one.at <= at + _SOON)
 
 
 def _of_spire(slots: Slots, ca_ttl: timedelta) -> Iterator[Deadline]:

@@ -9,7 +9,13 @@ from datetime import datetime
 
 _MINT = "sign a certificate for any identity of the trust domain, and every proxy accepts it"
 _HELD = "keep open, after that too, each connection that was accepted: a new certificate closes none"
+_XDS = "pass for istiod: towards proxies (configuration, certificates) and the API server (webhooks)"
+_SPIRE = "pass for spire-server towards its agents"
 SOONER = "only a new root ends it sooner: meshpki rotate root --compromised"
+_DRAINED = (
+    "that is when this rotation is expected to be through; then every pod of the mesh is replaced, which closes what it"
+    " accepted. Whoever pins this root outside the cluster has to drop it by himself"
+)
 
 
 @dataclass(frozen=True)
@@ -18,19 +24,51 @@ class Exposure:
 
     until: datetime
     can: tuple[str, ...]
+    ends: str = SOONER
 
     def lines(self) -> tuple[str, ...]:
         """As people read it."""
         told = (f"whoever has the old key can, until {self.until:%FT%TZ}:", *(f"  - {one}" for one in self.can))
-        return (*told, SOONER)
+        return (*told, self.ends)
+
+
+@dataclass(frozen=True)
+class Closing:
+    """How soon a compromised root was good for nothing, in seconds from the start; None where it is not so yet.
+
+    `distrusted` is when nobody trusted it any more, `drained` when every connection that was accepted under it was
+    closed. Pods `left_behind` did not follow and are cut off; workloads `beyond_reach` have to be replaced by others.
+    """
+
+    distrusted: float | None
+    drained: float | None
+    left_behind: tuple[str, ...] = ()
+    beyond_reach: tuple[str, ...] = ()
+
+    def lines(self) -> tuple[str, ...]:
+        """As people read it."""
+        words = ("the old root is trusted nowhere", "every connection from before is closed")
+        said = (
+            f"{what} after {seconds:.0f} s" if seconds is not None else f"not yet: {what}"
+            for what, seconds in zip(words, (self.distrusted, self.drained), strict=True)
+        )
+        return (
+            "; ".join(said),
+            *(f"left behind, and cut off: {one}" for one in self.left_behind),
+            *(f"to be replaced by its owner: {one}" for one in self.beyond_reach),
+        )
+
+
+def of_root(until: datetime) -> Exposure:
+    """Of the trust anchor, until the end of its rotation, which is only expected (UTC)."""
+    return Exposure(until, (_MINT, _XDS, _SPIRE, _HELD), _DRAINED)
 
 
 def of_istiod_ca(until: datetime) -> Exposure:
     """Of `cacerts`, which lies under the same root as SPIRE's CA: for a proxy one is as good as the other."""
-    xds = "pass for istiod: towards proxies (configuration, certificates) and the API server (webhooks)"
-    return Exposure(until, (_MINT, xds, _HELD))
+    return Exposure(until, (_MINT, _XDS, _HELD))
 
 
 def of_spire_ca(until: datetime) -> Exposure:
     """Of a CA of SPIRE's own."""
-    return Exposure(until, (_MINT, "pass for spire-server towards its agents", _HELD))
+    return Exposure(until, (_MINT, _SPIRE, _HELD))

@@ -79,16 +79,19 @@ class Keeper:
 
 @dataclass(frozen=True)
 class Server:
-    """A TLS port of the control plane, and the root above what it serves; empty where it is none of the two.
+    """A TLS port of a pod of the control plane, and the root above what it serves; empty where it is none of the two.
 
-    `sent` are the certificates of its chain. istiod's ends with the whole of its bundle: tls.crt and ca.crt are one
-    chain to it (Istio 1.29, pilot/pkg/bootstrap/istio_ca.go, detectSigningCABundle).
+    `issuer` is the key id by which its leaf names its CA, `sent` are the certificates of its chain. istiod's ends with
+    the whole of its bundle: tls.crt and ca.crt are one chain to it (Istio 1.29, pilot/pkg/bootstrap/istio_ca.go,
+    detectSigningCABundle).
     """
 
     name: str
     root: str
     why: str = ""
     sent: frozenset[str] = frozenset()
+    issuer: str = ""
+    pod: str = ""
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,10 @@ docs/decisions/0008-root-rotation.md.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from meshpki.pki.certificate import Certificate
 from meshpki.rotate.facts import Envoy, Facts, Keeper, Server, SpireServer, Turn
-from meshpki.verify.bundles import ISTIO_BUNDLE
 
 Left = tuple[str, ...]
 
@@ -56,25 +55,6 @@ def in_reach(facts: Facts, turn: Turn) -> Left:
         and not server.tainted(turn.leaving.root)
         and (server.slots.old is None or server.slots.old.upstream != turn.leaving.ski)
     )
-
-
-def unseen(facts: Facts) -> Left:
-    """What a look has to see before it proves anything: nothing there, or no answer, is nobody who followed."""
-    kept = {one.name for one in facts.istio}
-    namespaces = sorted({one.pod.ref.namespace for one in facts.envoys})
-    maps = (f"ConfigMap {namespace}/{ISTIO_BUNDLE}" for namespace in namespaces)
-    return (
-        *unseen_spire(facts),
-        *(("there is no pod of istiod",) if not facts.istiod else ()),
-        *(f"{one.name}: {one.why or 'no answer'}" for one in facts.istiod if not one.sent),
-        *(f"{name} is not there" for name in maps if name not in kept),
-        *(("there is no webhook of Istio",) if not any("WebhookConfiguration" in name for name in kept) else ()),
-    )
-
-
-def unseen_spire(facts: Facts) -> Left:
-    """What of spire-server cannot be seen: a server that is away may have tainted a root already."""
-    return (*facts.absent, *(("there is no pod of spire-server",) if not facts.spire else ()))
 
 
 def istiod_trusts(facts: Facts, turn: Turn) -> Left:
@@ -189,12 +169,34 @@ def dropped(facts: Facts, turn: Turn) -> Left:
     return (*facts.absent, *(f"{one.name}: its bundle holds {turn.leaving}" for one in holding))
 
 
+def late(facts: Facts, turn: Turn, question: Callable[[Facts, Turn], Left]) -> Left:
+    """The names of the Envoys for which a question has something left."""
+    others = {*question(replace(facts, envoys=()), turn)}
+    return tuple(one.name for one in facts.envoys if {*question(replace(facts, envoys=(one,)), turn)} - others)
+
+
+def unlisted(facts: Facts) -> tuple[Server, ...]:
+    """The spire-servers that serve under a CA which SPIRE lists no more: nobody can tell it from a stranger's.
+
+    A CA falls out of the list when a server signs twice more; its own certificate would stay for half of its life.
+    """
+    slots = (slot for one in facts.spire for slot in (one.slots.active, one.slots.prepared, one.slots.old))
+    listed = {slot.authority_id for slot in slots if slot}
+    return tuple(one for one in facts.spire_serving if one.root and one.issuer not in listed)
+
+
+def clear(facts: Facts, turn: Turn) -> Left:
+    """Which servers hold the root that is left, or serve under a CA that is gone."""
+    gone = (f"{one.name}: serves under a CA that SPIRE lists no more" for one in unlisted(facts))
+    return (*dropped(facts, turn), *gone)
+
+
 def forgotten_by_spire(facts: Facts, turn: Turn) -> Left:
     """Who of SPIRE and the Envoys that it serves still trusts the root that is left."""
     leaving = turn.leaving.root
     return (
         *_served_elsewhere(facts.spire_serving, turn.entering.root),
-        *dropped(facts, turn),
+        *clear(facts, turn),
         *_holding(facts.published, leaving),
         *(f"{one.name}: Envoy trusts {turn.leaving}" for one in facts.envoys if _holds(one, leaving)),
     )

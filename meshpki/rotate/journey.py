@@ -4,14 +4,15 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from meshpki.cluster.client import Cluster, Reader
-from meshpki.components.trust import PIN, Pin, pinned
+from meshpki.components.trust import PIN, Pin, pinned, root_name
 from meshpki.errors import PreconditionError
-from meshpki.rotate import acts, goals, scan
+from meshpki.rotate import acts, compromise, goals, scan, sight
 from meshpki.rotate.facts import Facts, Turn
 from meshpki.rotate.generations import listed, next_number, roots, turn_of
 from meshpki.rotate.goals import STAGES, Stage, position
 from meshpki.rotate.new_root import new_root
-from meshpki.rotate.root import Rotation, steps
+from meshpki.rotate.root import steps
+from meshpki.rotate.rotation import Rotation
 from meshpki.settings import Settings
 from meshpki.workflow.step import Step
 
@@ -22,11 +23,15 @@ _A_STAGE, _A_NODE = 9, 15
 
 @dataclass(frozen=True)
 class Standing:
-    """Where a rotation stands: the way it goes, the look by which that is known, and the first stage not through."""
+    """Where a rotation stands: the way it goes, the look by which that is known, and the first stage not through.
+
+    `compromised` says that somebody else knows the key of the older root.
+    """
 
     turn: Turn
     facts: Facts
     stage: Stage
+    compromised: bool = False
 
     @property
     def backward(self) -> bool:
@@ -50,7 +55,9 @@ def standing(reader: Reader, settings: Settings) -> Standing | None:
         return None
     turn = required_turn(reader, settings)
     facts = scan.facts(reader, settings, turn)
-    return Standing(turn, facts, position(facts, turn) or STAGES[-1])
+    older = min(turn.leaving.number, turn.entering.number)
+    known = older in compromise.noted(listed(reader, settings))
+    return Standing(turn, facts, position(facts, turn) or STAGES[-1], known)
 
 
 def required_pin(reader: Reader) -> Pin:
@@ -91,14 +98,19 @@ def required_turn(reader: Reader, settings: Settings) -> Turn:
 def turn_back(cluster: Cluster, standing: Standing) -> Turn:
     """Pin the root that is left first, so that from now on it is the one to enter.
 
-    Raises PreconditionError (MPK-436) once there is only one way.
+    Raises PreconditionError (MPK-436) once there is only one way, MPK-446 where that would be to a compromised root.
     """
     if standing.backward:
         return standing.turn
     if standing.past_return:
         what = f"SPIRE is to drop {standing.turn.leaving} already: nothing may be issued under it any more"
         raise PreconditionError("MPK-436", what, remedy="there is only the way on: meshpki rotate root")
-    if goals.unseen_spire(standing.facts):
+    if standing.compromised:
+        name = root_name(standing.turn.leaving.number)
+        what = f"the key of {standing.turn.leaving} is known to somebody else: it is not to be trusted again"
+        remedy = f"go on; if it is not so, take the label {compromise.COMPROMISED} off Certificate {name}"
+        raise PreconditionError("MPK-446", what, remedy=remedy)
+    if sight.unseen_spire(standing.facts):
         what = "spire-server does not answer, so that nobody can tell whether the old root is tainted already"
         raise PreconditionError("MPK-441", what, remedy="wait until it runs again, then run the same command")
     back = standing.turn.back

@@ -103,6 +103,11 @@ def examine(seen: Seen, settings: Settings) -> tuple[PreconditionError, ...]:
     return tuple(found for check in _CHECKS for found in check(seen, settings))
 
 
+def bearable(found: PreconditionError) -> bool:
+    """Whether a compromised root is rotated all the same: an intruder's pod, or a clock, is no reason to wait."""
+    return found.code in ("MPK-431", "MPK-432")
+
+
 Found = Iterator[PreconditionError]
 
 
@@ -160,7 +165,7 @@ def _clocks(seen: Seen, settings: Settings) -> Found:
             yield PreconditionError("MPK-432", what, remedy=remedy)
     if seen.pin.root.not_after <= seen.ends:
         what = f"the old root ends at {seen.pin.root.not_after:%Y-%m-%dT%H:%M:%SZ}, too soon to move the mesh in order"
-        yield PreconditionError("MPK-432", what, remedy="rotate at once, and accept failures: --compromised")
+        yield PreconditionError("MPK-432", what, remedy="rotate at once, and wait for nobody: --compromised")
 
 
 def _kept_authorities(seen: Seen, _settings: Settings) -> Found:

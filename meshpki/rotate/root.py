@@ -4,70 +4,21 @@ A run may be stopped at any line: what a stage writes is settled by what is obse
 """
 
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
-from meshpki.cluster.client import Clock, Cluster, ClusterError, Reader
-from meshpki.components.trust import PIN, pinned
-from meshpki.errors import StepError
+from meshpki.cluster.client import Cluster, ClusterError, Reader
 from meshpki.pki.certificate import Certificate
-from meshpki.rotate import acts, goals, scan, spire_leg
-from meshpki.rotate.facts import Facts, Turn
-from meshpki.rotate.goals import STAGES, Left, Stage
+from meshpki.rotate import acts, goals, spire_leg
+from meshpki.rotate.facts import Envoy
+from meshpki.rotate.goals import STAGES, Stage
 from meshpki.rotate.istiod_leg import renew_istiod_ca
+from meshpki.rotate.looks import stands
 from meshpki.rotate.patience import Patience
-from meshpki.rotate.witness import Witness
-from meshpki.settings import Settings
-from meshpki.workflow.step import Failed, Gate, Program, Readiness, Ready, Step, Waiting
+from meshpki.rotate.rotation import Guard, Question, Rotation
+from meshpki.workflow.step import Gate, Program, Step
 
-# What a gate sees changes without any object changing.
-_LOOK = timedelta(seconds=2)
-
-# Why a rotation has to stop at once, empty where it has not.
-Guard = Callable[[Reader], str]
-Question = Callable[[Facts, Turn], Left]
 Run = Callable[[Cluster, Patience], None]
-
-
-@dataclass(frozen=True)
-class Rotation:
-    """A way between two roots and how it is gone: `soak` is how long a gate sees everybody there before it opens.
-
-    `excepted` names pods (namespace/name) that are not waited for. `guards` are asked at every look of every gate, and
-    before every act; those of `before_taint` besides, before the one that cannot be taken back.
-    """
-
-    settings: Settings
-    turn: Turn
-    clock: Clock
-    soak: timedelta = timedelta(0)
-    excepted: frozenset[str] = frozenset()
-    guards: tuple[Guard, ...] = ()
-    witness: Witness | None = None
-    before_taint: tuple[Guard, ...] = ()
-
-    def look(self, reader: Reader) -> Facts:
-        """One look, without the pods that are not waited for; the witness is told of it."""
-        seen = scan.facts(reader, self.settings, self.turn)
-        if self.witness:
-            self.witness.note(seen)
-        return replace(seen, envoys=tuple(one for one in seen.envoys if one.name not in self.excepted))
-
-    def left(self, reader: Reader, question: Question) -> Left:
-        """Which targets have not followed yet."""
-        return question(self.look(reader), self.turn)
-
-    def may_act(self, reader: Reader, *more: Guard) -> None:
-        """Raises StepError: MPK-440 where a guard says so, MPK-436 where the pin says another way than this one."""
-        why = next(filter(None, (guard(reader) for guard in (*self.guards, *more))), "")
-        if why:
-            raise StepError("MPK-440", why, where="before the next act", remedy="see what failed, then run it again")
-        pin = pinned(reader)
-        wanted = (self.turn.entering.root.sha256, self.turn.leaving.root.sha256)
-        if pin is None or tuple(root.sha256 for root in pin.roots) != wanted:
-            what = "the pin says another way by now: somebody else rotates, or went back"
-            raise StepError("MPK-436", what, where=str(PIN), remedy="see `meshpki status`, and have one run at a time")
 
 
 def steps(rotation: Rotation, first: str = "", last: str = "") -> tuple[Step, ...]:
@@ -88,49 +39,7 @@ def _step(rotation: Rotation, stage: Stage, needs: tuple[str, ...]) -> Step:
         summary=goal,
         needs=needs,
         programs=programs,
-        gates=(*first, _gate(rotation, "followed", goal, stage.left)),
-    )
-
-
-@dataclass
-class _Looks:
-    """A gate's check: open when looks find nothing left for as long as the soak, two looks apart at the least.
-
-    A look that another event brings on too early shows no more than the one before it.
-    """
-
-    rotation: Rotation
-    question: Question
-    since: datetime | None = None
-
-    def __call__(self, reader: Reader) -> Readiness:
-        """See Gate.check."""
-        for guard in self.rotation.guards:
-            if why := guard(reader):
-                return Failed(why)
-        facts = self.rotation.look(reader)
-        left = tuple(dict.fromkeys((*self.question(facts, self.rotation.turn), *goals.unseen(facts))))
-        now = self.rotation.clock.now()
-        if left:
-            self.since = None
-            return Waiting(f"{len(left)} left: {'; '.join(left)}")
-        if self.since is None:
-            self.since = now
-        if now - self.since < _LOOK:
-            return Waiting("everybody followed; looking once more")
-        if now - self.since < self.rotation.soak:
-            return Waiting(f"everybody followed; soaking for {self.rotation.soak.total_seconds():.0f} s")
-        return Ready("everybody followed, in two looks in a row")
-
-
-def _gate(rotation: Rotation, name: str, proves: str, question: Question) -> Gate:
-    return Gate(
-        name=name,
-        proves=proves,
-        check=_Looks(rotation, question),
-        hint="nothing is lost: look at those that are left, then go on with the same command, or back with --abort",
-        code="MPK-440",
-        every=_LOOK,
+        gates=(*first, stands(rotation, "followed", goal, stage.left)),
     )
 
 
@@ -139,7 +48,7 @@ Work = tuple[tuple[Gate, ...], tuple[Program, ...]]
 
 def _trust_istiod(rotation: Rotation) -> Work:
     both = rotation.turn.both
-    gate = _gate(rotation, "written", "istiod wrote both roots wherever it writes", goals.istiod_trusts)
+    gate = stands(rotation, "written", "istiod wrote both roots wherever it writes", goals.istiod_trusts)
     return (gate,), (_hand_over(rotation, both, goals.istiod_trusts), _hurry(rotation, both, after=gate.name))
 
 
@@ -160,16 +69,23 @@ def _activate(rotation: Rotation) -> Work:
 
     def restart(cluster: Cluster, patience: Patience) -> None:
         def behind() -> list[str]:
-            late = goals.behind(rotation.look(cluster), rotation.turn)
-            return sorted({one.pod.node for one in late if one.pod.node})  # a pod that waits for a node has no agent
+            return _nodes(goals.behind(rotation.look(cluster), rotation.turn))
 
-        spire_leg.restart_agents(cluster, rotation.settings, behind, patience)
+        # a new agent may bring back whoever could not follow the old one
+        nodes = _nodes(goals.behind(rotation.everybody(cluster), rotation.turn))
+        spire_leg.restart_agents(cluster, rotation.settings, nodes, behind, patience)
 
-    gate = _gate(rotation, "signs", "every spire-server signs under the root that is entered", goals.signs)
+    agents = _until(rotation, "restart agents", goals.issued, restart, after="signs")
+    gate = stands(rotation, "signs", "every spire-server signs under the root that is entered", goals.signs)
     return (gate,), (
         _until(rotation, "activate", goals.signs, sign),
-        _until(rotation, "restart agents", goals.issued, restart, after=gate.name),
+        replace(agents, settled=lambda reader: not rotation.left_behind and agents.settled(reader)),
     )
+
+
+def _nodes(envoys: Iterable[Envoy]) -> list[str]:
+    """Where they run; a pod that waits for a node has no agent."""
+    return sorted({one.pod.node for one in envoys if one.pod.node})
 
 
 def _istiod_ca(rotation: Rotation) -> Work:
@@ -188,18 +104,22 @@ def _taint(rotation: Rotation) -> Work:
         spire_leg.taint(cluster, rotation.settings, rotation.turn, patience)
 
     def drop(cluster: Cluster, patience: Patience) -> None:
-        spire_leg.drop(cluster, rotation.settings, rotation.turn, patience)
+        def unlisted() -> list[str]:
+            return [one.pod for one in goals.unlisted(rotation.look(cluster))]
 
-    gate = _gate(rotation, "left", "spire-server itself and every workload got away from it", goals.untainted)
+        spire_leg.drop(cluster, rotation.settings, rotation.turn, patience)
+        spire_leg.restart_servers(cluster, rotation.settings, unlisted, patience)
+
+    gate = stands(rotation, "left", "spire-server itself and every workload got away from it", goals.untainted)
     return (gate,), (
         _until(rotation, "taint", goals.chased, taint, more=rotation.before_taint),
-        _until(rotation, "prepare again", goals.dropped, drop, after=gate.name),
+        _until(rotation, "prepare again", goals.clear, drop, after=gate.name),
     )
 
 
 def _forget(rotation: Rotation) -> Work:
     entering = (rotation.turn.entering.root,)
-    gate = _gate(rotation, "written", "istiod wrote one root wherever it writes", goals.forgotten)
+    gate = stands(rotation, "written", "istiod wrote one root wherever it writes", goals.forgotten)
 
     def run(cluster: Cluster) -> None:
         """The pin is the last write of all: with it, the same command would begin another rotation."""

@@ -128,10 +128,11 @@ def _root_above(chain: Sequence[Certificate], roots: Sequence[Certificate], at: 
 
 
 def _listener(served: Served, roots: Sequence[Certificate], at: datetime) -> tuple[PlaceKind, Server]:
-    name, kind = str(served.place), served.place.kind
+    name, kind, pod = str(served.place), served.place.kind, served.place.ref.name
     if served.error:
-        return kind, Server(name, "", served.error.what)
-    return kind, Server(name, _root_above(served.chain, roots, at), sent=frozenset(one.sha256 for one in served.chain))
+        return kind, Server(name, "", served.error.what, pod=pod)
+    root, sent = _root_above(served.chain, roots, at), frozenset(one.sha256 for one in served.chain)
+    return kind, Server(name, root, sent=sent, issuer=served.chain[0].aki or "", pod=pod)
 
 
 def _keeper(kept: Kept) -> Keeper:

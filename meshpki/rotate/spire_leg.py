@@ -5,7 +5,7 @@ whatever the alias issuer answers with at that moment (pkg/server/plugin/upstrea
 """
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from meshpki.cluster.client import Cluster
@@ -48,17 +48,27 @@ def activate(cluster: Cluster, settings: Settings, turn: Turn, patience: Patienc
             _bring_into_reach(cluster, settings, server, turn)
 
 
-def restart_agents(cluster: Cluster, settings: Settings, behind: Callable[[], list[str]], patience: Patience) -> None:
-    """Replace the agents of the nodes that are `behind`, one after the other: a new agent asks for new SVIDs at once.
+def restart_agents(
+    cluster: Cluster, settings: Settings, nodes: Sequence[str], behind: Callable[[], list[str]], patience: Patience
+) -> None:
+    """Replace the agents of these nodes, one after the other: a new agent asks for new SVIDs at once.
 
-    The next node's turn comes when the workloads of this one hold them; the gate waits for those that do not.
+    The next node's turn comes when this one is `behind` no more; the gate waits for a node that stays so.
     """
-    for node in behind():
+    for node in nodes:
         if patience.stopped:
             return
         acts.restart_agent(cluster, settings, node, patience)
         with contextlib.suppress(StepError):
             patience.until(lambda: node not in behind(), _NODE_WITHIN, f"node {node}", _LOOK)  # noqa: B023 - asked here
+
+
+def restart_servers(cluster: Cluster, settings: Settings, names: Callable[[], list[str]], patience: Patience) -> None:
+    """Replace these servers, one after the other: each takes a new certificate of its own."""
+    for name in names():
+        if patience.stopped:
+            return
+        acts.restart_server(cluster, settings, name, patience)
 
 
 def taint(cluster: Cluster, settings: Settings, turn: Turn, patience: Patience) -> None:

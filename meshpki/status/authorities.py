@@ -17,9 +17,9 @@ from meshpki.pki.certificate import Certificate
 from meshpki.pki.handshake import served_chain
 from meshpki.pki.renewal import Renewal
 from meshpki.settings import Settings
+from meshpki.status.advice import ISTIOD_CA, ROOT, SPIRE_CA
 from meshpki.status.report import AuthorityStatus, State
 
-ROOT, ISTIOD_CA, SPIRE_CA = "root", "istiod CA", "SPIRE CA"
 _ENDED = ("Denied", "Failed", "InvalidRequest")
 
 

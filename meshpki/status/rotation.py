@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from meshpki.cluster.client import Reader
-from meshpki.components.trust import PIN, istiod_certificate, pinned
+from meshpki.components.trust import PIN, istiod_certificate, pinned, root_name
 from meshpki.errors import MeshpkiError
-from meshpki.rotate import journey
+from meshpki.rotate import compromise, journey
 from meshpki.rotate.clocks import Deadline, deadlines
 from meshpki.settings import Settings
 
@@ -23,11 +23,13 @@ class RotationStatus:
 
 
 def rotation(reader: Reader, settings: Settings) -> RotationStatus | None:
-    """The rotation that is under way, None where one root alone is pinned; asks spire-server by exec only if so."""
+    """The rotation that is under way, None where none is; asks spire-server by exec only if so."""
     try:
         pin = pinned(reader)
-        if pin is None or len(pin.roots) == 1:
+        if pin is None:
             return None
+        if len(pin.roots) == 1:
+            return _draining(reader, settings)
         way = f"{pin.roots[1].subject} -> {pin.roots[0].subject}"
         here = journey.standing(reader, settings)
     except MeshpkiError as error:
@@ -48,4 +50,14 @@ def rotation(reader: Reader, settings: Settings) -> RotationStatus | None:
 def _next(here: journey.Standing) -> tuple[str, ...]:
     if here.backward:
         return ("meshpki rotate root --abort",)
-    return ("meshpki rotate root",) if here.past_return else ("meshpki rotate root", "meshpki rotate root --abort")
+    forward = here.past_return or here.compromised
+    return ("meshpki rotate root",) if forward else ("meshpki rotate root", "meshpki rotate root --abort")
+
+
+def _draining(reader: Reader, settings: Settings) -> RotationStatus | None:
+    """A compromised root is trusted nowhere any more, but connections may be open that it let in."""
+    generation = compromise.owed(reader, settings)
+    if generation is None:
+        return None
+    left = compromise.remaining(reader, settings, generation)
+    return RotationStatus(f"away from {root_name(generation)}", compromise.DRAIN, left, (), ("meshpki rotate root",))

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from meshpki.status.advice import advice
 from meshpki.status.drift import Drift
 from meshpki.status.report import State, StatusReport, StepStatus
 
@@ -29,9 +30,10 @@ class Standing:
 
 
 def standings(report: StatusReport) -> tuple[Standing, ...]:
-    """Every step in its order; while a rotation runs only its own commands bring anything on."""
-    commands = report.rotation.next_commands if report.rotation else ()
-    return tuple(_standing(step, commands[0] if commands else "") for step in report.steps)
+    """Every step in its order; while a rotation runs, or the root is expired, only a rotation brings anything on."""
+    first = next((one.command for one in advice(report)), "")
+    rotation = first if first.startswith("meshpki rotate root") else ""
+    return tuple(_standing(step, rotation) for step in report.steps)
 
 
 def _standing(step: StepStatus, rotation: str) -> Standing:

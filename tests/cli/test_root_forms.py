@@ -1,6 +1,7 @@
 """What a root rotation says at its end, as JSON held to its schema and as a page in a file."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from importlib.resources import files
 from pathlib import Path
@@ -11,12 +12,16 @@ from typer.testing import CliRunner
 
 from meshpki.cli.app import app
 from meshpki.cli.board import Board
+from meshpki.cli.draining import Drained
 from meshpki.cli.format import Format
+from meshpki.cli.moments import Run
 from meshpki.cli.root_forms import Intent, Outcome
 from meshpki.cli.root_page import write_page
 from meshpki.components.trust import Pin
 from meshpki.errors import FAILED, StepError, UsageError
 from meshpki.rotate import goals
+from meshpki.rotate.exposure import Closing, of_root
+from tests.support.certificates import AT
 from tests.support.proofs import EVERY, leaves, shown, turn
 from tests.support.reports import drawn
 
@@ -47,6 +52,35 @@ def test_the_json_of_a_dry_run_holds_to_the_same_schema() -> None:
     assert not Draft202012Validator(SCHEMA).is_valid({**told, "dryRun": False})
 
 
+def test_a_compromised_root_is_told_with_what_is_still_possible_and_how_soon_nothing_was() -> None:
+    warned = replace(INTENT, exposed=of_root(AT)).told(Format.TEXT)
+    assert "whoever has the old key can, until 2026-11-24T12:00:00Z" in warned
+    closed = Closing(121.4, None, ("bookinfo/intruder-5d9-x",), ("bookinfo/Pod/debug",))
+    done = replace(outcome("proven"), closing=closed)
+    told = json.loads(done.told(Format.JSON))
+    assert list(Draft202012Validator(SCHEMA).iter_errors(told)) == []
+    assert told["compromise"] == {
+        "trustedNowhereAfterSeconds": 121.4,
+        "drainedAfterSeconds": None,
+        "leftBehind": ["bookinfo/intruder-5d9-x"],
+        "beyondReach": ["bookinfo/Pod/debug"],
+    }
+    text = done.told(Format.TEXT)
+    assert "trusted nowhere after 121 s; not yet: every connection from before is closed" in text
+    assert "left behind, and cut off: bookinfo/intruder-5d9-x" in text
+
+
+@pytest.mark.parametrize("dry", [True, False])
+def test_what_a_killed_run_had_left_open_is_told_by_the_same_schema(*, dry: bool) -> None:
+    todo = Drained(
+        "lab", "meshpki-root-g1", ("bookinfo/Pod/debug",), None if dry else Run(Board([("drain", "all")]), ())
+    )
+    told = json.loads(todo.told(Format.JSON))
+    assert list(Draft202012Validator(SCHEMA).iter_errors(told)) == []
+    assert told["dryRun"] is dry
+    assert "bookinfo/Pod/debug" in todo.told(Format.TEXT)
+
+
 def test_a_pod_is_told_with_both_issuers_and_the_seconds_since_activate_began() -> None:
     told = json.loads(outcome("proven").told(Format.JSON))
     first = told["moves"][0]
@@ -72,6 +106,18 @@ def test_the_page_of_a_run_that_went_back_is_written_whole_with_the_reason(tmp_p
     assert done.exit_code == FAILED
     assert "MPK-440 trust: 3 of 2376 requests failed" in path.read_text(encoding="utf-8")
     assert [one.name for one in tmp_path.iterdir()] == ["proof.html"]
+
+
+def test_a_run_after_which_nobody_could_look_keeps_what_was_counted_and_is_no_success(tmp_path: Path) -> None:
+    done, path = replace(outcome("proven"), report=None), tmp_path / "proof.html"
+    write_page(done, path)
+    written = path.read_text(encoding="utf-8")
+    assert "0 failed of 2376 requests" in written
+    assert "Nobody could look at it in the end" in written
+    told = json.loads(done.told(Format.JSON))
+    assert list(Draft202012Validator(SCHEMA).iter_errors(told)) == []
+    assert (told["proven"], told["broken"], done.exit_code) == (None, None, FAILED)
+    assert "could not be looked at in the end" in done.told(Format.TEXT)
 
 
 def test_a_page_that_cannot_be_written_is_told(tmp_path: Path) -> None:

@@ -270,3 +270,14 @@ def test_a_ca_sent_twice_is_judged_the_same_whether_it_was_proven_before_or_not(
     before = judge((one, one), expected).result
     assert judge(made.read(ca.issue(made.SVID), ca), expected).result == "proven"
     assert judge((one, one), expected).result == before
+
+
+def test_a_flawed_leaf_is_explained_by_the_way_that_reaches_the_anchor_not_by_a_twin_of_its_signer() -> None:
+    anchor, namesake = made.mesh_root(), made.root()
+    above = anchor.issue(SPIRE_CA.but(subject=((x509.NameOID.COMMON_NAME, "above"),)))
+    signer = above.issue(SPIRE_CA)
+    twin = namesake.issue(SPIRE_CA, private_key=signer.private_key)
+    leaf = signer.issue(SVID.but(key_usage_critical=False))
+    expected = Expected((anchor.certificate,), AT, max_depth=2, trust_domain=TRUST_DOMAIN)
+    verdict = judge(made.read(leaf, twin, signer, above), expected)
+    assert (verdict.result, codes(verdict, "fail")) == ("broken", ("MPK-323",))

@@ -81,6 +81,7 @@ def counted(uid: str = "a", unread: str = "", **totals: int) -> Counted:
         (counted(handshake=5), None, "gone", {}),
         (counted(handshake=5), counted(unread="silent"), "unread", {}),
         (counted(unread="silent"), counted(handshake=5), "unread", {}),
+        (counted(), counted(), "unread", {}),
         (counted(unread="silent"), counted("b", handshake=5), "born", {"ssl.handshake": 5}),
     ],
 )

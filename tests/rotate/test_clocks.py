@@ -6,7 +6,7 @@ import pytest
 
 from meshpki.cluster.manifest import Object
 from meshpki.components.spire_authorities import Authority, Slots
-from meshpki.rotate.clocks import deadlines
+from meshpki.rotate.clocks import deadlines, imminent
 
 AT = datetime(2026, 11, 24, 12, tzinfo=UTC)
 DAY = timedelta(hours=24)
@@ -50,3 +50,11 @@ def test_what_comes_by_itself_is_told_in_its_order(
 
 def test_a_deadline_is_told_with_its_moment_in_utc() -> None:
     assert str(deadlines([], DAY, cacerts(7))[0]) == f"{RENEWS} at 2026-11-24T19:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(-1, False), (0, True), (30, True), (31, False)], ids=["gone by", "now", "soon", "later"]
+)
+def test_what_is_about_to_happen_keeps_a_gate_shut_and_what_is_over_does_not(seconds: int, *, said: bool) -> None:
+    due = deadlines([], DAY, cacerts(7))
+    assert (imminent(due, due[0].at - timedelta(seconds=seconds)) == str(due[0])) is said

@@ -59,6 +59,7 @@ class Seen:
     istiods: tuple[Certificate | None, ...] = (R1, R1)
     loaded: tuple[tuple[Certificate, ...], ...] = ((R1,), (R1,))
     absent: tuple[str, ...] = ()
+    issuer: str = ""  # of what is served on 8081, where it is not SPIRE's CA of now
 
     @property
     def facts(self) -> Facts:
@@ -80,13 +81,20 @@ class Seen:
                 Server(f"istiod-{number}", sha(under), "" if under else "no answer", shas(loaded) or frozenset())
                 for number, (under, loaded) in enumerate(zip(self.istiods, self.loaded, strict=True))
             ),
-            spire_serving=tuple(Server(f"8081-{number}", sha(under)) for number, under in enumerate(self.serving)),
+            spire_serving=tuple(
+                Server(f"8081-{number}", sha(under), issuer=self.issuer or own_ca(under))
+                for number, under in enumerate(self.serving)
+            ),
             absent=self.absent,
         )
 
 
 def sha(one: Certificate | None) -> str:
     return one.sha256 if one else ""
+
+
+def own_ca(above: Certificate | None) -> str:
+    return CAS[above].certificate.ski or "" if above else ""
 
 
 def shas(some: tuple[Certificate, ...] | None) -> frozenset[str] | None:
@@ -263,6 +271,16 @@ def test_from_the_taint_on_there_is_only_one_way(seen: Seen, *, past: bool) -> N
 def test_nothing_may_be_minted_before_the_taint_lest_it_overwrites_the_slot() -> None:
     assert goals.untainted(moved(SERVED, serving=(R2, R2)).facts, FORTH)
     assert not goals.untainted(AWAY.facts, FORTH)
+
+
+def test_a_server_whose_own_certificate_is_of_a_ca_that_is_listed_no_more_keeps_the_way_from_its_end() -> None:
+    back = moved(TRUSTED, issuer="0badca")
+    assert [one.pod for one in goals.unlisted(back.facts)] == ["", ""]
+    assert name_of(back, BACK) == TAINT
+    assert goals.clear(back.facts, BACK) == tuple(
+        f"8081-{number}: serves under a CA that SPIRE lists no more" for number in range(2)
+    )
+    assert name_of(TRUSTED, BACK) == FORGET
 
 
 # one target of the whole mesh at a time follows

@@ -20,8 +20,10 @@ from meshpki.errors import MeshpkiError, PreconditionError
 from meshpki.rotate import goals, journey
 from meshpki.rotate.acts import RETIRED
 from meshpki.workflow.work import Limits
+from tests.support.certificates import Issued
 from tests.support.rotating import NODES, SETTINGS, Rotating, rotating
 from tests.support.session import KilledError, Session
+from tests.support.spire import Server
 from tests.support.travel import Traveller
 
 BEFORE_TAINT = goals.NAMES[: goals.NAMES.index(goals.TAINT)]
@@ -89,10 +91,16 @@ def test_every_stage_before_the_taint_has_its_way_back(some: Some[str]) -> None:
         one = Traveller(mesh, mesh.hours)
         one.forth(until=stage)
         one.back()
+        assert not [one for one in mesh.spire.servers.values() if one.serving not in listed(one)], stage
         ending(mesh, 1, 2)
         one.forth(until=goals.NEW_ROOT)
         assert journey.required_turn(mesh, SETTINGS).entering.number == 3, stage
         assert mesh.broken == [], stage
+
+
+def listed(server: Server) -> tuple[Issued, ...]:
+    """The CAs in a spire-server's slots; what it serves under another one nobody can tell from a stranger's."""
+    return tuple(slot.ca for slot in (server.active, server.prepared, server.old) if slot)
 
 
 def dying(mesh: Rotating, go: Callable[[Traveller], object], allowed: int) -> bool:

@@ -6,9 +6,11 @@ from datetime import timedelta
 import pytest
 
 from meshpki.cluster.client import Reader
+from meshpki.components.trust import istiod_certificate
 from meshpki.rotate import goals, journey
 from meshpki.rotate.facts import Turn
-from meshpki.rotate.root import Rotation, steps
+from meshpki.rotate.root import steps
+from meshpki.rotate.rotation import Rotation
 from meshpki.workflow.plan import Plan
 from meshpki.workflow.step import Failed, Readiness, Ready, Waiting
 from tests.support.rotating import SETTINGS, Rotating, rotating
@@ -91,3 +93,17 @@ def test_a_pod_that_is_excepted_is_not_waited_for() -> None:
     for excepted, left in ((frozenset[str](), 1), (frozenset({"bookinfo/client-5d9-x"}), 0)):
         rotation = Rotation(SETTINGS, turn.back, mesh.hours, excepted=excepted)
         assert len(rotation.left(mesh, goals.moved)) == left
+
+
+def test_no_gate_opens_while_a_ca_is_about_to_be_renewed_by_itself() -> None:
+    mesh, turn = begun()
+    check = steps(Rotation(SETTINGS, turn, mesh.hours), goals.TRUST_ISTIOD)[0].gates[-1].check
+    ref = istiod_certificate(SETTINGS)
+    live = mesh.objects[ref]
+    soon = mesh.hours.now() + timedelta(seconds=20)
+    mesh.put({**live, "status": {**live["status"], "renewalTime": f"{soon:%Y-%m-%dT%H:%M:%SZ}"}})
+    found = check(mesh)
+    assert isinstance(found, Failed)
+    assert "cert-manager renews cacerts by itself at" in found.why
+    mesh.hours.pass_by(25)
+    assert isinstance(check(mesh), Waiting)

@@ -61,6 +61,9 @@ class Rotating(Mesh):
             if found and gone and ref.name.startswith("spire-agent-"):
                 node = gone["spec"]["nodeName"]
                 self.hours.later(AGENT_BACK, partial(self.spire.restart_agent, node, next(self.agents)))
+            if found and gone and ref.name in self.spire.servers:
+                self.put(_again(gone))
+                self.spire.restart(ref.name)
             return found
 
     def look_round(self) -> None:
@@ -140,6 +143,12 @@ def _agents() -> Object:
     metadata = {"name": "spire-agent", "namespace": "spire-system"}
     spec = {"selector": {"matchLabels": {"app": "spire-agent"}}}
     return {"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": metadata, "spec": spec}
+
+
+def _again(pod: Object) -> Object:
+    """What a StatefulSet makes of a pod that was deleted."""
+    metadata = {key: value for key, value in pod["metadata"].items() if key not in {"uid", "resourceVersion"}}
+    return {**pod, "metadata": metadata, "status": {"phase": "Running", "containerStatuses": [{"ready": True}]}}
 
 
 def _decoded(text: str) -> bytes:

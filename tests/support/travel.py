@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from meshpki.cluster.client import Cluster
 from meshpki.rotate import goals, journey
-from meshpki.rotate.root import Rotation
+from meshpki.rotate.rotation import Rotation
 from meshpki.workflow.event import Event, StepDone
 from meshpki.workflow.plan import Plan
 from meshpki.workflow.run import run

@@ -1,0 +1,58 @@
+"""A table of what status sees -> what is safe to do next."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from meshpki.status.advice import ISTIOD_CA, ROOT, SPIRE_CA, advice
+from meshpki.status.drift import Drift
+from meshpki.status.report import AuthorityStatus, State, StatusReport, StepStatus
+from meshpki.status.rotation import RotationStatus
+from tests.support.certificates import AT
+
+HOUR = timedelta(hours=1)
+STEPS = tuple(StepStatus(name, State.READY) for name in ("cert-manager", "root-ca", "istiod-ca", "spire", "istio"))
+AUTHORITIES = tuple(
+    AuthorityStatus(name, State.READY, "", f"CN={name}", AT - HOUR, AT + HOUR) for name in (ROOT, ISTIOD_CA, SPIRE_CA)
+)
+WELL = StatusReport(AT, STEPS, AUTHORITIES, HOUR)
+WAY = RotationStatus("a -> b", "trust", next_commands=("meshpki rotate root", "meshpki rotate root --abort"))
+
+
+def ca(name: str, **changes: object) -> StatusReport:
+    found = tuple(replace(one, **changes) if one.name == name else one for one in AUTHORITIES)  # type: ignore[arg-type]
+    return replace(WELL, authorities=found)
+
+
+def step(name: str, **changes: object) -> StatusReport:
+    found = tuple(replace(one, **changes) if one.name == name else one for one in STEPS)  # type: ignore[arg-type]
+    return replace(WELL, steps=found)
+
+
+EXPIRED = {"state": State.NOT_READY, "reason": "it is expired", "not_after": AT - HOUR}
+ABSENT = replace(WELL, steps=tuple(replace(one, state=State.ABSENT) for one in STEPS))
+TABLE = [
+    ("all is well", WELL, []),
+    ("nothing is there", ABSENT, ["meshpki up"]),
+    ("a rotation is under way", replace(WELL, rotation=WAY), list(WAY.next_commands)),
+    ("and the root expired meanwhile", replace(ca(ROOT, **EXPIRED), rotation=WAY), list(WAY.next_commands)),
+    ("the root is expired", ca(ROOT, **EXPIRED), ["meshpki rotate root"]),
+    ("cacerts is expired", ca(ISTIOD_CA, **EXPIRED), ["meshpki rotate istiod-ca --compromised"]),
+    ("SPIRE's CA is expired", ca(SPIRE_CA, **EXPIRED), ["meshpki rotate spire-ca --restart-agents"]),
+    ("spire-server is gone", ca(SPIRE_CA, state=State.ABSENT, reason="no pod"), ["meshpki up"]),
+    (
+        "cacerts cannot be renewed",
+        ca(ISTIOD_CA, state=State.NOT_READY, reason="denied"),
+        ["meshpki verify --authorities"],
+    ),
+    ("a step is not ready", step("spire", state=State.NOT_READY), ["meshpki up"]),
+    ("a step may not be read", step("spire", state=State.UNKNOWN), []),
+    ("a CA may not be read", ca(SPIRE_CA, state=State.UNKNOWN, not_after=None), []),
+    ("a step has drifted", step("istio", drift=Drift(compared=1, unseen=("a right is missing",))), []),
+]
+
+
+@pytest.mark.parametrize(("seen", "commands"), [row[1:] for row in TABLE], ids=[row[0] for row in TABLE])
+def test_the_safe_command_is_told_for_each_state(seen: StatusReport, commands: list[str]) -> None:
+    assert [one.command for one in advice(seen)] == commands
