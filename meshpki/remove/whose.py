@@ -10,20 +10,9 @@ from meshpki.remove.seen import ISTIO_BUNDLE, OWNERS
 from meshpki.verify.pods import PROXY
 
 # Field managers of what meshpki installs, and of the control plane: what they alone wrote is nobody's work.
-_PARTS = (
-    *(
-        "meshpki",
-        "istioctl",
-        "istio-operator",
-        "pilot-",
-        "cert-manager",
-        "spire-",
-        "controller",
-        "webhook",
-        "cainjector",
-    ),
-    *("kube-", "kubelet", "agent", "manager"),
-)
+_PARTS = ("meshpki", "istioctl", "istio-operator", "pilot-", "cert-manager", "spire-", "kube-", "kubelet")
+# cert-manager's webhook writes by its binary's name alone, which many have.
+_BY_NAME = {("Secret", "cert-manager-webhook-ca")}
 _ISTIO_LABEL, _, _ISTIO_VALUE = MANAGED.partition("=")
 _OF_EACH_NAMESPACE = {("ServiceAccount", "default"), ("ConfigMap", "kube-root-ca.crt")}
 
@@ -60,6 +49,8 @@ def foreign(header: Object) -> bool:
     """Whether somebody else made it: not ours, nobody's dependent, and written by another than the mesh's parts."""
     if labelled(header) or istios(header) or everywhere(header) or dependent(header):
         return False
+    if header["kind"] == "Lease" or (header["kind"], header["metadata"]["name"]) in _BY_NAME:
+        return False
     return not all(manager.startswith(_PARTS) for manager in _managers(header))
 
 
@@ -68,7 +59,7 @@ def made_elsewhere(namespace: Object) -> bool:
     name = "f:kubernetes.io/metadata.name"
     return any(
         name in (entry.get("fieldsV1") or {}).get("f:metadata", {}).get("f:labels", {})
-        and not str(entry.get("manager", "")).startswith("meshpki")
+        and not str(entry.get("manager", "")).startswith(_PARTS)
         for entry in namespace["metadata"].get("managedFields") or []
     )
 

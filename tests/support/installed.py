@@ -96,7 +96,7 @@ def _made_besides(cluster: InMemoryCluster) -> list[Object]:
         istiod,
         istio_crd,
         header("v1", "Secret", ROOT, "cert-manager", "cert-manager-certificates-issuing"),
-        header("v1", "Secret", "cert-manager-webhook-ca", "cert-manager", "cert-manager-webhook"),
+        header("v1", "Secret", "cert-manager-webhook-ca", "cert-manager", "webhook"),
         header("v1", "Secret", "cacerts", "istio-system", "cert-manager-certificates-issuing"),
         header(
             "cert-manager.io/v1",
