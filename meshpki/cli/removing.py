@@ -89,6 +89,9 @@ def _warn(seen: Seen) -> None:
         more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
         said = f"nobody will act upon these objects of others any more: {', '.join(others[:_SHOWN])}{more}"
         output.progress(output.plain(f"warning: {said}"))
+    for name in seen.volumes:
+        said = f"PersistentVolume {name} outlives its claim (it is to be retained): SPIRE's keys stay on it"
+        output.progress(output.plain(f"warning: {said}"))
     for one in seen.unseen:
         output.progress(output.plain(f"warning: not looked at: {one}"))
 

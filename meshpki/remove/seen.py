@@ -29,7 +29,8 @@ class Seen:
     """Headers (apiVersion, kind, metadata) of what bears our labels, of Istio's where it is ours, and beside them.
 
     `inside` is all that lies in namespaces of ours, `instances` every object of a kind that our CRDs define; `leases`
-    and `bundles` are what cert-manager and istiod leave elsewhere, `pods` are whole, `owners` their controllers by uid.
+    and `bundles` are what cert-manager and istiod leave elsewhere, `pods` are whole, `owners` their controllers by uid,
+    `volumes` the PersistentVolumes that outlive the claims of ours.
     """
 
     ours: tuple[Object, ...] = ()
@@ -41,6 +42,7 @@ class Seen:
     pods: tuple[Object, ...] = ()
     owners: Mapping[str, Object] = field(default_factory=dict)
     pin: Pin | None = None
+    volumes: tuple[str, ...] = ()
     unseen: tuple[str, ...] = ()
 
 
@@ -65,6 +67,7 @@ def look(reader: Reader) -> Seen:
             tuple(reader.scan(Query("v1", "Pod"))),
             {one["metadata"]["uid"]: one for one in owners},
             pinned(reader),
+            _retained(reader, namespaces),
             tuple(lists.unseen),
         )
 
@@ -80,6 +83,17 @@ def _instances(kinds: Sequence[Kind], ours: Sequence[Object]) -> list[Query]:
     """Queries for every object whose kind one of our CRDs defines; a CRD is named by plural and group."""
     groups = {ref_of(one).name.partition(".")[2] for one in ours if one["kind"] == CRD}
     return [Query(kind.api_version, kind.kind) for kind in kinds if kind.api_version.partition("/")[0] in groups]
+
+
+def _retained(reader: Reader, namespaces: Sequence[str]) -> tuple[str, ...]:
+    """The volumes bound to a claim in one of these namespaces that are to be kept when the claim goes."""
+    volumes = reader.list(Query("v1", "PersistentVolume"))
+    return tuple(
+        one["metadata"]["name"]
+        for one in volumes
+        if one["spec"].get("persistentVolumeReclaimPolicy") == "Retain"
+        and (one["spec"].get("claimRef") or {}).get("namespace") in namespaces
+    )
 
 
 class _Lists:

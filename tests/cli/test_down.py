@@ -189,3 +189,14 @@ def test_settings_say_which_mesh_is_meant(
         with pytest.raises(PreconditionError) as caught:
             remove(asked)
         assert caught.value.code == "MPK-240"
+
+
+def test_a_volume_that_outlives_its_claim_is_warned_of(
+    there: InMemoryCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, policy, space in [("a", "Retain", "spire-server"), ("b", "Delete", "spire-server"), ("c", "Retain", "x")]:
+        spec = {"persistentVolumeReclaimPolicy": policy, "claimRef": {"namespace": space, "name": "data"}}
+        there.put({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name}, "spec": spec})
+    remove_from(there, Asked(dry_run=True))
+    warned = [line for line in capsys.readouterr().err.splitlines() if "PersistentVolume" in line]
+    assert [line.split()[2] for line in warned] == ["a"]
