@@ -2,7 +2,7 @@
 
 import contextlib
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -73,8 +73,11 @@ class _Sweep:
 
     def heal_until_free(self, cluster: Cluster, stop: threading.Event) -> None:
         """The same again and again, until no pod has a volume of that driver any more."""
-        while not stop.is_set() and _users(cluster):
-            self.heal(cluster)
+        while not stop.is_set():
+            with _patience():
+                if not _users(cluster):
+                    return
+                self.heal(cluster)
             self.clock.wait(stop, _HEAL_EVERY)
 
 
@@ -86,13 +89,13 @@ def _step(part: Part, needs: tuple[str, ...], removal: Removal, sweep: _Sweep) -
     def delete(cluster: Cluster, stop: threading.Event) -> None:
         for _, wave in groupby(sorted(part.objects, key=_order), key=_order):
             _delete_wave(cluster, [ref_of(one) for one in wave], gone, sweep, stop)
-        for ref in given_back:
+        for ref in () if stop.is_set() else given_back:
             # applying nothing gives up the fields that were ours: labels and annotations
             cluster.apply({"apiVersion": ref.api_version, "kind": ref.kind, "metadata": {"name": ref.name}})
 
-    programs = [Program("delete", lambda reader: not (given_back or gone.left(reader)), delete, "users" * spire)]
+    programs = [Program("delete", _never_settled, delete, after="users" if spire else "")]
     if spire:
-        programs.append(Program("heal", lambda reader: not _users(reader), sweep.heal_until_free))
+        programs.append(Program("heal", _never_settled, sweep.heal_until_free))
     return Step(
         name=part.step,
         summary=f"{_SUMMARIES.get(part.step, 'remove')}: {len(part.objects)} objects",
@@ -100,6 +103,11 @@ def _step(part: Part, needs: tuple[str, ...], removal: Removal, sweep: _Sweep) -
         programs=tuple(programs),
         gates=(*((_no_users(),) if spire else ()), _gate(gone)),
     )
+
+
+def _never_settled(_reader: Reader) -> bool:
+    """Each looks for itself, patiently; where nothing is left to do it ends at once."""
+    return False
 
 
 def _order(one: Object) -> int:
@@ -126,18 +134,31 @@ class _Gone:
 
 
 def _delete_wave(cluster: Cluster, refs: Sequence[Ref], gone: _Gone, sweep: _Sweep, stop: threading.Event) -> None:
-    """Delete a wave and wait until it is gone; what the server refuses for a moment is tried again."""
+    """Delete a wave and wait until it is gone; a server that does not answer for a moment is asked again."""
     healed = sweep.clock.now()
-    while remaining := gone.left(cluster, refs):
-        if stop.is_set():
-            return
-        with ThreadPoolExecutor(_IN_FLIGHT, thread_name_prefix="delete") as pool:
-            asked = sum(pool.map(lambda one: _delete(cluster, one, stop), remaining))
-        if sweep.clock.now() - healed >= _HEAL_EVERY:
-            sweep.heal(cluster)
-            healed = sweep.clock.now()
+    while not stop.is_set():
+        asked = 0
+        with _patience():
+            remaining = gone.left(cluster, refs)
+            if not remaining:
+                return
+            with ThreadPoolExecutor(_IN_FLIGHT, thread_name_prefix="delete") as pool:
+                asked = sum(pool.map(lambda one: _delete(cluster, one, stop), remaining))
+            if sweep.clock.now() - healed >= _HEAL_EVERY:
+                sweep.heal(cluster)
+                healed = sweep.clock.now()
         if not asked:
             sweep.clock.wait(stop, _LOOK)
+
+
+@contextlib.contextmanager
+def _patience() -> Iterator[None]:
+    """What may succeed a moment later is tried again by the loop around; the gate's time is what ends it."""
+    try:
+        yield
+    except ClusterError as error:
+        if not error.transient:
+            raise
 
 
 def _delete(cluster: Cluster, one: Object, stop: threading.Event) -> bool:

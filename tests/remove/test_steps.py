@@ -243,3 +243,15 @@ def test_killed_at_any_write_and_run_again_it_ends_the_same(purge: bool) -> None
         removed(cluster, purge=purge)
         assert set(cluster.objects) == set(whole.objects), writes
         assert not purge or not ours(cluster)
+
+
+def test_a_server_that_does_not_answer_for_a_moment_is_asked_again() -> None:
+    cluster = installed(mesh_root())
+    seen = look(cluster)
+    clock = FakeClock()
+    plan = removal_plan(decide(seen, purge=True), seen.owners, clock, Log())
+    cluster.faults.extend(ClusterError("MPK-102", "busy", status=503) for _ in range(3))
+    cluster.requests.clear()
+    events = run(plan, cluster, clock, Limits(timedelta(minutes=5)))
+    assert "workloads" in [event.step for event in events if isinstance(event, StepDone)]
+    assert set(cluster.objects) == before(cluster)
