@@ -5,9 +5,11 @@ They are checked before the first write to any cluster; a file that differs from
 
 import hashlib
 import os
+import shutil
 import tempfile
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from http import HTTPStatus
 from importlib import resources
 from pathlib import Path
@@ -31,6 +33,15 @@ class Artifact:
     name: str
     url: str
     sha256: str
+
+
+class State(StrEnum):
+    """How a file that lies somewhere compares with its pin."""
+
+    AS_PINNED = "as pinned"
+    DIFFERS = "differs"
+    MISSING = "missing"
+    UNPINNED = "no pin"
 
 
 @dataclass(frozen=True)
@@ -83,10 +94,78 @@ def obtain(settings: Settings, directory: Path | None = None, *, download: bool 
     return Releases(found[0], found[1], tuple(found[2:]))
 
 
-def _place(artifact: Artifact, directory: Path | None, settings: Settings, *, download: bool) -> Path:
+@dataclass(frozen=True)
+class Kept:
+    """One release file as it lies on this machine: its path and SHA-256 (hex), both empty where it is not there."""
+
+    artifact: Artifact
+    path: Path | None = None
+    digest: str = ""
+
+    @property
+    def state(self) -> State:
+        """How it compares with its pin."""
+        if self.path is None:
+            return State.MISSING
+        if not self.artifact.sha256:
+            return State.UNPINNED
+        return State.AS_PINNED if self.digest == self.artifact.sha256 else State.DIFFERS
+
+
+def kept(settings: Settings, directory: Path | None = None) -> tuple[Kept, ...]:
+    """Every file as it lies in a directory, else in the settings' own or the cache; nothing is refused."""
+    chosen = directory or (Path(settings.artifacts.directory) if settings.artifacts.directory else None)
+    return tuple(_kept(one, chosen / one.name if chosen else _cached(one)) for one in wanted(settings))
+
+
+def fetch(settings: Settings, directory: Path) -> tuple[Kept, ...]:
+    """Bring every pinned file into a directory, whole or not at all; one that lies there as pinned stays untouched.
+
+    Raises PreconditionError as `obtain`; a file without a pin is refused before anything is downloaded (MPK-052).
+    """
+    for artifact in wanted(settings):
+        _pinned(artifact)
+    directory.mkdir(parents=True, exist_ok=True)
+    for one in kept(settings, directory):
+        if one.state is not State.AS_PINNED:
+            _copy(_checked(one.artifact, _place(one.artifact, None, settings, download=True)), directory)
+    return kept(settings, directory)
+
+
+def _kept(artifact: Artifact, path: Path) -> Kept:
+    return Kept(artifact, path, _digest(path)) if path.is_file() else Kept(artifact)
+
+
+def _copy(path: Path, directory: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=directory, prefix=".meshpki-") as folder:
+        part = Path(folder, path.name)
+        shutil.copyfile(path, part)
+        part.replace(directory / path.name)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def _cached(artifact: Artifact) -> Path:
+    return Path(platformdirs.user_cache_dir("meshpki")) / "artifacts" / artifact.sha256 / artifact.name
+
+
+def _pinned(artifact: Artifact) -> None:
     if not artifact.sha256:
         remedy = f"write the SHA-256 you trust under artifacts.pins as `{artifact.name}: <hex>`"
         raise PreconditionError("MPK-052", f"{artifact.name} has no pin", where=artifact.url, remedy=remedy)
+
+
+def with_images(settings: Settings, directory: Path | None = None) -> Releases:
+    """The one file that names images, checked; steps made with it lack CRDs and istioctl. Errors as `obtain`."""
+    first = wanted(settings)[0]
+    return replace(NONE, cert_manager=_checked(first, _place(first, directory, settings, download=True)))
+
+
+def _place(artifact: Artifact, directory: Path | None, settings: Settings, *, download: bool) -> Path:
+    _pinned(artifact)
     if directory is not None:
         path = directory / artifact.name
         if not path.is_file():
@@ -95,7 +174,7 @@ def _place(artifact: Artifact, directory: Path | None, settings: Settings, *, do
                 "MPK-050", f"{artifact.name} is not in the directory", where=str(path), remedy=remedy
             )
         return path
-    cached = Path(platformdirs.user_cache_dir("meshpki")) / "artifacts" / artifact.sha256 / artifact.name
+    cached = _cached(artifact)
     if not cached.is_file():
         if not download:
             raise PreconditionError("MPK-050", f"{artifact.name} is not in the cache", where=str(cached))
@@ -104,8 +183,7 @@ def _place(artifact: Artifact, directory: Path | None, settings: Settings, *, do
 
 
 def _checked(artifact: Artifact, path: Path) -> Path:
-    with path.open("rb") as content:
-        digest = hashlib.file_digest(content, "sha256").hexdigest()
+    digest = _digest(path)
     if digest != artifact.sha256:
         what = f"{artifact.name} has SHA-256 {digest}, but {artifact.sha256} is pinned"
         raise PreconditionError(

@@ -10,6 +10,7 @@ from meshpki.cluster.client import Clock, Cluster, Reader
 from meshpki.cluster.manifest import Object, Ref, owned
 from meshpki.cluster.render import load
 from meshpki.components.cert_manager import cert_manager
+from meshpki.components.images import hub, images, mirrored
 from meshpki.components.istio import istio
 from meshpki.components.istioctl import Istioctl
 from meshpki.components.istiod_ca import istiod_ca
@@ -66,7 +67,20 @@ def steps(settings: Settings, releases: Releases, target: Target, generation: in
         spire(settings, crds),
         istio(settings, istioctl),
     )
-    return (*planned, workloads(settings)) if settings.workloads.enabled else planned
+    every = (*planned, workloads(settings)) if settings.workloads.enabled else planned
+    return tuple(mirrored(step, settings.images.mirror) for step in every)
+
+
+def pulled(settings: Settings, releases: Releases) -> dict[str, list[str]]:
+    """Every image that an installation pulls, with the steps that name it; istioctl's manifests name the hub's two."""
+    found: dict[str, list[str]] = {}
+    for step in steps(settings, releases, Target()):
+        named = images(step.objects)
+        if step.name == "istio":
+            named = tuple(f"{hub(settings)}/{name}:{settings.versions.istio}" for name in ("pilot", "proxyv2"))
+        for image in named:
+            found.setdefault(image, []).append(step.name)
+    return dict(sorted(found.items()))
 
 
 def generation(reader: Reader) -> int:

@@ -38,6 +38,7 @@ class Seen:
     claims: tuple[Object, ...] = ()
     csi_driver: Object | None = None
     cacerts: Object | None = None
+    cacerts_certificate: Object | None = None
     mesh_config: Object | None = None
     spire_config: Object | None = None
     record: Object | None = None
@@ -99,6 +100,8 @@ def look(reader: Reader, settings: Settings) -> Seen:
         claims=tuple(reader.list(Query("v1", "PersistentVolumeClaim", names.spire_server))),
         csi_driver=reader.get(_CSI),
         cacerts=reader.metadata(Ref("v1", "Secret", names.istio, "cacerts")),
+        # without a pin yet, it tells a mesh that was rendered and applied by others from somebody else's CA
+        cacerts_certificate=None if pin else reader.get(istiod_certificate(settings)),
         mesh_config=reader.get(Ref("v1", "ConfigMap", names.istio, "istio")),
         spire_config=reader.get(Ref("v1", "ConfigMap", names.spire_server, "spire-server")),
         record=reader.get(RECORD),
@@ -189,7 +192,8 @@ def _cacerts(seen: Seen, settings: Settings) -> tuple[str, str, str] | None:
     if seen.cacerts is None:
         return None
     notes = seen.cacerts["metadata"].get("annotations", {})
-    if seen.pin is not None and notes.get("cert-manager.io/certificate-name") == istiod_certificate(settings).name:
+    ours = seen.pin is not None or (seen.cacerts_certificate is not None and _ours(seen.cacerts_certificate))
+    if ours and notes.get("cert-manager.io/certificate-name") == istiod_certificate(settings).name:
         return None
     where = f"Secret {settings.namespaces.istio}/cacerts"
     return "it is not ours: istiod has another CA already", where, "keep that mesh, or delete the Secret yourself"

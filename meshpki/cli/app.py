@@ -10,6 +10,7 @@ from types import FrameType
 import typer
 
 from meshpki.cli import (
+    artifacts,
     certs,
     config,
     down,
@@ -19,7 +20,9 @@ from meshpki.cli import (
     inspect,
     lab,
     output,
+    plan,
     rbac,
+    render,
     report,
     rotate,
     status,
@@ -45,6 +48,8 @@ app = typer.Typer(
 )
 app.command(epilog=up.EXAMPLES)(up.up)
 app.command(epilog=down.EXAMPLES)(down.down)
+app.command(epilog=plan.EXAMPLES)(plan.plan)
+app.command(epilog=render.EXAMPLES)(render.render)
 app.command(epilog=verify.EXAMPLES)(verify.verify)
 app.command(epilog=status.EXAMPLES)(status.status)
 app.command(epilog=certs.EXAMPLES)(certs.certs)
@@ -55,6 +60,7 @@ app.command(epilog=report.EXAMPLES)(report.report)
 app.add_typer(rotate.app, name="rotate")
 app.add_typer(rbac.app, name="rbac")
 app.add_typer(step.app, name="step")
+app.add_typer(artifacts.app, name="artifacts")
 app.add_typer(lab.app, name="lab")
 app.add_typer(config.app, name="config")
 app.command()(explain.explain)

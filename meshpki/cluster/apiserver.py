@@ -9,7 +9,7 @@ from http import HTTPStatus
 import urllib3
 
 from meshpki.cluster.api import JSON, Api
-from meshpki.cluster.client import BACKGROUND, ClusterError, Deletion
+from meshpki.cluster.client import BACKGROUND, ClusterError, Deletion, UnknownKindError
 from meshpki.cluster.discovery import Discovery, served
 from meshpki.cluster.manifest import FIELD_MANAGER, Kind, Object, Query, Ref, ref_of
 from meshpki.cluster.watching import Watcher
@@ -76,9 +76,10 @@ class ApiServer:
         """See Reader.watch."""
         return Watcher(lambda: self._stream(query), changed)
 
-    def dry_run(self, manifest: Object) -> Object:
+    def dry_run(self, manifest: Object, manager: str = FIELD_MANAGER) -> Object:
         """See Reader.dry_run."""
-        return self._apply(manifest, {"dryRun": "All"})
+        other = {} if manager == FIELD_MANAGER else {"fieldManager": manager, "force": "true"}
+        return self._apply(manifest, {"dryRun": "All", **other})
 
     def dry_create(self, manifest: Object) -> Object:
         """See Reader.dry_create."""
@@ -164,8 +165,8 @@ class ApiServer:
     def _resource(self, manifest: Object) -> str:
         resource = self._discovery.find(manifest["apiVersion"], manifest["kind"])
         if resource is None:
-            what = f"the API server knows no kind {manifest['kind']} in {manifest['apiVersion']} yet"
-            raise ClusterError("MPK-102", what, where=str(manifest["metadata"].get("name", "")), status=503)
+            where = str(manifest["metadata"].get("name", ""))
+            raise UnknownKindError(manifest["kind"], manifest["apiVersion"], where=where)
         return resource.path(manifest["metadata"].get("namespace", ""))
 
     def _stream(self, query: Query) -> urllib3.BaseHTTPResponse | None:

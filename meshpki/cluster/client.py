@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from meshpki.cluster.manifest import Kind, Object, Query, Ref
+from meshpki.cluster.manifest import FIELD_MANAGER, Kind, Object, Query, Ref
 from meshpki.errors import PRECONDITION, MeshpkiError
 
 
@@ -32,6 +32,15 @@ class NoAccessError(ClusterError):
     """There is no answer at all, or none for this user: a precondition that no step can mend."""
 
     exit_code = PRECONDITION
+
+
+class UnknownKindError(ClusterError):
+    """The API server does not serve this kind (yet): a CRD that comes later may bring it."""
+
+    def __init__(self, kind: str, api_version: str, *, where: str = "") -> None:
+        """Say which kind; the status is that of a server that is not ready, so that an apply is tried again."""
+        what = f"the API server knows no kind {kind} in {api_version} yet"
+        super().__init__("MPK-102", what, where=where, status=503)
 
 
 @dataclass(frozen=True)
@@ -75,8 +84,11 @@ class Reader(Protocol):
     def watch(self, query: Query, changed: Callable[[], None]) -> AbstractContextManager[None]:
         """While open, call `changed` (from another thread) whenever an object of the query comes, changes or goes."""
 
-    def dry_run(self, manifest: Object) -> Object:
-        """What the server would store if the manifest were applied; raises ClusterError where it would refuse."""
+    def dry_run(self, manifest: Object, manager: str = FIELD_MANAGER) -> Object:
+        """What the server would store if the manifest were applied; raises ClusterError where it would refuse.
+
+        Another field manager than ours stands for an installer that takes over what it applies, whoever owns it.
+        """
 
     def dry_create(self, manifest: Object) -> Object:
         """What the server would store if the object were created; with `generateName` it is always a new one."""

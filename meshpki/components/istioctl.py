@@ -1,10 +1,14 @@
 """The upstream installer as a child process that dies with us, and the record by which a later run needs none."""
 
+import gzip
+import io
+import os
 import shutil
 import subprocess
 import tarfile
 import tempfile
 import threading
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +17,8 @@ import yaml
 
 from meshpki.cluster.client import Cluster, Reader
 from meshpki.cluster.manifest import Object, Query, Ref, digest, owned
+from meshpki.cluster.render import load
+from meshpki.components.istio_objects import installed
 from meshpki.components.trust import STATE_NAMESPACE
 from meshpki.errors import PreconditionError, StepError
 from meshpki.leash import leashed
@@ -30,7 +36,8 @@ _INSTALLED = (
     ("policy/v1", "PodDisruptionBudget"),
 )
 _SHOWN_LINES = 15
-_MEMBER_LIMIT = 512 * 1024 * 1024
+_GENERATE_SECONDS = 60
+_MEMBER_LIMIT = 256 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -45,9 +52,8 @@ class Istioctl:
     def install(self, operator: Object, readiness_seconds: int, stop: threading.Event) -> None:
         """Run `istioctl install`; it is killed when `stop` is set. Raises StepError (MPK-206) with its last lines."""
         with tempfile.TemporaryDirectory(prefix="meshpki-") as folder, tempfile.TemporaryFile() as output:
-            binary, wish = _extract(self.archive, Path(folder)), Path(folder, "operator.yaml")
-            wish.write_text(yaml.dump(operator, Dumper=yaml.CSafeDumper), encoding="utf-8")
-            argv = [str(binary), "install", "--skip-confirmation", "--filename", str(wish)]
+            binary, wish = self._unpacked(operator, Path(folder))
+            argv = [binary, "install", "--skip-confirmation", "--filename", wish]
             argv += ["--readiness-timeout", f"{readiness_seconds}s", *self._target()]
             leash = leashed if shutil.which("setpriv") else tuple
             child = subprocess.Popen(
@@ -58,6 +64,39 @@ class Istioctl:
                 output.seek(0)
                 said = "\n".join(output.read().decode(errors="replace").strip().splitlines()[-_SHOWN_LINES:])
                 raise StepError("MPK-206", f"istioctl install ended with exit code {code}:\n{said}", where="step istio")
+
+    def manifests(self, operator: Object) -> tuple[Object, ...]:
+        """What `istioctl install` would apply, as `istioctl manifest generate` says it, without any cluster.
+
+        Raises StepError (MPK-222) with its last words.
+        """
+        with tempfile.TemporaryDirectory(prefix="meshpki-") as folder:
+            binary, wish = self._unpacked(operator, Path(folder))
+            argv = [binary, "manifest", "generate", "--filename", wish]
+            leash = leashed if shutil.which("setpriv") else tuple
+            try:
+                done = subprocess.run(
+                    leash(argv),
+                    stdin=subprocess.DEVNULL,
+                    capture_output=True,
+                    env={**(self.environment or {}), "HOME": folder, "KUBECONFIG": os.devnull},
+                    timeout=_GENERATE_SECONDS,
+                    check=False,
+                )
+            except subprocess.TimeoutExpired as error:
+                what = f"istioctl manifest generate gave nothing within {_GENERATE_SECONDS} s"
+                raise StepError("MPK-222", what, where="step istio") from error
+        if done.returncode:
+            said = "\n".join(done.stderr.decode(errors="replace").strip().splitlines()[-_SHOWN_LINES:])
+            what = f"istioctl manifest generate ended with exit code {done.returncode}:\n{said}"
+            raise StepError("MPK-222", what, where="step istio")
+        return installed(load(done.stdout), operator)
+
+    def _unpacked(self, operator: Object, folder: Path) -> tuple[str, str]:
+        """The program and a file of the IstioOperator, in a folder that goes away with them."""
+        wish = folder / "operator.yaml"
+        wish.write_text(yaml.dump(operator, Dumper=yaml.CSafeDumper), encoding="utf-8")
+        return str(_extract(self.archive, folder)), str(wish)
 
     def _target(self) -> list[str]:
         kubeconfig = ["--kubeconfig", str(self.kubeconfig)] if self.kubeconfig else []
@@ -75,20 +114,48 @@ def _wait(child: subprocess.Popen[bytes], stop: threading.Event) -> int:
 
 
 def _extract(archive: Path, folder: Path) -> Path:
-    """The one member `istioctl`, by name; anything else in the archive is not touched."""
+    """The one member `istioctl`: an archive of any other form is refused before anything of it is written."""
     target = folder / "istioctl"
     try:
-        with tarfile.open(archive) as packed:
-            member = packed.getmember("istioctl")
-            content = packed.extractfile(member)
-            if not member.isfile() or content is None or member.size > _MEMBER_LIMIT:
-                raise PreconditionError("MPK-054", "its member `istioctl` is no plain file", where=str(archive))
-            with target.open("wb") as out:
+        with gzip.open(archive) as unpacked, tarfile.open(fileobj=_Bounded(unpacked), mode="r|") as packed:
+            member = packed.next()
+            content = packed.extractfile(member) if member is not None and _plain(member) else None
+            if member is None or content is None:
+                raise _odd(archive, "its first member is no plain file `istioctl`")
+            with target.open("xb") as out:
                 shutil.copyfileobj(content, out)
-    except (tarfile.TarError, KeyError) as error:
-        raise PreconditionError("MPK-054", f"no release archive of istioctl: {error}", where=str(archive)) from error
+            if target.stat().st_size != member.size or packed.next() is not None:
+                raise _odd(archive, "it holds more, or less, than the one file `istioctl`")
+    except (tarfile.TarError, zlib.error, EOFError, OSError, ValueError, OverflowError) as error:
+        raise _odd(archive, f"{type(error).__name__}: {error}") from error
     target.chmod(0o700)
     return target
+
+
+class _Bounded(io.RawIOBase):
+    """A stream that ends with an error where it holds too much: what is packed small may be large."""
+
+    def __init__(self, stream: gzip.GzipFile) -> None:
+        """Nothing is read yet."""
+        self._stream, self._left = stream, _MEMBER_LIMIT
+
+    def read(self, size: int = -1) -> bytes:
+        """At most so many bytes; raises ReadError once there are too many in all."""
+        block = self._stream.read(size)
+        self._left -= len(block)
+        if self._left < 0:
+            raise tarfile.ReadError(f"it unpacks to more than {_MEMBER_LIMIT} bytes")
+        return block
+
+
+def _plain(member: tarfile.TarInfo) -> bool:
+    """By its name, its kind and its size: no path, no link, no device, no sparse file."""
+    return member.name == "istioctl" and member.isreg() and not member.issparse() and member.size <= _MEMBER_LIMIT
+
+
+def _odd(archive: Path, why: str) -> PreconditionError:
+    remedy = "take the release archive from upstream again, and pin the SHA-256 that upstream tells"
+    return PreconditionError("MPK-054", f"no release archive of istioctl: {why}", where=str(archive), remedy=remedy)
 
 
 def recorded(reader: Reader, operator: Object) -> bool:
@@ -108,6 +175,17 @@ def claim(cluster: Cluster) -> None:
 def record(cluster: Cluster, operator: Object) -> None:
     """Keep what was installed, so that an unchanged mesh is known without running istioctl."""
     apply(cluster, owned(_record(digest(operator), fingerprint(cluster)), "istio"))
+
+
+def mark(operator: Object) -> Object:
+    """The record of an IstioOperator whose manifests somebody else applies, as a GitOps controller does."""
+    return owned(_record(digest(operator), ""), "istio")
+
+
+def marked(reader: Reader, operator: Object) -> bool:
+    """Whether the cluster bears the mark of this very IstioOperator."""
+    live = reader.get(RECORD)
+    return live is not None and live.get("data") == {"operator": digest(operator), "objects": ""}
 
 
 def _record(operator: str, objects: str) -> Object:

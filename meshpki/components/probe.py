@@ -12,6 +12,7 @@ from meshpki.cluster.client import Clock, Cluster, Reader
 from meshpki.cluster.manifest import Object, Query, Ref, digest
 from meshpki.cluster.render import render, text
 from meshpki.components.identity import unproven_pods
+from meshpki.components.images import at_mirror, hub
 from meshpki.components.istio import GATEWAY
 from meshpki.components.probe_control import UNTRUSTED, WAYS, refused, untrusted_identity
 from meshpki.components.probe_flow import (
@@ -121,8 +122,8 @@ def _files() -> dict[str, str]:
 
 
 def _pods(settings: Settings, nodes: Sequence[str], target: str) -> list[dict[str, object]]:
-    proxy = f"{settings.istio.hub}/proxyv2:{settings.versions.istio}"
-    curl = f"docker.io/curlimages/curl:{settings.versions.curl}"
+    proxy = f"{hub(settings)}/proxyv2:{settings.versions.istio}"
+    curl = at_mirror(f"docker.io/curlimages/curl:{settings.versions.curl}", settings.images.mirror)
     made = [
         _pod(f"{app}-{number}", app, node, image, command)
         for number, node in enumerate(nodes)

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 
 from meshpki.cluster.client import BACKGROUND, Cluster, Deletion
-from meshpki.cluster.manifest import Kind, Object, Query, Ref
+from meshpki.cluster.manifest import FIELD_MANAGER, Kind, Object, Query, Ref
 from meshpki.errors import MeshpkiError
 from meshpki.lease.lease import Lease
 
@@ -59,9 +59,9 @@ class Leased(Cluster):
         """See Reader.watch."""
         return self._reader.watch(query, changed)
 
-    def dry_run(self, manifest: Object) -> Object:
+    def dry_run(self, manifest: Object, manager: str = FIELD_MANAGER) -> Object:
         """See Reader.dry_run."""
-        return self._reader.dry_run(manifest)
+        return self._reader.dry_run(manifest, manager)
 
     def dry_create(self, manifest: Object) -> Object:
         """See Reader.dry_create."""

@@ -1,6 +1,6 @@
 """Whose an object is: what bears our labels is ours, and what the parts of the mesh made; anything else is foreign."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 
 from meshpki.cluster.manifest import MANAGED_BY, Object, ref_of
@@ -13,6 +13,7 @@ from meshpki.verify.pods import PROXY
 _PARTS = ("meshpki", "istioctl", "istio-operator", "pilot-", "cert-manager", "spire-", "kube-", "kubelet")
 # cert-manager's webhook writes by its binary's name alone, which many have.
 _BY_NAME = {("Secret", "cert-manager-webhook-ca")}
+_NAME_LABEL, _OUR_LABEL = "f:kubernetes.io/metadata.name", f"f:{next(iter(MANAGED_BY))}"
 _ISTIO_LABEL, _, _ISTIO_VALUE = MANAGED.partition("=")
 _OF_EACH_NAMESPACE = {("ServiceAccount", "default"), ("ConfigMap", "kube-root-ca.crt")}
 
@@ -55,13 +56,20 @@ def foreign(header: Object) -> bool:
 
 
 def made_elsewhere(namespace: Object) -> bool:
-    """Whether a namespace was there before meshpki: its creator owns the label that holds its name."""
-    name = "f:kubernetes.io/metadata.name"
+    """Whether a namespace was there before meshpki: its creator owns the label that holds its name, and none of ours.
+
+    Whoever applies what `render` wrote owns both.
+    """
     return any(
-        name in (entry.get("fieldsV1") or {}).get("f:metadata", {}).get("f:labels", {})
-        and not str(entry.get("manager", "")).startswith(_PARTS)
-        for entry in namespace["metadata"].get("managedFields") or []
+        _NAME_LABEL in labels and _OUR_LABEL not in labels and not manager.startswith(_PARTS)
+        for manager, labels in _owned_labels(namespace)
     )
+
+
+def _owned_labels(header: Object) -> Iterator[tuple[str, dict[str, object]]]:
+    """Each field manager with the labels that it owns, as `f:NAME`."""
+    for entry in header["metadata"].get("managedFields") or []:
+        yield str(entry.get("manager", "")), (entry.get("fieldsV1") or {}).get("f:metadata", {}).get("f:labels", {})
 
 
 def uses_mesh(pod: Object) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 from meshpki.settings.durations import go_duration
 from meshpki.settings.model import (
     Artifacts,
+    Images,
     Istio,
     IstiodCA,
     Namespaces,
@@ -25,6 +26,7 @@ from meshpki.settings.problem import Problem, SettingsError
 
 __all__ = [
     "Artifacts",
+    "Images",
     "Istio",
     "IstiodCA",
     "Namespaces",

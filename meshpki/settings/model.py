@@ -101,6 +101,13 @@ class Artifacts:
 
 
 @dataclass(frozen=True)
+class Images:
+    """`mirror` is a registry, with a path or not, that every image is pulled from instead of upstream's own."""
+
+    mirror: str = ""
+
+
+@dataclass(frozen=True)
 class Proxy:
     """The proxies of downloads, without credentials: settings are stored in the cluster."""
 
@@ -125,6 +132,7 @@ class Settings:
     resources: Resources = Resources()
     versions: Versions = Versions()
     artifacts: Artifacts = field(default_factory=Artifacts)
+    images: Images = Images()
     proxy: Proxy = Proxy()
     ignore: tuple[str, ...] = ()
 

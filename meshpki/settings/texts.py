@@ -43,6 +43,7 @@ _PROXY = Text(
     "MPK-027",
     private=True,
 )
+_REGISTRY = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*(?::[0-9]{1,5})?(?:/[a-z0-9][a-z0-9._-]*)*")
 CHECK_NAME = Text(re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*"), "write the name of a preflight check")
 _PRINTABLE = Text(re.compile(r"[^\x00-\x1f\x7f]*"), "leave out control characters")
 
@@ -65,9 +66,9 @@ _TEXTS: Mapping[str, Text] = {
     "spire.storage.className": Text(
         re.compile(r"|[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?"), "write a StorageClass's name, or nothing"
     ),
-    "istio.hub": Text(
-        re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*(?::[0-9]{1,5})?(?:/[a-z0-9][a-z0-9._-]*)*"),
-        "write a registry and path such as docker.io/istio",
+    "istio.hub": Text(_REGISTRY, "write a registry and path such as docker.io/istio"),
+    "images.mirror": Text(
+        re.compile(f"|{_REGISTRY.pattern}"), "write a registry and path such as registry.example.com/mirror, or nothing"
     ),
     "resources.cpu": Text(re.compile(_NUMBER + "m?"), "write a CPU quantity such as 10m or 1", "MPK-015", True),
     "resources.memory": _SIZE,

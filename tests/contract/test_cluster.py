@@ -82,6 +82,15 @@ def test_a_dry_run_answers_and_changes_nothing(cluster: Cluster, home: str) -> N
     assert live["data"] == {"key": "value"}
 
 
+def test_a_dry_run_in_the_name_of_an_installer_changes_nothing_either(cluster: Cluster, home: str) -> None:
+    cluster.apply(config_map("a", home, key="value"))
+    answered = cluster.dry_run(config_map("a", home, key="other"), "installer")
+    assert answered["data"] == {"key": "other"}
+    live = cluster.get(Ref("v1", "ConfigMap", home, "a"))
+    assert live is not None
+    assert live["data"] == {"key": "value"}
+
+
 def test_lists_are_narrowed_by_namespace_label_and_field(cluster: Cluster, home: str) -> None:
     for name, colour in (("a", "red"), ("b", "blue")):
         cluster.apply(labelled(name, home, colour=colour))

@@ -114,6 +114,15 @@ def test_a_namespace_that_was_there_before_is_given_back_and_not_deleted() -> No
     assert BOOKINFO not in going(removal)
 
 
+def test_a_namespace_that_somebody_applied_from_rendered_files_is_ours() -> None:
+    cluster = installed(mesh_root())
+    owned_labels = {"f:kubernetes.io/metadata.name": {}, "f:app.kubernetes.io/managed-by": {}}
+    entry = {"manager": "kubectl-client-side-apply", "fieldsV1": {"f:metadata": {"f:labels": owned_labels}}}
+    live = cluster.objects[BOOKINFO]
+    cluster.objects[BOOKINFO] = {**live, "metadata": {**live["metadata"], "managedFields": [entry]}}
+    assert BOOKINFO in going(decided(cluster, purge=True))
+
+
 def test_istio_without_our_record_is_left_alone() -> None:
     cluster = installed(mesh_root())
     del cluster.objects[RECORD]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from meshpki.cluster.client import BACKGROUND, ClusterError, Deletion
+from meshpki.cluster.client import BACKGROUND, ClusterError, Deletion, UnknownKindError
 from meshpki.cluster.manifest import FIELD_MANAGER, Kind, Object, Query, Ref, ref_of
 from meshpki.cluster.response import AnswerError, ask
 from meshpki.errors import MeshpkiError
@@ -47,8 +47,9 @@ Reaction = Callable[["InMemoryCluster", Object], None]
 class InMemoryCluster:
     """Objects by name, server-side apply by one field manager, watches, and a log of every request.
 
-    `reactions` stand for controllers: each is called after a write with the stored object. `faults` are raised, one
-    a request, before the request is carried out. `shell` answers commands run in pods.
+    With `needs_crds` a kind of somebody's own is unknown until its CRD is there. `reactions` stand for controllers:
+    each is called after a write with the stored object. `faults` are raised, one a request, before the request is
+    carried out. `shell` answers commands run in pods.
     """
 
     objects: dict[Ref, Object] = field(default_factory=dict)
@@ -63,6 +64,7 @@ class InMemoryCluster:
     context: str = "memory"
     server_date: datetime | None = _START
     revision: int = 0
+    needs_crds: bool = False
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     @property
@@ -114,9 +116,9 @@ class InMemoryCluster:
         yield
         self.watchers.remove(entry)
 
-    def dry_run(self, manifest: Object) -> Object:
+    def dry_run(self, manifest: Object, manager: str = FIELD_MANAGER) -> Object:
         ref = ref_of(manifest)
-        self._request("dry-run", ref)
+        self._request("dry-run" if manager == FIELD_MANAGER else f"dry-run as {manager}", ref)
         with self.lock:
             self._admit(ref)
             return _applied(self.objects.get(ref), manifest)
@@ -252,12 +254,18 @@ class InMemoryCluster:
             return error
 
     def _admit(self, ref: Ref) -> None:
-        if ref.api_version.partition("/")[0].endswith(".invalid"):
-            what = f"the API server knows no kind {ref.kind} in {ref.api_version} yet"
-            raise ClusterError("MPK-102", what, where=ref.name, status=503)
+        if ref.api_version.partition("/")[0].endswith(".invalid") or (self.needs_crds and not self._served(ref)):
+            raise UnknownKindError(ref.kind, ref.api_version, where=ref.name)
         if ref.namespace and Ref("v1", "Namespace", "", ref.namespace) not in self.objects:
             what = f'namespaces "{ref.namespace}" not found'
             raise ClusterError("MPK-102", what, where=str(ref), status=404, reason="NotFound")
+
+    def _served(self, ref: Ref) -> bool:
+        """Whether a kind is built in, or its CRD is there."""
+        group = ref.api_version.rpartition("/")[0]
+        crds = [one["spec"] for one in self.objects.values() if one["kind"] == "CustomResourceDefinition"]
+        built_in = "." not in group or group.endswith(".k8s.io")
+        return built_in or any((one["group"], one["names"]["kind"]) == (group, ref.kind) for one in crds)
 
     def _store(self, one: Object) -> Object:
         ref = ref_of(one)
