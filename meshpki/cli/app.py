@@ -13,6 +13,7 @@ from meshpki.cli import (
     artifacts,
     certs,
     config,
+    down,
     explain,
     forecast,
     graph,
@@ -47,6 +48,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
 )
 app.command(epilog=up.EXAMPLES)(up.up)
+app.command(epilog=down.EXAMPLES)(down.down)
 app.command(epilog=preflight.EXAMPLES)(preflight.preflight)
 app.command(epilog=plan.EXAMPLES)(plan.plan)
 app.command(epilog=render.EXAMPLES)(render.render)

@@ -13,6 +13,7 @@ from meshpki.cli import output, verdicts
 from meshpki.cli.board import Board
 from meshpki.cli.consent import consent
 from meshpki.cli.follow import following
+from meshpki.cli.holding import MeshState, mesh_state, one_run
 from meshpki.cli.session import SystemClock, open_cluster, settings_of
 from meshpki.cluster.client import Cluster, Reader
 from meshpki.cluster.kubernetes import KubernetesCluster
@@ -84,7 +85,7 @@ class Result:
 
 def bring_up(wanted: Wanted) -> Result:
     """Do it; raises the error of the first step that failed, PreconditionError before any write."""
-    cluster, settings, plan = opened(wanted)
+    cluster, before, settings, plan = opened(wanted)
     board = Board([(step.name, step.summary) for step in plan.steps])
     # Its dry runs also find what the API server would refuse, before anything is written.
     planned = glance(plan, wish_manifest(settings), cluster)
@@ -94,26 +95,30 @@ def bring_up(wanted: Wanted) -> Result:
         return Result(board, None, changes, tuple(one.name for one in planned.programs))
     if wanted.ask and planned.pending:
         consent(cluster.context)
-    _follow(plan, settings, cluster, wanted.limits, board)
+    # Where nothing is to do nothing is written, the Lease included; if something comes up, it is taken first.
+    with one_run(cluster, before, at_once=planned.pending) as leased:
+        _follow(plan, settings, leased, wanted.limits, board)
     report = verify(cluster, settings, datetime.now(UTC)) if _meshed(plan) else None
     return Result(board, report, lab=wanted.lab, context=wanted.context)
 
 
-def opened(wanted: Wanted) -> tuple[KubernetesCluster, Settings, Plan]:
+def opened(wanted: Wanted) -> tuple[KubernetesCluster, MeshState, Settings, Plan]:
     """The cluster, the settings that hold for it and the steps to take, all checked; nothing is written."""
-    cluster, settings, plan = prepared(wanted)
+    cluster, before, settings, plan = prepared(wanted)
     _check(cluster, settings, plan, wanted)
-    return cluster, settings, plan
+    return cluster, before, settings, plan
 
 
-def prepared(wanted: Wanted) -> tuple[KubernetesCluster, Settings, Plan]:
+def prepared(wanted: Wanted) -> tuple[KubernetesCluster, MeshState, Settings, Plan]:
     """The same, before the cluster was checked; the settings and the release files were."""
     given = read([*wanted.overlay, *wanted.files]) if wanted.files else None  # wrong files need no cluster to be told
     cluster = open_cluster(wanted.context, wanted.kubeconfig, force_conflicts=wanted.force_conflicts)
+    before = mesh_state(cluster)
     settings = given or settings_of(cluster, (), wanted.overlay)
     releases = artifacts.obtain(settings, wanted.artifact_dir)
-    planned = steps(settings, releases, Target(wanted.kubeconfig, cluster.context), generation(cluster))
-    return cluster, settings, narrowed(planned, wanted.selection)
+    target = Target(wanted.kubeconfig, cluster.context)
+    known = steps(settings, releases, target, generation(cluster))
+    return cluster, before, settings, narrowed(known, wanted.selection)
 
 
 def examined(cluster: Reader, settings: Settings, plan: Plan, ignore: Sequence[str]) -> preflight.Outcome:

@@ -66,7 +66,7 @@ def plan(
         ignore=options.given(ignore),
         force_conflicts=force_conflicts,
     )
-    cluster, settings, steps = opened(wanted)
+    cluster, _, settings, steps = opened(wanted)
     output.progress(output.plain(headline(cluster)))
     report = look(steps, wish_manifest(settings), cluster)
     match form:

@@ -33,7 +33,7 @@ def preflight(
     wanted = Wanted(context, kubeconfig).with_options(
         files=options.given(files), artifact_dir=artifact_dir, ignore=options.given(ignore)
     )
-    cluster, settings, plan = prepared(wanted)
+    cluster, _before, settings, plan = prepared(wanted)
     output.progress(output.plain(headline(cluster)))
     outcome = examined(cluster, settings, plan, (*settings.ignore, *wanted.ignore))
     output.data(forms.as_json(outcome) if form is Format.JSON else forms.text(outcome))

@@ -25,7 +25,7 @@ from meshpki.leash import leashed
 from meshpki.workflow.apply import apply
 
 RECORD = Ref("v1", "ConfigMap", STATE_NAMESPACE, "meshpki-istio")
-_MANAGED = "operator.istio.io/managed=Reconcile"
+MANAGED = "operator.istio.io/managed=Reconcile"
 _RBAC = "rbac.authorization.k8s.io/v1"
 _INSTALLED = (
     *(("apps/v1", "Deployment"), ("v1", "Service"), ("v1", "ConfigMap"), ("v1", "ServiceAccount")),
@@ -168,7 +168,8 @@ def recorded(reader: Reader, operator: Object) -> bool:
 
 def claim(cluster: Cluster) -> None:
     """Say, before istioctl's first write, that this Istio is ours: a run killed inside istioctl can then go on."""
-    apply(cluster, owned(_record("", ""), "istio"))
+    # written even where it says so already: whatever comes before each write comes before istioctl's, too
+    cluster.apply(owned(_record("", ""), "istio"))
 
 
 def record(cluster: Cluster, operator: Object) -> None:
@@ -201,7 +202,7 @@ def fingerprint(reader: Reader) -> str:
     found = [
         (item["kind"], item["metadata"]["name"], item["metadata"]["uid"], _content(item))
         for api_version, kind in _INSTALLED
-        for item in reader.list(Query(api_version, kind, labels=_MANAGED))
+        for item in reader.list(Query(api_version, kind, labels=MANAGED))
     ]
     return digest(sorted(found, key=lambda row: row[:3]))
 
