@@ -14,13 +14,17 @@ from meshpki.cli import (
     certs,
     completion,
     config,
+    down,
     explain,
     forecast,
     graph,
     inspect,
     lab,
     output,
+    plan,
+    preflight,
     rbac,
+    render,
     report,
     rotate,
     status,
@@ -50,6 +54,10 @@ app = typer.Typer(
 )
 app.callback()(terminal_options.meshpki)
 app.command(epilog=up.EXAMPLES)(up.up)
+app.command(epilog=down.EXAMPLES)(down.down)
+app.command(epilog=preflight.EXAMPLES)(preflight.preflight)
+app.command(epilog=plan.EXAMPLES)(plan.plan)
+app.command(epilog=render.EXAMPLES)(render.render)
 app.command(epilog=verify.EXAMPLES)(verify.verify)
 app.command(epilog=status.EXAMPLES)(status.status)
 app.command(epilog=certs.EXAMPLES)(certs.certs)
