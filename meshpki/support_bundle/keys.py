@@ -12,9 +12,10 @@ _BEGINNINGS = (
     rb"\x30" + _L + rb"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x05\x0d",  # encrypted PKCS#8 by PBES2 (RFC 8018 A.4)
     rb"\x30" + _L + rb"\x06\x0a\x2a\x86\x48\x86\xf7\x0d\x01\x0c\x01",  # encrypted by PKCS#12's own (RFC 7292 C)
 )
+_OPENSSH = b"openssh-key-v1\0"
 _PRIVATE_KEY = re.compile(rb"\x30" + _L + rb"(?:" + rb"|".join(_BEGINNINGS) + rb")", re.DOTALL)
 
 
 def holds_private_key(content: bytes) -> bool:
-    """Whether a private key in DER begins anywhere in the bytes. A certificate or a request for one is none."""
-    return _PRIVATE_KEY.search(content) is not None
+    """Whether a private key in DER, or OpenSSH's, begins anywhere in the bytes; no certificate or request is one."""
+    return _OPENSSH in content or _PRIVATE_KEY.search(content) is not None

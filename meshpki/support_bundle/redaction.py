@@ -31,14 +31,15 @@ _JWT_BEGINS, _JWT_DOTS = "eyJ", 2
 _QUANTUM = 4
 _NESTED = 2  # base64 within base64, and no deeper
 
-_USERINFO = re.compile(r"(?<=://)[^\s/@\"'<>]{1,512}@")
+# a password may hold any sign, also those that it should not
+_USERINFO = re.compile(r"""(?<=://)(?:[^\s/"'<>]{1,512}@|[^\s/@:"'<>]{1,128}:(?!\d{1,5}/)[^\s"'<>]{1,512}@)""")
 _BEARER = re.compile(r"(?i)(?<=\bbearer )[\w.~+/=-]{8,}")
 
 _REFERENCE = re.compile(r"[a-z0-9][-a-z0-9.]*/[a-z0-9][-a-z0-9.]*")
 _WORD = r"(?:password|passwd|passphrase|secret|token|credentials?|authorization|cookie|key)"
 _ASSIGNED = re.compile(
     rf"(?i)(?P<word>{_WORD})(?P<sign>\\*[\"']?(?:[ \t]*[:=]>?[ \t]*))"
-    r"""(?P<value>\\+"(?:[^"\\\n]|\\(?!"))*\\+"|"(?:[^"\\\n]|\\.)*"|'[^'\n]*'"""
+    r"""(?P<value>[|>][-+\d]?[ \t]*(?:\n[ \t]+[^\n]*)+|\\+"(?:[^"\\\n]|\\(?!"))*\\+"|"(?:[^"\\\n]|\\.)*"|'[^'\n]*'"""
     r"""|(?<=[:=>][ \t])[^\n"'\\]+|[^\s"'\\,;&)}\]]+)"""
 )
 _OPTION = re.compile(rf"(?i)(?<=\s)(?P<name>--?[\w-]*{_WORD})(?P<space>[ \t]+)[^\s-][^\s\"']*")
