@@ -7,7 +7,7 @@ import json
 import re
 import tarfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -22,6 +22,7 @@ MANIFEST = "manifest.json"
 MEMBER_LIMIT = 8 * 1024 * 1024
 SECTION_LIMIT = 32 * 1024 * 1024
 _MODE = 0o600
+_ROOM = MEMBER_LIMIT - 4096  # for a list's items
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 
 
@@ -83,6 +84,26 @@ class Archive:
     def add_json(self, name: str, content: object) -> None:
         """The same for plain data."""
         self.add(name, _json(content).decode())
+
+    def add_list(self, name: str, items: Iterable[object], what: str, most: int) -> None:
+        """The same for a list, of which at most `most` items are kept, and no more than a member has room for."""
+        shown, size, more = list[str](), 0, 0
+        for one in items:
+            text = json.dumps(one, indent=1)
+            if len(shown) < most and size + len(text) < _ROOM:
+                shown.append(text)
+                size += len(text) + 2
+            else:
+                more += 1
+        if shown:
+            listed = ",\n".join(shown)
+            self.add(name, f"[\n{listed}\n]\n")
+        self.lacks_more(more, what, most)
+
+    def lacks_more(self, more: int, what: str, most: int) -> None:
+        """Tell how many are left out, if any."""
+        if more > 0:
+            self.lacks(f"{more} more {what}", f"at most {most} of them are kept, and as many as have room")
 
     def lacks(self, what: str, why: str) -> None:
         """Tell that something is missing."""

@@ -15,7 +15,7 @@ SHOWN = 500
 class Pods:
     """Every pod of the mesh by name, and of at most SHOWN of each sort the whole object.
 
-    `proven` are the names of those that verify has proven.
+    `proven` are the names of those that verify has proven, `more` is how many objects are left out.
     """
 
     own: frozenset[str]
@@ -24,6 +24,7 @@ class Pods:
     components: dict[tuple[str, str], Object] = field(default_factory=dict)
     troubled: dict[tuple[str, str], Object] = field(default_factory=dict)
     well: dict[tuple[str, str], Object] = field(default_factory=dict)
+    more: int = 0
 
     @property
     def shown(self) -> list[Object]:
@@ -50,8 +51,12 @@ class Pods:
             kept = self.components
         else:
             kept = self.well if all(str(one.ref) in self.proven for one in ours) else self.troubled
-        if (ours or kept is self.components) and len(kept) < SHOWN:
+        if not ours and kept is not self.components:
+            return
+        if name in kept or len(kept) < SHOWN:
             kept[name] = pod
+        else:
+            self.more += 1
 
 
 def look(archive: Archive, reader: Reader, own: Iterable[str], proven: frozenset[str], namespace: str) -> Pods:

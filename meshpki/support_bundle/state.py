@@ -65,16 +65,7 @@ def add_objects(archive: Archive, reader: Reader, namespaces: Iterable[str]) -> 
 
 def add_told(archive: Archive, kind: str, found: Iterable[Object]) -> None:
     """Objects of one kind, at most OBJECTS of them."""
-    shown, more = list[Object](), 0
-    for one in found:
-        if len(shown) < OBJECTS:
-            shown.append(told(one))
-        else:
-            more += 1
-    if shown:
-        archive.add_json(f"objects/{kind.lower()}.json", shown)
-    if more:
-        archive.lacks(f"{more} more {kind} objects", f"at most {OBJECTS} of a kind are kept")
+    archive.add_list(f"objects/{kind.lower()}.json", map(told, found), f"{kind} objects", OBJECTS)
 
 
 def add_settings(archive: Archive, reader: Reader) -> None:

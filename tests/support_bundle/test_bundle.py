@@ -257,8 +257,10 @@ def test_a_restarted_container_brings_its_last_words_too() -> None:
 def test_pods_that_are_not_proven_come_first_where_there_is_no_room_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("meshpki.support_bundle.logs.PODS", 1)
     cluster = mesh(pod("zz-v1-1-z"))
-    names = [name for name in collected(cluster) if name.startswith("logs/bookinfo")]
-    assert names == ["logs/bookinfo/zz-v1-1-z/istio-proxy.log"]
+    found = collected(cluster)
+    assert [name for name in found if name.startswith("logs/bookinfo")] == ["logs/bookinfo/zz-v1-1-z/istio-proxy.log"]
+    missing = [one["what"] for one in json.loads(found["manifest.json"])["missing"]]
+    assert "1 more pods' proxies' logs" in missing
 
 
 def test_a_namespace_narrows_the_workloads_and_not_the_mesh_itself() -> None:
@@ -296,6 +298,19 @@ def test_members_and_folders_are_bounded_and_what_has_no_room_is_told() -> None:
     missing = [one.what for one in archive.missing]
     assert missing == ["logs/big", f"logs/{SECTION_LIMIT // MEMBER_LIMIT}"]
     assert [one.name for one in archive.members[-2:]] == ["other/one", "manifest.json"]
+
+
+def test_of_a_long_list_as_much_is_kept_as_has_room() -> None:
+    stream = io.BytesIO()
+    with Archive(stream, AT) as archive:
+        archive.add_list("a.json", ({"n": number} for number in range(5)), "things", 3)
+        archive.add_list("b.json", ("x" * (MEMBER_LIMIT // 3) for _ in range(4)), "texts", 9)
+        archive.add_list("c.json", (), "nothing", 9)
+    found = members(stream.getvalue())
+    assert json.loads(found[f"{FOLDER}/a.json"]) == [{"n": 0}, {"n": 1}, {"n": 2}]
+    assert len(json.loads(found[f"{FOLDER}/b.json"])) == 2
+    assert f"{FOLDER}/c.json" not in found
+    assert [one.what for one in archive.missing] == ["2 more things", "2 more texts"]
 
 
 def test_members_belong_to_nobody_and_are_for_their_owner_alone() -> None:
