@@ -2,13 +2,23 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
 
 from meshpki.cluster.client import Reader
 from meshpki.cluster.manifest import MANAGED_BY, Object, Query, Ref
+from meshpki.components.existing_root import secret_is_there
 from meshpki.components.istioctl import RECORD
-from meshpki.components.root_ca import root_spec
 from meshpki.components.trust import PIN, Pin, istiod_certificate, pinned, root_certificate
 from meshpki.errors import MeshpkiError, PreconditionError, UsageError
+from meshpki.preflight_root import (
+    EXISTING,
+    changed_root,
+    existing_problem,
+    missing_secret,
+    other_fingerprint,
+    other_root,
+)
 from meshpki.settings import Settings
 from meshpki.settings.fields import flatten
 from meshpki.settings.releases import components, kubernetes_range, release_of
@@ -43,6 +53,8 @@ class Seen:
     record: Object | None = None
     pin: Pin | None = None
     root: Object | None = None
+    existing: bool = False
+    at: datetime = field(default_factory=lambda: datetime.now(UTC))
     missing_rights: tuple[str, ...] = ()
 
 
@@ -104,6 +116,7 @@ def look(reader: Reader, settings: Settings) -> Seen:
         record=reader.get(RECORD),
         pin=pin,
         root=reader.get(root_certificate(settings, pin.generation)) if pin else None,
+        existing=bool(settings.root.existing.secret_name) and secret_is_there(reader, settings),
         missing_rights=tuple(
             f"{verb} {what}" for verb, group, what in _RIGHTS if not reader.allowed(verb, group, what)
         ),
@@ -219,24 +232,8 @@ def _storage(seen: Seen, settings: Settings) -> tuple[str, str, str] | None:
     return what, "spire.storage.className", "spire-server keeps its CA on a volume: name a StorageClass, or make one"
 
 
-def _fingerprint(seen: Seen, settings: Settings) -> tuple[str, str, str] | None:
-    wanted = settings.root.fingerprint
-    if not wanted or seen.pin is None or seen.pin.root.sha256 == wanted:
-        return None
-    what = f"this mesh is pinned to root {seen.pin.root.sha256}, root.fingerprint is {wanted}"
-    return what, "ConfigMap kube-system/meshpki-trust", "check that this is the cluster you mean"
-
-
-def _root(seen: Seen, settings: Settings) -> tuple[str, str, str] | None:
-    """cert-manager issues a changed Certificate anew, whatever its renewal policy: that would be another root."""
-    if seen.pin is None or seen.root is None:
-        return None
-    wanted = root_spec(settings, seen.pin.generation)
-    changed = [name for name, value in wanted.items() if seen.root["spec"].get(name) != value]
-    if not changed:
-        return None
-    where = f"Certificate {seen.root['metadata']['namespace']}/{seen.root['metadata']['name']}"
-    return f"a root cannot change in place: {', '.join(changed)} would", where, "keep the root's settings as they were"
+def _existing(code: str, seen: Seen, settings: Settings) -> tuple[str, str, str] | None:
+    return existing_problem(code, settings, seen.at)
 
 
 def _rotation(seen: Seen, _settings: Settings) -> tuple[str, str, str] | None:
@@ -289,7 +286,10 @@ CHECKS = (
     Check("cacerts", "MPK-107", _cacerts),
     Check("trust-domain", "MPK-108", _trust_domain),
     Check("storage", "MPK-110", _storage, can_wait=True),
-    Check("root-fingerprint", "MPK-111", _fingerprint),
-    Check("root-settings", "MPK-117", _root),
+    Check("root-fingerprint", "MPK-111", lambda seen, settings: other_fingerprint(seen.pin, settings)),
+    Check("root-settings", "MPK-117", lambda seen, settings: changed_root(seen.pin, seen.root, settings)),
+    Check("root-kind", "MPK-286", lambda seen, settings: other_root(seen.pin, settings)),
+    Check("root-secret", "MPK-279", lambda seen, settings: missing_secret(seen.existing, settings)),
+    *(Check(name, code, partial(_existing, code)) for name, code in EXISTING),
     Check("rotation", "MPK-430", _rotation),
 )

@@ -32,9 +32,17 @@ class Api:
         """What every request bears: who asks, with which program."""
         return {"User-Agent": USER_AGENT, **self._authorization()}
 
-    def json(self, verb: str, path: str, query: Mapping[str, str] | None = None, body: Object | None = None) -> Object:
-        """The object that answers a request; raises ClusterError."""
-        return self._object(self.read(verb, path, query, body))
+    def json(
+        self,
+        verb: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        body: Object | None = None,
+        *,
+        accept: str = JSON,
+    ) -> Object:
+        """The object that answers a request, in the form that `accept` asks for; raises ClusterError."""
+        return self._object(self.read(verb, path, query, body, accept=accept))
 
     def merge(self, path: str, query: Mapping[str, str], patch: Object, *, accept: str) -> Object:
         """The object that answers a JSON merge patch, in the form that `accept` asks for; raises ClusterError."""

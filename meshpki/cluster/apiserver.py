@@ -8,7 +8,7 @@ from http import HTTPStatus
 
 import urllib3
 
-from meshpki.cluster.api import Api
+from meshpki.cluster.api import JSON, Api
 from meshpki.cluster.client import ClusterError
 from meshpki.cluster.discovery import Discovery
 from meshpki.cluster.manifest import FIELD_MANAGER, Object, Query, Ref
@@ -18,6 +18,7 @@ POD = "/api/v1/namespaces/{0.namespace}/pods/{0.name}/{1}"
 
 _PAGE = 500
 _METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+_METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
 
 class ApiServer:
@@ -39,17 +40,25 @@ class ApiServer:
         path = self._discovery.path(ref)
         return self._api.find(path, accept=_METADATA) if path else None
 
+    def headers(self, query: Query) -> list[Object]:
+        """See Reader.headers."""
+        named = {"apiVersion": query.api_version, "kind": query.kind}
+        return [{**item, **named} for item in self._pages(query, _METADATA_LIST)]
+
     def list(self, query: Query) -> list[Object]:
         """See Reader.list."""
         return [*self.scan(query)]
 
     def scan(self, query: Query) -> Iterator[Object]:
         """See Reader.scan; pages of 500."""
+        return self._pages(query, JSON)
+
+    def _pages(self, query: Query, accept: str) -> Iterator[Object]:
         resource = self._discovery.find(query.api_version, query.kind)
         token = ""
         while resource:
             selectors = {**_selectors(query, token), "limit": str(_PAGE)}
-            page = self._api.json("GET", resource.path(query.namespace), selectors)
+            page = self._api.json("GET", resource.path(query.namespace), selectors, accept=accept)
             for item in page.get("items", []):
                 yield {"apiVersion": query.api_version, "kind": query.kind, **item}
             token = page.get("metadata", {}).get("continue", "")

@@ -42,6 +42,9 @@ class Reader(Protocol):
     def metadata(self, ref: Ref) -> Object | None:
         """An object's metadata alone (PartialObjectMetadata): of a Secret, nothing else ever crosses the wire."""
 
+    def headers(self, query: Query) -> list[Object]:
+        """As `list`, but of each object the metadata alone (PartialObjectMetadata), besides apiVersion and kind."""
+
     def list(self, query: Query) -> list[Object]:
         """Every object of the query, none where the kind is not there; read in pages."""
 

@@ -64,7 +64,7 @@ def _roots(observation: Observation, pinned: Pinned) -> Iterator[PlaceVerdict]:
     for root in pinned.roots:
         verdict = chain.judge((root,), Expected(pinned.roots, pinned.at))
         findings = (*verdict.findings, *(_pin(root, observation) if root == newest else ()))
-        alone = root == newest and of_root(observation) is None
+        alone = root == newest and not pinned.chain and of_root(observation) is None
         yield PlaceVerdict(
             Place(PlaceKind.ROOT, PIN, root.subject),
             result_of(findings),
@@ -90,7 +90,7 @@ def _istiod_ca(observation: Observation, pinned: Pinned) -> Iterator[PlaceVerdic
     newest = of_istiod(observation)
     if newest is None:
         return
-    verdict = chain.judge(newest.chain, Expected(pinned.roots, pinned.at))
+    verdict = chain.judge(newest.chain, Expected(pinned.roots, pinned.at, pinned.max_depth))
     findings = (*verdict.findings, *_signs_alone(newest.chain[0]))
     issuing = "; cert-manager is issuing the next" if being_issued(observation, newest) else ""
     yield PlaceVerdict(

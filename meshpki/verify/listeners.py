@@ -37,10 +37,12 @@ def judge_listener(served: Served, observation: Observation, pinned: Pinned) -> 
             served.place, "unknown", reason=f"{served.error.what} ({served.error.code}); {_mend(served)}"
         )
     if served.place.kind is PlaceKind.ISTIOD:
-        verdict = chain.judge(served.chain, Expected(pinned.roots, pinned.at, usages=frozenset({SERVER_AUTH})))
+        verdict = chain.judge(
+            served.chain, Expected(pinned.roots, pinned.at, pinned.max_depth, usages=frozenset({SERVER_AUTH}))
+        )
         own = (*_named(served), *_through_cacerts(verdict.path, observation, pinned.at))
     else:
-        verdict = chain.judge(served.chain, Expected(pinned.roots, pinned.at, trust_domain=pinned.trust_domain))
+        verdict = chain.judge(served.chain, Expected(pinned.roots, pinned.at, pinned.max_depth, pinned.trust_domain))
         own = (*_server_identity(served, pinned), *_through_spire(verdict.path, pinned))
     return _verdict(served, verdict, own)
 

@@ -83,8 +83,15 @@ class InMemoryCluster:
         live = self.get(ref)
         return {"metadata": live["metadata"]} if live else None
 
+    def headers(self, query: Query) -> list[Object]:
+        self._request("headers", query)
+        return [{key: one[key] for key in ("apiVersion", "kind", "metadata")} for one in self._found(query)]
+
     def list(self, query: Query) -> list[Object]:
         self._request("list", query)
+        return self._found(query)
+
+    def _found(self, query: Query) -> "list[Object]":
         with self.lock:
             found = [ref for ref, one in self.objects.items() if _matches(ref, one, query)]
             return [copy.deepcopy(self.objects[ref]) for ref in sorted(found)]
