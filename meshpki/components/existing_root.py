@@ -121,7 +121,7 @@ def _prove(cluster: Cluster, settings: Settings, stop: threading.Event) -> None:
     if not secret_is_there(cluster, settings):
         raise StepError("MPK-279", "there is no such Secret of type kubernetes.io/tls", where=str(secret))
     request = throw_away(root_probe.NAME, f"spiffe://{settings.trust_domain}", names.dns_names[0])
-    answer = root_probe.ask(cluster, secret.namespace, secret.name, request, stop)
+    answer = root_probe.ask(cluster, secret, request, stop)
     if answer is None:
         return
     chain = given_chain(settings)
@@ -144,8 +144,10 @@ def differs(answer: Answer, chain: Sequence[Certificate], request: ThrowAway, at
         return Unfit("MPK-281", what, _ASK_OWNER)
     expected = (*chain[:-1], root)
     if _digests(sent) != _digests(expected):
-        seen = ", ".join(one.subject for one in sent) or "nothing"
-        what = f"cert-manager sends along {seen}, and not the given chain: {', '.join(one.subject for one in expected)}"
+        what = (
+            f"cert-manager sends along {_names(answer.chain[1:])} and calls {_names(answer.ca)} the CA;"
+            f" by the given chain that would be {_names(chain[:-1])} and {root.subject}"
+        )
         remedy = "put the CA and each issuer into tls.crt, in that order, and the root at its end or into ca.crt"
         return Unfit("MPK-282", what, remedy)
     why = proves(answer.chain, (root,), at, max(1, len(chain)))
@@ -175,3 +177,7 @@ def pin_manifest(chain: Sequence[Certificate]) -> Object:
 
 def _digests(certificates: Sequence[Certificate]) -> tuple[str, ...]:
     return tuple(one.sha256 for one in certificates)
+
+
+def _names(certificates: Sequence[Certificate]) -> str:
+    return " > ".join(one.subject for one in certificates) or "nothing"

@@ -12,6 +12,7 @@ from meshpki.cluster.readiness import condition, holds
 from meshpki.components.trust import ALIAS, CERT_MANAGER
 from meshpki.errors import StepError
 from meshpki.pki.certificate import Certificate, read_chain
+from meshpki.pki.issuing import Unfit
 from meshpki.pki.request import ThrowAway
 from meshpki.workflow.apply import apply
 
@@ -33,13 +34,13 @@ class Answer:
     ca: tuple[Certificate, ...]
 
 
-def ask(cluster: Cluster, namespace: str, secret: str, request: ThrowAway, stop: threading.Event) -> Answer | None:
+def ask(cluster: Cluster, secret: Ref, request: ThrowAway, stop: threading.Event) -> Answer | None:
     """Have a throw-away request signed by an issuer of its own on the Secret; both are removed whatever happens.
 
     None where `stop` was set. Raises StepError: MPK-272 (no CA), MPK-280 (key and certificate differ), MPK-283.
     """
-    wanted = Ref(CERT_MANAGER, "CertificateRequest", namespace, NAME)
-    with _placed(cluster, wanted, secret, request):
+    wanted = Ref(CERT_MANAGER, "CertificateRequest", secret.namespace, NAME)
+    with _placed(cluster, wanted, secret.name, request):
         for look in range(_LOOKS):
             live = cluster.get(wanted) or {"metadata": {}}
             answer = answered(live)
@@ -47,10 +48,11 @@ def ask(cluster: Cluster, namespace: str, secret: str, request: ThrowAway, stop:
                 return answer
             why = refusal(live, cluster.get(ISSUER) or {"metadata": {}}, look)
             if why is not None:
-                raise why
+                raise StepError(why.code, why.what, where=str(secret), remedy=why.remedy)
             if stop.wait(_LOOK):
                 return None
-        raise _unanswered(f"it was not signed within a minute: {_last_word(cluster, wanted)}")
+        late = _unanswered(f"it was not signed within a minute: {_last_word(cluster, wanted)}")
+        raise StepError(late.code, late.what, where=str(secret), remedy=late.remedy)
 
 
 @contextmanager
@@ -102,7 +104,7 @@ def answered(live: Object) -> Answer | None:
     return Answer(_certificates(status["certificate"]), _certificates(status.get("ca", "")))
 
 
-def refusal(request: Object, issuer: Object, looks: int) -> StepError | None:
+def refusal(request: Object, issuer: Object, looks: int) -> Unfit | None:
     """Why it will never be answered, by the conditions of request and issuer after so many looks; None where it may."""
     for kind in ("Denied", "InvalidRequest"):
         if holds(request, kind):
@@ -112,12 +114,11 @@ def refusal(request: Object, issuer: Object, looks: int) -> StepError | None:
         message = str(said.get("message", ""))
         if _MISMATCH in message:
             what = f"cert-manager cannot sign: key and certificate in the Secret differ ({message})"
-            return StepError("MPK-280", what, where=str(ISSUER), remedy="put the key of that very certificate there")
+            return Unfit("MPK-280", what, "put the key of that very certificate there")
         return _unanswered(f"its request {said['reason']}: {message}")
     trouble = _message(issuer, "Ready") if _says_no(issuer) else ""
     if "not a CA" in trouble:
-        remedy = "take a certificate that is a CA"
-        return StepError("MPK-272", f"cert-manager says: {trouble}", where=str(ISSUER), remedy=remedy)
+        return Unfit("MPK-272", f"cert-manager says: {trouble}", "take a certificate that is a CA")
     return _unanswered(trouble) if trouble and looks >= _PATIENCE else None
 
 
@@ -134,9 +135,9 @@ def _last_word(reader: Reader, wanted: Ref) -> str:
     return _message(live, "Ready") or _message(reader.get(ISSUER) or {"metadata": {}}, "Ready") or "nobody took it up"
 
 
-def _unanswered(what: str) -> StepError:
+def _unanswered(what: str) -> Unfit:
     remedy = "look at the Secret and at cert-manager's log, then run the same command again"
-    return StepError("MPK-283", f"the probe of the CA was not answered: {what}", where=str(ISSUER), remedy=remedy)
+    return Unfit("MPK-283", f"the probe of the CA was not answered: {what}", remedy)
 
 
 def _certificates(encoded: str) -> tuple[Certificate, ...]:

@@ -61,7 +61,7 @@ def standing(reader: Reader, settings: Settings) -> Standing | None:
 
 
 def required_pin(reader: Reader) -> Pin:
-    """The pin of a root of ours; raises PreconditionError (MPK-353 where there is none, MPK-284 for an existing CA's)."""
+    """The pin of a root of ours; raises PreconditionError (MPK-353 where there is none, MPK-284 for an existing CA)."""
     pin = pinned(reader)
     if pin is None:
         raise PreconditionError("MPK-353", "no root is pinned", where=str(PIN), remedy="install the mesh: meshpki up")

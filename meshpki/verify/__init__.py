@@ -57,6 +57,7 @@ def verify(
         places=control_plane.judge(observation, pinned, {pod.ref.namespace for pod in mesh}),
         peers=judge_peers(pods, trust),
         unseen=tuple(observation.unseen),
+        chain=pinned.chain,
     )
 
 

@@ -37,6 +37,11 @@ class Pinned:
         """How many intermediates a chain may have."""
         return max(1, len(self.chain))
 
+    def expected(self, trust_domain: str = "", usages: frozenset[str] = frozenset()) -> Expected:
+        """What a chain is judged against: as an X509-SVID where a trust domain is given."""
+        owned = frozenset(one.sha256 for one in self.chain)
+        return Expected(self.roots, self.at, self.max_depth, trust_domain, usages, owned=owned)
+
 
 @dataclass(frozen=True)
 class Unread:
@@ -104,7 +109,7 @@ def _judge_secrets(pod: MeshPod, seen: Secrets, pinned: Pinned) -> PodVerdict:
         sent = read_chain(seen.chain_pem)
     except UnparsableError as error:
         return PodVerdict(pod, "broken", findings=(_unparsable(error, "the chain"),), reason=error.what)
-    verdict = chain.judge(sent, Expected(pinned.roots, pinned.at, pinned.max_depth, pinned.trust_domain))
+    verdict = chain.judge(sent, pinned.expected(pinned.trust_domain))
     return _with_topology(pod, seen, pinned, verdict)
 
 
