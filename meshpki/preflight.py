@@ -1,9 +1,8 @@
 """What must hold before the first write: gathered once, then judged by named, pure checks, all of them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
 
 from meshpki.cluster.client import Reader
 from meshpki.cluster.manifest import MANAGED_BY, Object, Query, Ref
@@ -11,27 +10,14 @@ from meshpki.components.existing_root import secret_is_there
 from meshpki.components.istioctl import RECORD
 from meshpki.components.trust import PIN, Pin, istiod_certificate, pinned, root_certificate
 from meshpki.errors import MeshpkiError, PreconditionError, UsageError
-from meshpki.preflight_root import (
-    EXISTING,
-    changed_root,
-    existing_problem,
-    missing_secret,
-    other_fingerprint,
-    other_root,
-)
+from meshpki.preflight_root import ROOT_CHECKS
+from meshpki.rights import missing, needed
 from meshpki.settings import Settings
 from meshpki.settings.fields import flatten
 from meshpki.settings.releases import components, kubernetes_range, release_of
+from meshpki.surroundings import ENFORCE, Component, components_of, forbidding, skews
 
 _CSI = Ref("storage.k8s.io/v1", "CSIDriver", "", "csi.spiffe.io")
-_RIGHTS = (
-    ("create", "apiextensions.k8s.io", "customresourcedefinitions"),
-    ("create", "rbac.authorization.k8s.io", "clusterroles"),
-    ("create", "admissionregistration.k8s.io", "validatingwebhookconfigurations"),
-    ("create", "", "namespaces"),
-    ("create", "", "pods/portforward"),
-    ("create", "", "pods/exec"),
-)
 _DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 
 
@@ -48,6 +34,7 @@ class Seen:
     claims: tuple[Object, ...] = ()
     csi_driver: Object | None = None
     cacerts: Object | None = None
+    cacerts_certificate: Object | None = None
     mesh_config: Object | None = None
     spire_config: Object | None = None
     record: Object | None = None
@@ -56,6 +43,8 @@ class Seen:
     existing: bool = False
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
     missing_rights: tuple[str, ...] = ()
+    skews: tuple[str, ...] = ()
+    namespaces: tuple[Object, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -92,18 +81,23 @@ class PreflightError(PreconditionError):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What stops the run, and what only is worth a warning because the user said so."""
+    """What stops the run, what only is worth a warning because the user said so, and which components are there."""
 
     refused: tuple[Found, ...] = field(default=())
     ignored: tuple[Found, ...] = field(default=())
+    there: tuple[Component, ...] = field(default=())
 
 
-def look(reader: Reader, settings: Settings) -> Seen:
-    """Gather what the checks judge; Secrets are seen as metadata only, never their data."""
-    names, pin = settings.namespaces, pinned(reader)
+def look(reader: Reader, settings: Settings, manifests: Iterable[Object], at: datetime) -> Seen:
+    """Gather what the checks judge, at a moment (UTC); Secrets are seen as metadata only, never their data.
+
+    `manifests` are what is to be applied: the rights to do so are asked for.
+    """
+    names, pin, nodes = settings.namespaces, pinned(reader), tuple(reader.list(Query("v1", "Node")))
+    leases = reader.list(Query("coordination.k8s.io/v1", "Lease", "kube-node-lease"))
     return Seen(
         version=reader.version(),
-        nodes=tuple(reader.list(Query("v1", "Node"))),
+        nodes=nodes,
         deployments=tuple(reader.list(Query("apps/v1", "Deployment"))),
         stateful_sets=tuple(reader.list(Query("apps/v1", "StatefulSet"))),
         daemon_sets=tuple(reader.list(Query("apps/v1", "DaemonSet"))),
@@ -111,15 +105,18 @@ def look(reader: Reader, settings: Settings) -> Seen:
         claims=tuple(reader.list(Query("v1", "PersistentVolumeClaim", names.spire_server))),
         csi_driver=reader.get(_CSI),
         cacerts=reader.metadata(Ref("v1", "Secret", names.istio, "cacerts")),
+        # without a pin yet, it tells a mesh that was rendered and applied by others from somebody else's CA
+        cacerts_certificate=None if pin else reader.get(istiod_certificate(settings)),
         mesh_config=reader.get(Ref("v1", "ConfigMap", names.istio, "istio")),
         spire_config=reader.get(Ref("v1", "ConfigMap", names.spire_server, "spire-server")),
         record=reader.get(RECORD),
         pin=pin,
         root=reader.get(root_certificate(settings, pin.generation)) if pin else None,
+        at=at,
         existing=bool(settings.root.existing.secret_name) and secret_is_there(reader, settings),
-        missing_rights=tuple(
-            f"{verb} {what}" for verb, group, what in _RIGHTS if not reader.allowed(verb, group, what)
-        ),
+        missing_rights=tuple(map(str, missing(reader, needed(manifests)))),
+        skews=skews(reader.date(), at, leases, nodes),
+        namespaces=tuple(reader.list(Query("v1", "Namespace"))),
     )
 
 
@@ -139,7 +136,8 @@ def examine(seen: Seen, settings: Settings, ignore: Sequence[str] = ()) -> Outco
         hint = f"{remedy}; or go on with --ignore {check.name}" if check.can_wait else remedy
         found = Found(check, PreconditionError(check.code, what, where=where, remedy=hint))
         (ignored if check.can_wait and check.name in ignore else refused).append(found)
-    return Outcome(tuple(refused), tuple(ignored))
+    there = components_of((*seen.deployments, *seen.stateful_sets, *seen.daemon_sets))
+    return Outcome(tuple(refused), tuple(ignored), there)
 
 
 def _kubernetes(seen: Seen, settings: Settings) -> tuple[str, str, str] | None:
@@ -202,7 +200,8 @@ def _cacerts(seen: Seen, settings: Settings) -> tuple[str, str, str] | None:
     if seen.cacerts is None:
         return None
     notes = seen.cacerts["metadata"].get("annotations", {})
-    if seen.pin is not None and notes.get("cert-manager.io/certificate-name") == istiod_certificate(settings).name:
+    ours = seen.pin is not None or (seen.cacerts_certificate is not None and _ours(seen.cacerts_certificate))
+    if ours and notes.get("cert-manager.io/certificate-name") == istiod_certificate(settings).name:
         return None
     where = f"Secret {settings.namespaces.istio}/cacerts"
     return "it is not ours: istiod has another CA already", where, "keep that mesh, or delete the Secret yourself"
@@ -232,10 +231,6 @@ def _storage(seen: Seen, settings: Settings) -> tuple[str, str, str] | None:
     return what, "spire.storage.className", "spire-server keeps its CA on a volume: name a StorageClass, or make one"
 
 
-def _existing(code: str, seen: Seen, settings: Settings) -> tuple[str, str, str] | None:
-    return existing_problem(code, settings, seen.at)
-
-
 def _rotation(seen: Seen, _settings: Settings) -> tuple[str, str, str] | None:
     """Applying the alias issuer now would put a root into use that not everybody trusts yet."""
     if seen.pin is None or len(seen.pin.roots) == 1:
@@ -248,6 +243,22 @@ def _rights(seen: Seen, _settings: Settings) -> tuple[str, str, str] | None:
     if not seen.missing_rights:
         return None
     return f"missing rights: {', '.join(seen.missing_rights)}", "this kubeconfig's user", "have them granted"
+
+
+def _clock(seen: Seen, _settings: Settings) -> tuple[str, str, str] | None:
+    if not seen.skews:
+        return None
+    remedy = "have them agree (NTP): a certificate is refused by whoever is not at its beginning yet"
+    return "; ".join(seen.skews), "clocks", remedy
+
+
+def _pod_security(seen: Seen, settings: Settings) -> tuple[str, str, str] | None:
+    names = settings.namespaces
+    levels = {names.spire_system: "privileged", names.bookinfo: "privileged", names.istio: "baseline"}
+    for name, level, wanted in forbidding(seen.namespaces, levels):
+        what = f"it enforces `{level}`, its pods need `{wanted}`"
+        return what, f"Namespace {name}", f"take the label {ENFORCE} off it, or choose another namespace"
+    return None
 
 
 def _foreign(found: Sequence[Object], name: str, title: str, namespace: str) -> tuple[str, str, str] | None:
@@ -286,10 +297,8 @@ CHECKS = (
     Check("cacerts", "MPK-107", _cacerts),
     Check("trust-domain", "MPK-108", _trust_domain),
     Check("storage", "MPK-110", _storage, can_wait=True),
-    Check("root-fingerprint", "MPK-111", lambda seen, settings: other_fingerprint(seen.pin, settings)),
-    Check("root-settings", "MPK-117", lambda seen, settings: changed_root(seen.pin, seen.root, settings)),
-    Check("root-kind", "MPK-286", lambda seen, settings: other_root(seen.pin, settings)),
-    Check("root-secret", "MPK-279", lambda seen, settings: missing_secret(seen.existing, settings)),
-    *(Check(name, code, partial(_existing, code)) for name, code in EXISTING),
+    *(Check(*row) for row in ROOT_CHECKS),
+    Check("clock", "MPK-120", _clock, can_wait=True),
+    Check("pod-security", "MPK-121", _pod_security),
     Check("rotation", "MPK-430", _rotation),
 )

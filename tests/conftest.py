@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from meshpki.cluster.kubernetes import KubernetesCluster, connect
@@ -19,6 +20,10 @@ from tests.support.sharing import Sharing
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # a shell's background job ignores Ctrl-C, and all that it starts with it: some tests send it
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# a machine that builds a cluster beside the tests is slow; what must not hang has a bound of its own
+hypothesis.settings.register_profile("unhurried", deadline=None)
+hypothesis.settings.load_profile("unhurried")
 
 REQUIRED = os.environ.get("MESHPKI_LAB") == "required"
 

@@ -21,7 +21,8 @@ def node(system: str = "linux") -> Object:
 
 
 def workload(kind: str, namespace: str, name: str, **labels: str) -> Object:
-    return {"kind": kind, "metadata": {"namespace": namespace, "name": name, "labels": labels}}
+    metadata = {"namespace": namespace, "name": name, "labels": labels}
+    return {"apiVersion": "apps/v1", "kind": kind, "metadata": metadata}
 
 
 def storage_class(name: str = "standard", *, default: bool = True) -> Object:
@@ -36,6 +37,8 @@ def secret(**annotations: str) -> Object:
 GOOD = Seen(version="v1.35.4", nodes=(node(),), storage_classes=(storage_class(),))
 PINNED = replace(GOOD, pin=Pin(1, (certificates.mesh_root().certificate,)))
 RECORD = {"metadata": {"name": "meshpki-istio"}}
+NAMED = {"cert-manager.io/certificate-name": "cacerts"}
+RENDERED, FOREIGN = (workload("Certificate", "istio-system", "cacerts", **labels) for labels in (OURS, {}))
 
 
 def istiod(namespace: str = "istio-system", revision: str = "default") -> Object:
@@ -52,7 +55,8 @@ def refused(seen: Seen, settings: Settings | None = None, ignore: tuple[str, ...
         GOOD,
         replace(GOOD, deployments=(workload("Deployment", "cert-manager", "cert-manager", **OURS),)),
         replace(GOOD, deployments=(istiod(),), record=RECORD),
-        replace(PINNED, cacerts=secret(**{"cert-manager.io/certificate-name": "cacerts"})),
+        replace(PINNED, cacerts=secret(**NAMED)),
+        replace(GOOD, cacerts=secret(**NAMED), cacerts_certificate=RENDERED),
         replace(GOOD, stateful_sets=(workload("StatefulSet", "spire-server", "spire-server", **OURS),)),
         replace(GOOD, storage_classes=(), claims=({"metadata": {"name": "data-spire-server-0"}},)),
         replace(GOOD, mesh_config={"data": {"mesh": "trustDomain: example.org\nrootNamespace: x"}}),
@@ -96,6 +100,9 @@ def test_a_cluster_that_is_new_or_ours_is_let_through(seen: Seen) -> None:
         ),
         (replace(GOOD, cacerts=secret()), "cacerts", "MPK-107"),
         (replace(PINNED, cacerts=secret()), "cacerts", "MPK-107"),
+        (replace(GOOD, cacerts=secret(**NAMED)), "cacerts", "MPK-107"),
+        (replace(GOOD, cacerts=secret(**NAMED), cacerts_certificate=FOREIGN), "cacerts", "MPK-107"),
+        (replace(GOOD, cacerts=secret(), cacerts_certificate=RENDERED), "cacerts", "MPK-107"),
         (replace(GOOD, mesh_config={"data": {"mesh": "trustDomain: cluster.local"}}), "trust-domain", "MPK-108"),
         (
             replace(GOOD, spire_config={"data": {"server.conf": 'server { trust_domain = "other.org" }'}}),

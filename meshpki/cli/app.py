@@ -13,13 +13,17 @@ from meshpki.cli import (
     artifacts,
     certs,
     config,
+    down,
     explain,
     forecast,
     graph,
     inspect,
     lab,
     output,
+    plan,
+    preflight,
     rbac,
+    render,
     report,
     rotate,
     status,
@@ -44,6 +48,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
 )
 app.command(epilog=up.EXAMPLES)(up.up)
+app.command(epilog=down.EXAMPLES)(down.down)
+app.command(epilog=preflight.EXAMPLES)(preflight.preflight)
+app.command(epilog=plan.EXAMPLES)(plan.plan)
+app.command(epilog=render.EXAMPLES)(render.render)
 app.command(epilog=verify.EXAMPLES)(verify.verify)
 app.command(epilog=status.EXAMPLES)(status.status)
 app.command(epilog=certs.EXAMPLES)(certs.certs)

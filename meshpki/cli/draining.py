@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from meshpki.cli import output
 from meshpki.cli.format import Format
+from meshpki.cli.holding import mesh_state, one_run
 from meshpki.cli.moments import Run
 from meshpki.cli.root_json import KIND
 from meshpki.cli.rotating import Asked, Named, announce, follow
@@ -46,11 +47,13 @@ class Drained:
 
 def drained(cluster: Named, settings: Settings, asked: Asked, generation: int) -> Drained:
     """Replace what is still from before; raises the error of the workload that hangs (MPK-445)."""
+    before = mesh_state(cluster)
     todo = Drained(cluster.context, root_name(generation), compromise.beyond_reach(cluster))
     if asked.dry_run:
         return todo
     announce(cluster, todo.lines(), asked)
     clock = SystemClock()
     plan = Plan((compromise.drain(settings, generation, clock),))
-    done = follow(plan, clock, run(plan, cluster, clock, Limits(asked.timeout)))
+    with one_run(cluster, before) as leased:
+        done = follow(plan, clock, run(plan, leased, clock, Limits(asked.timeout)))
     return Drained(todo.context, todo.root, todo.beyond_reach, done)

@@ -1,9 +1,7 @@
 """`up` from the open cluster to its last word: check, plan, ask, run, verify."""
 
 import json
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -15,21 +13,20 @@ from meshpki.cli import output, verdicts
 from meshpki.cli.board import Board
 from meshpki.cli.consent import consent
 from meshpki.cli.follow import following
+from meshpki.cli.holding import MeshState, mesh_state, one_run
 from meshpki.cli.session import SystemClock, open_cluster, settings_of
 from meshpki.cluster.client import Cluster, Reader
 from meshpki.cluster.kubernetes import KubernetesCluster
-from meshpki.cluster.manifest import Object, Ref, owned, ref_of
 from meshpki.errors import OK
 from meshpki.install import Target, generation, install, steps, wish_manifest
+from meshpki.planning import Action, ObjectPlan, glance
 from meshpki.settings import Settings, read
 from meshpki.verify import Report, verify
-from meshpki.workflow.apply import wanted as outcome_of
 from meshpki.workflow.event import Outcome
 from meshpki.workflow.plan import Plan, Selection, narrowed
 from meshpki.workflow.work import Limits
 
-_LOOKS_IN_FLIGHT = 32
-_TO_DO = {Outcome.CREATED: "to create", Outcome.CONFIGURED: "to change", Outcome.UNCHANGED: "as they are"}
+_WOULD_BE = {Action.CREATE: Outcome.CREATED, Action.CHANGE: Outcome.CONFIGURED}
 
 
 @dataclass(frozen=True)
@@ -60,7 +57,7 @@ class Result:
 
     board: Board
     report: Report | None
-    preview: tuple[tuple[Outcome, Ref], ...] = ()
+    preview: tuple[ObjectPlan, ...] = ()
     programs: tuple[str, ...] = ()
     lab: bool = False
     context: str = ""
@@ -73,13 +70,13 @@ class Result:
     def as_text(self) -> str:
         """The table of identities and the next commands; of a dry run, an object a line."""
         if self.report is None:
-            lines = [f"{outcome:<10} {output.plain(str(ref))}" for outcome, ref in self.preview]
+            lines = [f"{_WOULD_BE[one.action]:<10} {output.plain(str(one.ref))}" for one in self.preview]
             return "\n".join([*lines, *(f"run        {name}" for name in self.programs)]) or "no change"
         return f"{verdicts.table(self.report, output.width())}\n\n{_next_commands(self)}"
 
     def as_json(self) -> str:
         """The whole result as one document."""
-        changes = [{"change": str(outcome), "object": str(ref)} for outcome, ref in self.preview]
+        changes = [{"change": str(_WOULD_BE[one.action]), "object": str(one.ref)} for one in self.preview]
         changes += [{"change": "run", "object": name} for name in self.programs]
         verified = json.loads(verdicts.as_json(self.report)) if self.report else None
         kind = {"apiVersion": "meshpki.dev/v1alpha1", "kind": "UpReport"}
@@ -88,48 +85,50 @@ class Result:
 
 def bring_up(wanted: Wanted) -> Result:
     """Do it; raises the error of the first step that failed, PreconditionError before any write."""
-    cluster, settings, plan = _opened(wanted)
+    cluster, before, settings, plan = opened(wanted)
     board = Board([(step.name, step.summary) for step in plan.steps])
     # Its dry runs also find what the API server would refuse, before anything is written.
-    looked = preview(plan, settings, cluster)
-    programs = tuple(one.name for step in plan.steps for one in step.programs if not one.settled(cluster))
-    _announce(cluster, looked, programs)
-    changes = tuple(change for change in looked if change[0] is not Outcome.UNCHANGED)
+    planned = glance(plan, wish_manifest(settings), cluster)
+    output.progress(output.plain(f"{headline(cluster)}   plan: {planned.summary()}"))
     if wanted.dry_run:
-        return Result(board, None, changes, programs)
-    if wanted.ask and (programs or changes):
+        changes = tuple(one for one in planned.objects if one.action is not Action.SAME)
+        return Result(board, None, changes, tuple(one.name for one in planned.programs))
+    if wanted.ask and planned.pending:
         consent(cluster.context)
-    _follow(plan, settings, cluster, wanted.limits, board)
+    # Where nothing is to do nothing is written, the Lease included; if something comes up, it is taken first.
+    with one_run(cluster, before, at_once=planned.pending) as leased:
+        _follow(plan, settings, leased, wanted.limits, board)
     report = verify(cluster, settings, datetime.now(UTC)) if _meshed(plan) else None
     return Result(board, report, lab=wanted.lab, context=wanted.context)
 
 
-def _opened(wanted: Wanted) -> tuple[KubernetesCluster, Settings, Plan]:
+def opened(wanted: Wanted) -> tuple[KubernetesCluster, MeshState, Settings, Plan]:
     """The cluster, the settings that hold for it and the steps to take, all checked; nothing is written."""
+    cluster, before, settings, plan = prepared(wanted)
+    _check(cluster, settings, plan, wanted)
+    return cluster, before, settings, plan
+
+
+def prepared(wanted: Wanted) -> tuple[KubernetesCluster, MeshState, Settings, Plan]:
+    """The same, before the cluster was checked; the settings and the release files were."""
     given = read([*wanted.overlay, *wanted.files]) if wanted.files else None  # wrong files need no cluster to be told
     cluster = open_cluster(wanted.context, wanted.kubeconfig, force_conflicts=wanted.force_conflicts)
+    before = mesh_state(cluster)
     settings = given or settings_of(cluster, (), wanted.overlay)
     releases = artifacts.obtain(settings, wanted.artifact_dir)
-    _check(cluster, settings, wanted)
-    planned = steps(settings, releases, Target(wanted.kubeconfig, cluster.context), generation(cluster))
-    return cluster, settings, narrowed(planned, wanted.selection)
+    target = Target(wanted.kubeconfig, cluster.context)
+    known = steps(settings, releases, target, generation(cluster))
+    return cluster, before, settings, narrowed(known, wanted.selection)
 
 
-def preview(plan: Plan, settings: Settings, reader: Reader) -> tuple[tuple[Outcome, Ref], ...]:
-    """What applying would do to each object; one whose kind or namespace is still to come reads as created."""
-    manifests = [owned(wish_manifest(settings), "settings")]
-    manifests += [owned(manifest, step.name) for step in plan.steps for manifest in step.objects]
-
-    def judged(manifest: Object) -> tuple[Outcome, Ref]:
-        ref = ref_of(manifest)
-        return outcome_of(reader, manifest, reader.get(ref)), ref
-
-    with ThreadPoolExecutor(_LOOKS_IN_FLIGHT) as pool:
-        return tuple(pool.map(judged, manifests))
+def examined(cluster: Reader, settings: Settings, plan: Plan, ignore: Sequence[str]) -> preflight.Outcome:
+    """Every check of the preflight, for what this plan applies."""
+    manifests = (manifest for step in plan.steps for manifest in step.objects)
+    return preflight.examine(preflight.look(cluster, settings, manifests, datetime.now(UTC)), settings, ignore)
 
 
-def _check(cluster: Reader, settings: Settings, wanted: Wanted) -> None:
-    outcome = preflight.examine(preflight.look(cluster, settings), settings, (*settings.ignore, *wanted.ignore))
+def _check(cluster: Reader, settings: Settings, plan: Plan, wanted: Wanted) -> None:
+    outcome = examined(cluster, settings, plan, (*settings.ignore, *wanted.ignore))
     for found in outcome.ignored:
         output.progress(f"warning {found.error.code} {found.check.name}: {output.plain(found.error.what)}")
     if outcome.refused:
@@ -138,11 +137,9 @@ def _check(cluster: Reader, settings: Settings, wanted: Wanted) -> None:
         raise preflight.PreflightError(outcome.refused)
 
 
-def _announce(cluster: KubernetesCluster, changes: Iterable[tuple[Outcome, Ref]], programs: Sequence[str]) -> None:
-    counts = Counter(outcome for outcome, _ in changes)
-    plan = [f"{counts[outcome]} {_TO_DO[outcome]}" for outcome in Outcome if counts[outcome]]
-    said = f"context {cluster.context}   server {cluster.version()} at {cluster.host}"
-    output.progress(output.plain(f"{said}   plan: {', '.join([*plan, *programs])}"))
+def headline(cluster: KubernetesCluster) -> str:
+    """Which cluster it is."""
+    return f"context {cluster.context}   server {cluster.version()} at {cluster.host}"
 
 
 def _follow(plan: Plan, settings: Settings, cluster: Cluster, limits: Limits, board: Board) -> None:

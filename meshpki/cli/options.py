@@ -2,9 +2,11 @@
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
+
+T = TypeVar("T")
 
 
 def duration(text: str | timedelta) -> timedelta:
@@ -21,6 +23,11 @@ def duration(text: str | timedelta) -> timedelta:
         raise typer.BadParameter(f"`{text}` is no duration such as 90s or 5m") from error
 
 
+def given(values: list[T] | None) -> tuple[T, ...]:
+    """What an option that may be repeated was given; Typer hands None in where it was not."""
+    return tuple(values or ())
+
+
 Context = Annotated[str, typer.Option(help="Which context of the kubeconfig.")]
 Kubeconfig = Annotated[Path | None, typer.Option(help="Which kubeconfig.")]
 Files = Annotated[
@@ -34,6 +41,8 @@ InstallPackages = Annotated[
     bool, typer.Option("--install-packages", help="For the lab: install missing Debian packages without asking.")
 ]
 Steps = Annotated[list[str] | None, typer.Option(metavar="STEP", help="May be repeated.")]
+First = Annotated[str, typer.Option("--from", metavar="STEP", help="Begin with this step.")]
+Last = Annotated[str, typer.Option("--to", metavar="STEP", help="End with this step.")]
 GateTimeout = Annotated[
     timedelta, typer.Option(parser=duration, metavar="D", help="How long each gate may take; 0 looks once.")
 ]

@@ -13,6 +13,7 @@ from meshpki.cli.junit_file import JUnitFile
 from meshpki.cli.session import SystemClock, open_cluster, settings_of
 from meshpki.cli.verdicts import files, github
 from meshpki.cli.verdicts.junit import as_junit
+from meshpki.cli.verdicts.situation import watched
 from meshpki.cli.verdicts.tree import ASCII, LINES
 from meshpki.cli.verify_options import Form, Rules
 from meshpki.cli.verify_wish import EVERY, OfFile, OfMesh, Telling, Wish
@@ -66,7 +67,7 @@ def watch_mesh(reader: Reader, settings: Settings, wish: Wish, demands: Demands)
     """Look again and again; ends only by Ctrl-C, or where the first look fails."""
     every = wish.telling.every or EVERY
     quietly = partial(look, reader, settings, wish.mesh, demands, lambda _done, _of: None)
-    watch(quietly, _texts(wish.telling.form), every, SystemClock())
+    watch(quietly, watched(_texts(wish.telling.form)), every, SystemClock())
 
 
 def tell(reader: Reader, assessment: Assessment, telling: Telling, junit: JUnitFile) -> int:

@@ -9,11 +9,13 @@ from meshpki.cli import output
 from meshpki.cli.board import Board, State
 from meshpki.cli.draining import Drained, drained
 from meshpki.cli.follow import following
+from meshpki.cli.holding import mesh_state, one_run
 from meshpki.cli.root_forms import Intent, Outcome
 from meshpki.cli.root_page import write_page
 from meshpki.cli.root_wish import Wish, agrees, known
 from meshpki.cli.rotating import Asked, announce, opened, refuse
 from meshpki.cli.session import SystemClock
+from meshpki.cluster.client import Cluster
 from meshpki.cluster.kubernetes import KubernetesCluster
 from meshpki.cluster.manifest import Query
 from meshpki.components import probe, spire_authorities
@@ -47,6 +49,7 @@ def rotate_root(asked: Asked, wish: Wish) -> Intent | Outcome | Drained:
     """Rotate the root, or go on, or go back; raises the refusal, or the error of the stage that failed."""
     known(wish)
     cluster, settings = opened(asked)
+    before = mesh_state(cluster)
     here = journey.standing(cluster, settings)
     agrees(here, wish)
     open_still = None if here else compromise.owed(cluster, settings)
@@ -58,7 +61,8 @@ def rotate_root(asked: Asked, wish: Wish) -> Intent | Outcome | Drained:
     if asked.dry_run:
         return intent
     announce(cluster, intent.lines(), asked)
-    return _Run(cluster, settings, wish, Limits(asked.timeout), intent).carried_out()
+    with one_run(cluster, before) as leased:
+        return _Run(leased, settings, wish, Limits(asked.timeout), intent).carried_out()
 
 
 def _of_an_expired_root(cluster: KubernetesCluster, wish: Wish) -> Wish:
@@ -99,21 +103,21 @@ def _deadlines(cluster: KubernetesCluster, settings: Settings) -> tuple[Deadline
 def retire_root(asked: Asked, name: str) -> str:
     """Destroy the key of a generation that the mesh has left, after asking; raises PreconditionError (MPK-444)."""
     cluster, settings = opened(asked)
+    before = mesh_state(cluster)
     certificate = retire.checked(cluster, settings, journey.required_pin(cluster), name)
     lines = [f"the key of {name} is destroyed: Certificate and Secret {certificate.namespace}/{name}"]
     if asked.dry_run:
         return output.plain("\n".join([*lines, "a dry run: nothing was changed"]))
     announce(cluster, lines, asked)
-    gone = retire.retire(cluster, certificate)
+    with one_run(cluster, before) as leased:
+        gone = retire.retire(leased, certificate)
     return output.plain("\n".join(f"deleted {ref}" for ref in gone))
 
 
 class _Run:
     """One run: its board, and what was seen on the way."""
 
-    def __init__(
-        self, cluster: KubernetesCluster, settings: Settings, wish: Wish, limits: Limits, intent: Intent
-    ) -> None:
+    def __init__(self, cluster: Cluster, settings: Settings, wish: Wish, limits: Limits, intent: Intent) -> None:
         """Take what was asked for and what is to be done."""
         self._cluster, self._settings, self._wish, self._limits = cluster, settings, wish, limits
         self._intent, self._clock, self._began = intent, SystemClock(), datetime.now(UTC)

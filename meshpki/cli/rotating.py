@@ -12,6 +12,7 @@ from meshpki.cli.board import Board
 from meshpki.cli.consent import consent
 from meshpki.cli.follow import following
 from meshpki.cli.format import Format
+from meshpki.cli.holding import mesh_state, one_run
 from meshpki.cli.moments import Moment, Run, moment
 from meshpki.cli.session import SystemClock, open_cluster, settings_of
 from meshpki.cluster.client import Clock, Cluster, Reader
@@ -64,7 +65,7 @@ def rotate_istiod_ca(
     renewal: RenewBefore | None = None,
 ) -> Told:
     """Rotate istiod's CA; raises the refusal or the error of the step that failed."""
-    at, clock = datetime.now(UTC), SystemClock()
+    before, at, clock = mesh_state(cluster), datetime.now(UTC), SystemClock()
     facts = istiod_ca.look(cluster, settings)
     wish = lifetimes(settings.istiod_ca, duration, renewal)
     todo = istiod_ca.rotation(facts, settings, wish, compromised=asked.compromised)
@@ -73,8 +74,9 @@ def rotate_istiod_ca(
     if asked.dry_run:
         return intent
     announce(cluster, intent.lines(), asked)
-    events = istiod_ca.rotate(cluster, todo, clock, Limits(asked.timeout))
-    followed = follow(istiod_ca.plan(todo), clock, events)
+    with one_run(cluster, before) as leased:
+        events = istiod_ca.rotate(leased, todo, clock, Limits(asked.timeout))
+        followed = follow(istiod_ca.plan(todo), clock, events)
     return rotate_forms.Outcome(intent, followed, istiod_ca.done(cluster, todo))
 
 
@@ -82,14 +84,17 @@ def rotate_spire_ca(
     cluster: Named, settings: Settings, asked: Asked, *, restart_agents: bool = False, wait: bool = False
 ) -> Told:
     """Rotate SPIRE's own CA; raises the refusal or the error of the step that failed."""
-    clock, facts = SystemClock(), spire_ca.look(cluster, settings)
+    before, clock = mesh_state(cluster), SystemClock()
+    facts = spire_ca.look(cluster, settings)
     todo = spire_ca.rotation(facts, settings, compromised=asked.compromised, restart_agents=restart_agents, wait=wait)
     refuse(spire_ca.refusals(facts, todo))
     intent = rotate_spire_forms.Intent(cluster.context, facts, todo)
     if asked.dry_run:
         return intent
     announce(cluster, intent.lines(), asked)
-    followed = follow(spire_steps.plan(todo), clock, spire_steps.rotate(cluster, todo, clock, Limits(asked.timeout)))
+    with one_run(cluster, before) as leased:
+        events = spire_steps.rotate(leased, todo, clock, Limits(asked.timeout))
+        followed = follow(spire_steps.plan(todo), clock, events)
     return rotate_spire_forms.Outcome(intent, followed, spire_steps.done(cluster, todo))
 
 

@@ -1,7 +1,7 @@
 """`meshpki up`: from settings to a mesh whose every identity chains to one root."""
 
 from datetime import timedelta
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import typer
 
@@ -9,14 +9,17 @@ from meshpki.cli import options, output
 from meshpki.cli.format import Format
 from meshpki.errors import UsageError
 
-T = TypeVar("T")
+_LAB = "Bring a real cluster up on this machine first; it is throw-away, so nothing is asked."
 
 EXAMPLES = """\b
 Examples:
   meshpki up --lab                            a throw-away cluster here, and the mesh on it
   meshpki up --context kind-demo -f mesh.yaml
   meshpki up --from spire                     go on from a step
-  meshpki up --dry-run                        what would change, object by object
+  meshpki up --dry-run                        what would change, object by object (field by field: meshpki plan)
+\b
+Where anything would change it prints the plan's summary and asks; --yes goes on, and so does --lab, whose cluster is
+its own and throw-away. Without a terminal and without --yes it ends at once with exit code 2.
 \b
 Exit codes: 0 done, 1 a step failed, 2 usage or settings, 4 precondition, 5 verification failed, 124 time-out,
 130 interrupted. Running again goes on from where it stood; a second run changes nothing.
@@ -26,12 +29,12 @@ Exit codes: 0 done, 1 a step failed, 2 usage or settings, 4 precondition, 5 veri
 def up(
     files: options.Files = None,
     *,
-    lab: Annotated[bool, typer.Option("--lab", help="Bring a real cluster up on this machine first.")] = False,
+    lab: Annotated[bool, typer.Option("--lab", help=_LAB)] = False,
     nodes: options.Nodes = None,
     install_packages: options.InstallPackages = False,
     only: options.Steps = None,
-    first: Annotated[str, typer.Option("--from", metavar="STEP", help="Begin with this step.")] = "",
-    last: Annotated[str, typer.Option("--to", metavar="STEP", help="End with this step.")] = "",
+    first: options.First = "",
+    last: options.Last = "",
     skip: options.Steps = None,
     dry_run: options.DryRun = False,
     yes: options.Yes = False,
@@ -51,13 +54,13 @@ def up(
     from meshpki.workflow.plan import Selection
     from meshpki.workflow.work import Limits
 
-    place = on_lab(nodes, _given(files), install=install_packages) if lab else Wanted(context, kubeconfig)
+    place = on_lab(nodes, options.given(files), install=install_packages) if lab else Wanted(context, kubeconfig)
     wanted = place.with_options(
-        files=_given(files),
-        selection=Selection(_given(only), first, last, _given(skip)),
+        files=options.given(files),
+        selection=Selection(options.given(only), first, last, options.given(skip)),
         limits=Limits(timeout, total_timeout),
         artifact_dir=artifact_dir,
-        ignore=_given(ignore),
+        ignore=options.given(ignore),
         force_conflicts=force_conflicts,
         ask=not (yes or lab),
         dry_run=dry_run,
@@ -76,8 +79,3 @@ def _check(*, lab: bool, names_a_cluster: bool, shapes_the_lab: bool) -> None:
         raise UsageError(
             "MPK-119", "--nodes and --install-packages are for --lab", remedy="add --lab, or leave them out"
         )
-
-
-def _given(values: list[T] | None) -> tuple[T, ...]:
-    """What an option that may be repeated was given; Typer hands None in where it was not."""
-    return tuple(values or ())

@@ -9,9 +9,9 @@ from http import HTTPStatus
 import urllib3
 
 from meshpki.cluster.api import JSON, Api
-from meshpki.cluster.client import ClusterError
-from meshpki.cluster.discovery import Discovery
-from meshpki.cluster.manifest import FIELD_MANAGER, Object, Query, Ref
+from meshpki.cluster.client import BACKGROUND, ClusterError, Deletion, UnknownKindError
+from meshpki.cluster.discovery import Discovery, served
+from meshpki.cluster.manifest import FIELD_MANAGER, Kind, Object, Query, Ref, ref_of
 from meshpki.cluster.watching import Watcher
 
 POD = "/api/v1/namespaces/{0.namespace}/pods/{0.name}/{1}"
@@ -19,6 +19,8 @@ POD = "/api/v1/namespaces/{0.namespace}/pods/{0.name}/{1}"
 _PAGE = 500
 _METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 _METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+_DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+_WRITTEN = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
 
 
 class ApiServer:
@@ -53,6 +55,11 @@ class ApiServer:
         """See Reader.scan; pages of 500."""
         return self._pages(query, JSON)
 
+    def kinds(self) -> tuple[Kind, ...]:
+        """See Reader.kinds; aggregated discovery, which every supported Kubernetes has."""
+        pages = (self._api.find(path, accept=_DISCOVERY) for path in ("/api", "/apis"))
+        return tuple(kind for page in pages if page for kind in served(page))
+
     def _pages(self, query: Query, accept: str) -> Iterator[Object]:
         resource = self._discovery.find(query.api_version, query.kind)
         token = ""
@@ -69,9 +76,10 @@ class ApiServer:
         """See Reader.watch."""
         return Watcher(lambda: self._stream(query), changed)
 
-    def dry_run(self, manifest: Object) -> Object:
+    def dry_run(self, manifest: Object, manager: str = FIELD_MANAGER) -> Object:
         """See Reader.dry_run."""
-        return self._apply(manifest, {"dryRun": "All"})
+        other = {} if manager == FIELD_MANAGER else {"fieldManager": manager, "force": "true"}
+        return self._apply(manifest, {"dryRun": "All", **other})
 
     def dry_create(self, manifest: Object) -> Object:
         """See Reader.dry_create."""
@@ -88,13 +96,23 @@ class ApiServer:
         path = "/".join(filter(None, (resource, ref.name, subresource)))
         return self._api.merge(path, {"fieldManager": manager}, patch, accept=_METADATA)
 
-    def delete(self, ref: Ref) -> bool:
-        """See Writer.delete; dependents go in the background."""
+    def create(self, manifest: Object) -> Object:
+        """See Writer.create."""
+        return self._api.json("POST", self._resource(manifest), _WRITTEN, manifest)
+
+    def replace(self, manifest: Object) -> Object:
+        """See Writer.replace."""
+        path = f"{self._resource(manifest)}/{ref_of(manifest).name}"
+        return self._api.json("PUT", path, _WRITTEN, manifest)
+
+    def delete(self, ref: Ref, how: Deletion = BACKGROUND) -> bool:
+        """See Writer.delete; dependents go in the background unless asked otherwise."""
         path = self._discovery.path(ref)
         if path is None:
             return False
         try:
-            self._api.json("DELETE", path, {"propagationPolicy": "Background"})
+            # the answer may be the object as it goes: of a Secret, too, its metadata alone
+            self._api.json("DELETE", path, {}, _options(how), accept=_METADATA)
         except ClusterError as error:
             if error.status == HTTPStatus.NOT_FOUND:
                 return False
@@ -147,8 +165,8 @@ class ApiServer:
     def _resource(self, manifest: Object) -> str:
         resource = self._discovery.find(manifest["apiVersion"], manifest["kind"])
         if resource is None:
-            what = f"the API server knows no kind {manifest['kind']} in {manifest['apiVersion']} yet"
-            raise ClusterError("MPK-102", what, where=str(manifest["metadata"].get("name", "")), status=503)
+            where = str(manifest["metadata"].get("name", ""))
+            raise UnknownKindError(manifest["kind"], manifest["apiVersion"], where=where)
         return resource.path(manifest["metadata"].get("namespace", ""))
 
     def _stream(self, query: Query) -> urllib3.BaseHTTPResponse | None:
@@ -157,6 +175,18 @@ class ApiServer:
             return None
         selectors = {**_selectors(query), "watch": "true", "timeoutSeconds": "25"}
         return self._api.open("GET", resource.path(query.namespace), selectors, stream=True)
+
+
+def _options(how: Deletion) -> Object:
+    """DeleteOptions (meta/v1)."""
+    preconditions = {"uid": how.uid, "resourceVersion": how.resource_version}
+    return {
+        "apiVersion": "v1",
+        "kind": "DeleteOptions",
+        "propagationPolicy": "Foreground" if how.foreground else "Background",
+        "preconditions": {key: value for key, value in preconditions.items() if value},
+        **({"gracePeriodSeconds": 0} if how.at_once else {}),
+    }
 
 
 def _named(ref: Ref) -> Object:

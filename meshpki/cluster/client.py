@@ -4,10 +4,11 @@ import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from meshpki.cluster.manifest import Object, Query, Ref
+from meshpki.cluster.manifest import FIELD_MANAGER, Kind, Object, Query, Ref
 from meshpki.errors import PRECONDITION, MeshpkiError
 
 
@@ -33,6 +34,32 @@ class NoAccessError(ClusterError):
     exit_code = PRECONDITION
 
 
+class UnknownKindError(ClusterError):
+    """The API server does not serve this kind (yet): a CRD that comes later may bring it."""
+
+    def __init__(self, kind: str, api_version: str, *, where: str = "") -> None:
+        """Say which kind; the status is that of a server that is not ready, so that an apply is tried again."""
+        what = f"the API server knows no kind {kind} in {api_version} yet"
+        super().__init__("MPK-102", what, where=where, status=503)
+
+
+@dataclass(frozen=True)
+class Deletion:
+    """How to delete: only the object of this `uid` or `resource_version`, where one is given.
+
+    `foreground` keeps the object until its dependents are gone; `at_once` grants no time to end (of a pod: its kubelet
+    is not waited for).
+    """
+
+    uid: str = ""
+    resource_version: str = ""
+    foreground: bool = False
+    at_once: bool = False
+
+
+BACKGROUND = Deletion()
+
+
 class Reader(Protocol):
     """The half that gates and checks are given: nothing here changes the cluster."""
 
@@ -51,11 +78,17 @@ class Reader(Protocol):
     def scan(self, query: Query) -> Iterator[Object]:
         """As `list`, but one page at a time is held."""
 
+    def kinds(self) -> tuple[Kind, ...]:
+        """Every kind that the server knows, once, in the version it prefers; sub-resources are left out."""
+
     def watch(self, query: Query, changed: Callable[[], None]) -> AbstractContextManager[None]:
         """While open, call `changed` (from another thread) whenever an object of the query comes, changes or goes."""
 
-    def dry_run(self, manifest: Object) -> Object:
-        """What the server would store if the manifest were applied; raises ClusterError where it would refuse."""
+    def dry_run(self, manifest: Object, manager: str = FIELD_MANAGER) -> Object:
+        """What the server would store if the manifest were applied; raises ClusterError where it would refuse.
+
+        Another field manager than ours stands for an installer that takes over what it applies, whoever owns it.
+        """
 
     def dry_create(self, manifest: Object) -> Object:
         """What the server would store if the object were created; with `generateName` it is always a new one."""
@@ -114,8 +147,17 @@ class Writer(Protocol):
         ClusterError, with status 409 where the patch names another resourceVersion than the live one.
         """
 
-    def delete(self, ref: Ref) -> bool:
-        """Delete one object; False where it was not there."""
+    def create(self, manifest: Object) -> Object:
+        """Create an object; raises ClusterError, with status 409 where it is there already."""
+
+    def replace(self, manifest: Object) -> Object:
+        """Put an object in the place of the live one of the same resourceVersion (compare and swap).
+
+        Raises ClusterError, with status 409 where the live one has another, and 404 where there is none.
+        """
+
+    def delete(self, ref: Ref, how: Deletion = BACKGROUND) -> bool:
+        """Delete one object; False where it was not there. Raises ClusterError, 409 where it is not the one named."""
 
 
 class Cluster(Reader, Writer, Protocol):

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from meshpki.cluster.manifest import Object, Ref
+from meshpki.cluster.manifest import Kind, Object, Ref
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,20 @@ def resources(listing: Object) -> dict[str, Resource]:
         for item in listing.get("resources", [])
         if "/" not in item["name"]
     }
+
+
+def served(discovered: Object) -> tuple[Kind, ...]:
+    """The kinds of an APIGroupDiscoveryList (apidiscovery.k8s.io/v2), each in the version that its group prefers."""
+    found: dict[tuple[str, str], Kind] = {}
+    for group in discovered.get("items", []):
+        name = group.get("metadata", {}).get("name", "")
+        for version in group.get("versions", []):
+            for one in version.get("resources", []):
+                kind = one.get("responseKind", {}).get("kind", "")
+                api_version = f"{name}/{version['version']}" if name else str(version["version"])
+                known = Kind(api_version, kind, one.get("scope") == "Namespaced", frozenset(one.get("verbs", [])))
+                found.setdefault((name, kind), known)
+    return tuple(found.values())
 
 
 class Discovery:

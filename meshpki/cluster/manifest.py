@@ -43,6 +43,16 @@ class Query:
     fields: str = ""
 
 
+@dataclass(frozen=True, order=True)
+class Kind:
+    """A kind that the API server serves, in its preferred version; `verbs` are those of the API (`list`, `delete`)."""
+
+    api_version: str
+    kind: str
+    namespaced: bool
+    verbs: frozenset[str] = frozenset()
+
+
 def ref_of(manifest: Object) -> Ref:
     """The name of the object that a manifest describes."""
     metadata = manifest["metadata"]

@@ -4,6 +4,7 @@ import base64
 import threading
 from collections.abc import Mapping
 from datetime import timedelta
+from functools import cache
 
 from meshpki.cluster.client import Cluster, ClusterError, Reader
 from meshpki.cluster.manifest import Object, Query, only
@@ -11,7 +12,8 @@ from meshpki.cluster.overlay import overlaid
 from meshpki.cluster.render import load, text
 from meshpki.components.identity import unproven_pods
 from meshpki.components.images import hub
-from meshpki.components.istioctl import Istioctl, claim, record, recorded
+from meshpki.components.istio_objects import MANAGER, pruned, stands
+from meshpki.components.istioctl import Istioctl, claim, mark, marked, record, recorded
 from meshpki.components.rollout import deployment, judge_rollout, pods_of
 from meshpki.components.serving import Listener, pod_ref, unproven
 from meshpki.components.spire import CSI_DRIVER
@@ -19,7 +21,8 @@ from meshpki.components.trust import issued, istiod_certificate, pinned
 from meshpki.errors import MeshpkiError
 from meshpki.pki.bundle import read_bundle
 from meshpki.settings import Settings
-from meshpki.workflow.step import Failed, Gate, Program, Readiness, Ready, Step, Waiting
+from meshpki.workflow.apply import same
+from meshpki.workflow.step import Applies, Failed, Gate, Program, Readiness, Ready, Step, Waiting
 
 ISTIOD_PORTS = (15012, 15017)
 GATEWAY = "istio-ingressgateway"
@@ -33,20 +36,12 @@ WEBHOOKS = (
 
 def istio(settings: Settings, istioctl: Istioctl) -> Step:
     """The step of istiod and the ingress gateway. It runs beside SPIRE: only the gateway's gate waits for it."""
-    wish = operator(settings)
     namespace = settings.namespaces.istio
-
-    def install(cluster: Cluster, stop: threading.Event) -> None:
-        claim(cluster)
-        istioctl.install(wish, readiness_seconds=1800, stop=stop)
-        if not stop.is_set():
-            record(cluster, wish)
-
     return Step(
         name="istio",
         summary=f"Istio {settings.versions.istio}",
         needs=("istiod-ca",),
-        programs=(Program("istioctl install", lambda reader: recorded(reader, wish), install),),
+        programs=(_installer(operator(settings), istioctl),),
         gates=(
             Gate(
                 name="istiod",
@@ -76,6 +71,33 @@ def istio(settings: Settings, istioctl: Istioctl) -> Step:
                 every=_LOOK,
             ),
         ),
+    )
+
+
+def _installer(wish: Object, istioctl: Istioctl) -> Program:
+    """`istioctl install` of this IstioOperator; nothing to do where it was, or where others applied the same."""
+
+    @cache
+    def manifests() -> tuple[Object, ...]:
+        return istioctl.manifests(wish)
+
+    def settled(reader: Reader) -> bool:
+        if recorded(reader, wish):
+            return True
+        return marked(reader, wish) and all(stands(reader, one, same) for one in manifests())
+
+    def install(cluster: Cluster, stop: threading.Event) -> None:
+        claim(cluster)
+        istioctl.install(wish, readiness_seconds=1800, stop=stop)
+        if not stop.is_set():
+            record(cluster, wish)
+
+    return Program(
+        name="istioctl install",
+        settled=settled,
+        run=install,
+        does="applies Istio's own manifests, and removes what it made before and needs no longer",
+        applies=Applies(manifests, MANAGER, mark(wish), lambda reader: pruned(reader, manifests(), wish)),
     )
 
 

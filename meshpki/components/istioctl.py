@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import os
 import shutil
 import subprocess
 import tarfile
@@ -16,13 +17,15 @@ import yaml
 
 from meshpki.cluster.client import Cluster, Reader
 from meshpki.cluster.manifest import Object, Query, Ref, digest, owned
+from meshpki.cluster.render import load
+from meshpki.components.istio_objects import installed
 from meshpki.components.trust import STATE_NAMESPACE
 from meshpki.errors import PreconditionError, StepError
 from meshpki.leash import leashed
 from meshpki.workflow.apply import apply
 
 RECORD = Ref("v1", "ConfigMap", STATE_NAMESPACE, "meshpki-istio")
-_MANAGED = "operator.istio.io/managed=Reconcile"
+MANAGED = "operator.istio.io/managed=Reconcile"
 _RBAC = "rbac.authorization.k8s.io/v1"
 _INSTALLED = (
     *(("apps/v1", "Deployment"), ("v1", "Service"), ("v1", "ConfigMap"), ("v1", "ServiceAccount")),
@@ -33,6 +36,7 @@ _INSTALLED = (
     ("policy/v1", "PodDisruptionBudget"),
 )
 _SHOWN_LINES = 15
+_GENERATE_SECONDS = 60
 _MEMBER_LIMIT = 256 * 1024 * 1024
 
 
@@ -48,9 +52,8 @@ class Istioctl:
     def install(self, operator: Object, readiness_seconds: int, stop: threading.Event) -> None:
         """Run `istioctl install`; it is killed when `stop` is set. Raises StepError (MPK-206) with its last lines."""
         with tempfile.TemporaryDirectory(prefix="meshpki-") as folder, tempfile.TemporaryFile() as output:
-            binary, wish = _extract(self.archive, Path(folder)), Path(folder, "operator.yaml")
-            wish.write_text(yaml.dump(operator, Dumper=yaml.CSafeDumper), encoding="utf-8")
-            argv = [str(binary), "install", "--skip-confirmation", "--filename", str(wish)]
+            binary, wish = self._unpacked(operator, Path(folder))
+            argv = [binary, "install", "--skip-confirmation", "--filename", wish]
             argv += ["--readiness-timeout", f"{readiness_seconds}s", *self._target()]
             leash = leashed if shutil.which("setpriv") else tuple
             child = subprocess.Popen(
@@ -61,6 +64,39 @@ class Istioctl:
                 output.seek(0)
                 said = "\n".join(output.read().decode(errors="replace").strip().splitlines()[-_SHOWN_LINES:])
                 raise StepError("MPK-206", f"istioctl install ended with exit code {code}:\n{said}", where="step istio")
+
+    def manifests(self, operator: Object) -> tuple[Object, ...]:
+        """What `istioctl install` would apply, as `istioctl manifest generate` says it, without any cluster.
+
+        Raises StepError (MPK-222) with its last words.
+        """
+        with tempfile.TemporaryDirectory(prefix="meshpki-") as folder:
+            binary, wish = self._unpacked(operator, Path(folder))
+            argv = [binary, "manifest", "generate", "--filename", wish]
+            leash = leashed if shutil.which("setpriv") else tuple
+            try:
+                done = subprocess.run(
+                    leash(argv),
+                    stdin=subprocess.DEVNULL,
+                    capture_output=True,
+                    env={**(self.environment or {}), "HOME": folder, "KUBECONFIG": os.devnull},
+                    timeout=_GENERATE_SECONDS,
+                    check=False,
+                )
+            except subprocess.TimeoutExpired as error:
+                what = f"istioctl manifest generate gave nothing within {_GENERATE_SECONDS} s"
+                raise StepError("MPK-222", what, where="step istio") from error
+        if done.returncode:
+            said = "\n".join(done.stderr.decode(errors="replace").strip().splitlines()[-_SHOWN_LINES:])
+            what = f"istioctl manifest generate ended with exit code {done.returncode}:\n{said}"
+            raise StepError("MPK-222", what, where="step istio")
+        return installed(load(done.stdout), operator)
+
+    def _unpacked(self, operator: Object, folder: Path) -> tuple[str, str]:
+        """The program and a file of the IstioOperator, in a folder that goes away with them."""
+        wish = folder / "operator.yaml"
+        wish.write_text(yaml.dump(operator, Dumper=yaml.CSafeDumper), encoding="utf-8")
+        return str(_extract(self.archive, folder)), str(wish)
 
     def _target(self) -> list[str]:
         kubeconfig = ["--kubeconfig", str(self.kubeconfig)] if self.kubeconfig else []
@@ -132,12 +168,24 @@ def recorded(reader: Reader, operator: Object) -> bool:
 
 def claim(cluster: Cluster) -> None:
     """Say, before istioctl's first write, that this Istio is ours: a run killed inside istioctl can then go on."""
-    apply(cluster, owned(_record("", ""), "istio"))
+    # written even where it says so already: whatever comes before each write comes before istioctl's, too
+    cluster.apply(owned(_record("", ""), "istio"))
 
 
 def record(cluster: Cluster, operator: Object) -> None:
     """Keep what was installed, so that an unchanged mesh is known without running istioctl."""
     apply(cluster, owned(_record(digest(operator), fingerprint(cluster)), "istio"))
+
+
+def mark(operator: Object) -> Object:
+    """The record of an IstioOperator whose manifests somebody else applies, as a GitOps controller does."""
+    return owned(_record(digest(operator), ""), "istio")
+
+
+def marked(reader: Reader, operator: Object) -> bool:
+    """Whether the cluster bears the mark of this very IstioOperator."""
+    live = reader.get(RECORD)
+    return live is not None and live.get("data") == {"operator": digest(operator), "objects": ""}
 
 
 def _record(operator: str, objects: str) -> Object:
@@ -154,7 +202,7 @@ def fingerprint(reader: Reader) -> str:
     found = [
         (item["kind"], item["metadata"]["name"], item["metadata"]["uid"], _content(item))
         for api_version, kind in _INSTALLED
-        for item in reader.list(Query(api_version, kind, labels=_MANAGED))
+        for item in reader.list(Query(api_version, kind, labels=MANAGED))
     ]
     return digest(sorted(found, key=lambda row: row[:3]))
 

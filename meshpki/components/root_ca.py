@@ -31,6 +31,7 @@ def root_ca(settings: Settings, generation: int) -> Step:
                 settled=lambda reader: pinned(reader) is not None,
                 run=lambda cluster, _stop: _pin(cluster, settings, generation),
                 after="issued",
+                does=f"writes {PIN}: the root's fingerprint, known only once the root is issued",
             ),
         ),
     )

@@ -15,6 +15,7 @@ from platformdirs import user_cache_dir, user_state_dir
 from meshpki.errors import PreconditionError, UsageError
 
 DEFAULT_NAME = "meshpki-lab"
+CLAIMS = Path("/run/meshpki")
 TRIES = 20
 PAUSE = 0.005
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,9}[a-z0-9]")
@@ -36,6 +37,11 @@ class Home:
     def supervisor(self) -> Path:
         """Lock that the supervisor holds while it lives."""
         return self.root / "supervisor.lock"
+
+    @property
+    def claim(self) -> Path:
+        """Lock of the machine's one lab of this name: its link and its cgroup bear nothing but the name."""
+        return CLAIMS / f"{self.name}.lock"
 
     @property
     def spec(self) -> Path:
@@ -135,8 +141,16 @@ def holder(lock: Path) -> int | None:
 
 @contextmanager
 def turn(home: Home) -> Iterator[None]:
-    """Be the only `lab up` or `lab down` on this home; raises PreconditionError MPK-503."""
+    """Be the only `lab up` or `lab down` on this home.
+
+    Raises PreconditionError MPK-503, MPK-515 where a lab of this name runs that another home knows of.
+    """
     home.make()
+    other = holder(home.claim)
+    if other is not None and other != holder(home.supervisor):
+        what = f"a lab named {home.name} runs already, of another home (process {other})"
+        remedy = "stop it where it was started, or give this one a name: MESHPKI_LAB_NAME=other"
+        raise PreconditionError("MPK-515", what, where=str(home.claim), remedy=remedy)
     try:
         with held(home.turn):
             yield

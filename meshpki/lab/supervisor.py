@@ -18,7 +18,8 @@ from meshpki.lab.spec import Spec
 
 def main(home: Home) -> NoReturn:
     """Make or resume the lab that `home.spec` describes, then look after it until a node ends."""
-    with held(home.supervisor):
+    home.claim.parent.mkdir(mode=0o755, exist_ok=True)
+    with held(home.supervisor), held(home.claim):
         wish = spec.read(home.spec)
         if wish is None:
             sys.exit(f"{home.spec} is missing")

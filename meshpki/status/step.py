@@ -109,6 +109,8 @@ def _istio_drift(reader: Reader, settings: Settings) -> Drift:
     data = record.get("data", {})
     if data.get("operator") != digest(operator(settings)):
         return Drift(1, outdated=(RECORD,))
+    if not data.get("objects"):
+        return Drift(unseen=("what was rendered and applied by somebody else; `meshpki plan` compares it",))
     changed = Changed(RECORD, ("objects that istioctl installed",))
     return Drift(1, () if data.get("objects") == now else (changed,))
 

@@ -21,9 +21,19 @@ def wanted(reader: Reader, manifest: Object, live: Object | None) -> Outcome:
     """What applying would do. A value kept in another form than written (`1` for `1000m`) is settled by a dry run."""
     if live is None:
         return Outcome.CREATED
-    if _mark(live) == _mark(manifest) and covers(live, manifest):
+    if as_applied(live, manifest):
         return Outcome.UNCHANGED
-    return Outcome.UNCHANGED if content(reader.dry_run(manifest)) == content(live) else Outcome.CONFIGURED
+    return Outcome.UNCHANGED if same(reader.dry_run(manifest), live) else Outcome.CONFIGURED
+
+
+def as_applied(live: Object, manifest: Object) -> bool:
+    """Whether a live object was applied from this very manifest and still holds all of it; that needs no dry run."""
+    return _mark(live) == _mark(manifest) and covers(live, manifest)
+
+
+def same(one: Object, other: Object) -> bool:
+    """Whether two states of an object differ in nothing that anybody wrote."""
+    return content(one) == content(other)
 
 
 def content(manifest: Object) -> Object:

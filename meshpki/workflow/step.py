@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from meshpki.cluster.client import Cluster, Reader
-from meshpki.cluster.manifest import Object, Query
+from meshpki.cluster.manifest import Object, Query, Ref
 
 
 @dataclass(frozen=True)
@@ -58,17 +58,33 @@ class Later:
 
 
 @dataclass(frozen=True)
+class Applies:
+    """What a program applies, known without a cluster: for a plan, and for whoever applies it in the program's stead.
+
+    `manager` is the field manager by which the program applies, and `mark` the object that says of manifests which
+    somebody else applied that they are this step's. `removes` tells from the cluster what it would remove.
+    """
+
+    manifests: Callable[[], tuple[Object, ...]]
+    manager: str
+    mark: Object
+    removes: Callable[[Reader], tuple[Ref, ...]] = lambda _: ()
+
+
+@dataclass(frozen=True)
 class Program:
     """Work that is no manifest: a child process, or a value that exists only after the gates before it.
 
     `settled` tells from the cluster whether there is nothing to do; `run` returns when done or when `stop` is set.
-    `after` names the gate of the same step that must be open first.
+    `after` names the gate of the same step that must be open first, `does` says in a plan what it is for.
     """
 
     name: str
     settled: Callable[[Reader], bool]
     run: Callable[[Cluster, threading.Event], None]
     after: str = ""
+    does: str = ""
+    applies: Applies | None = None
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,8 @@ def test_every_command_explains_itself(words: tuple[str, ...]) -> None:
     ("words", "told"),
     [
         (["up"], ["Examples:", "meshpki up --lab", "Exit codes: 0 done", "124 time-out"]),
+        (["up"], ["ends at once with exit code 2", "--lab, whose cluster is"]),
+        (["plan"], ["Examples:", "meshpki plan -o diff", "3 there is something to change"]),
         (["verify"], ["Examples:", "meshpki verify -l app=reviews", "Exit codes: 0 all", "5 broken"]),
         (["lab", "up"], ["Example: meshpki lab up"]),
         (["lab", "exec"], ["Example: meshpki lab exec"]),

@@ -8,6 +8,7 @@ from meshpki.cli.board import Board
 from meshpki.cli.mesh import Result
 from meshpki.cluster.manifest import Ref
 from meshpki.errors import BROKEN, OK, PreconditionError
+from meshpki.planning import Action, ObjectPlan
 from meshpki.settings import defaults
 from meshpki.verify import Report, verify
 from meshpki.workflow.event import Applied, GateOpened, Outcome, StepStarted
@@ -93,7 +94,7 @@ def test_a_result_in_json_holds_steps_changes_and_the_verdict() -> None:
 
 
 def test_a_dry_run_says_an_object_a_line_and_the_same_in_json() -> None:
-    result = Result(board(), None, ((Outcome.CREATED, REF), (Outcome.CONFIGURED, REF)))
+    result = Result(board(), None, (ObjectPlan(REF, Action.CREATE), ObjectPlan(REF, Action.CHANGE)))
     assert result.as_text().splitlines() == [
         "created    ConfigMap kube-system/one",
         "configured ConfigMap kube-system/one",

@@ -3,7 +3,7 @@
 import io
 import json
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -14,6 +14,8 @@ from meshpki.cli.format import Format
 from meshpki.cli.rotating import Asked, Told, kept, rotate_istiod_ca, rotate_spire_ca
 from meshpki.errors import MeshpkiError, PreconditionError, UsageError
 from meshpki.install import wish_manifest
+from meshpki.lease.holder import Holder
+from meshpki.lease.record import LEASE, written
 from meshpki.rotate.lifetime import RenewBefore
 from meshpki.settings import Settings, defaults
 from tests.support.cluster import InMemoryCluster, namespace
@@ -191,3 +193,24 @@ def test_spire_shows_its_cas_and_its_clock_before_and_after() -> None:
 def test_spire_with_a_lost_key_says_until_when_it_is_good() -> None:
     content = document(rotate_spire_ca(*spire_place(two()), Asked(compromised=True, dry_run=True)))
     assert content["exposure"]["until"] == "2026-11-25T08:00:00Z"
+
+
+def test_a_rotation_holds_the_lease_from_its_first_write_to_its_end() -> None:
+    there = Rotating().cluster()
+    rotate_istiod_ca(*where(there), DONE, 720 * HOUR)
+    assert there.writes[0] == ("create", str(LEASE))
+    assert there.writes[-1] == ("delete", str(LEASE))
+
+
+@pytest.mark.parametrize("asked", [DONE, DRY], ids=["to be done", "a dry run"])
+def test_while_another_run_holds_the_lease_a_rotation_is_refused_but_not_a_dry_run(asked: Asked) -> None:
+    there = Rotating().cluster()
+    now = there.server_date or datetime.now(UTC)
+    there.put(written(Holder("ci@runner pid 1 x", "meshpki up --yes"), now, since=now))
+    if asked is DRY:
+        rotate_istiod_ca(*where(there), asked, 720 * HOUR)
+    else:
+        with pytest.raises(PreconditionError) as caught:
+            rotate_istiod_ca(*where(there), asked, 720 * HOUR)
+        assert caught.value.code == "MPK-230"
+    assert there.writes == []

@@ -11,15 +11,20 @@ from typer.testing import CliRunner
 from meshpki.artifacts import NONE
 from meshpki.cli.app import app
 from meshpki.cli.format import Format
-from meshpki.cli.status import at_hand, tell
+from meshpki.cli.looking import at_hand
+from meshpki.cli.status import tell
 from meshpki.cli.status_forms import as_json, text
+from meshpki.cli.status_watch import WATCHED
+from meshpki.cli.step import tell as tell_steps
+from meshpki.cli.watch import watch
 from meshpki.cluster.manifest import Ref
-from meshpki.errors import BROKEN, OK, PreconditionError
+from meshpki.errors import BROKEN, OK, PreconditionError, UsageError
 from meshpki.pki.renewal import NOBODY, Renewal
 from meshpki.settings import defaults
 from meshpki.status.drift import Changed, Drift
 from meshpki.status.report import AuthorityStatus, State, StatusReport, StepStatus
 from tests.support.certificates import AT, HOUR
+from tests.support.cluster import FakeClock
 
 DAY = timedelta(days=1)
 SCHEMA = json.loads(files("meshpki").joinpath("schemas/status-report.json").read_text(encoding="utf-8"))
@@ -116,3 +121,58 @@ def test_help_says_what_is_read_and_what_the_exit_codes_mean() -> None:
     told = CliRunner().invoke(app, ["status", "--help"]).stdout
     assert "Reads only, and no Secret" in told
     assert "Exit codes: 0 all is well, 5 a step or a CA is not" in told
+
+
+def test_a_watch_tells_each_step_and_ca_that_is_another_than_before(capsys: pytest.CaptureFixture[str]) -> None:
+    looks = iter([WELL, WELL, ILL, None])
+
+    def look() -> StatusReport:
+        seen = next(looks)
+        if seen is None:
+            raise KeyboardInterrupt
+        return seen
+
+    with pytest.raises(KeyboardInterrupt):
+        watch(look, WATCHED, timedelta(seconds=5), FakeClock())
+    assert capsys.readouterr().out.splitlines() == [
+        "2026-11-24T12:00:00Z 1 of 1 steps well, 2 of 2 CAs",
+        "2026-11-24T12:00:10Z SPIRE CA O=SPIFFE: ready -> gone",
+        "2026-11-24T12:00:10Z root CN=root: ready -> not ready",
+        "2026-11-24T12:00:10Z step istio: new -> drifted",
+        "2026-11-24T12:00:10Z step root-ca: new -> drifted",
+        "2026-11-24T12:00:10Z step spire: ready -> not ready",
+        "2026-11-24T12:00:10Z step workloads: new -> absent",
+    ]
+
+
+@pytest.mark.parametrize("argv", [["--watch", "-o", "json"], ["--every", "5s"], ["--watch", "--every", "500ms"]])
+def test_options_of_a_watch_that_do_not_go_together_are_a_mistake(argv: list[str]) -> None:
+    error = CliRunner().invoke(app, ["status", *argv]).exception
+    assert isinstance(error, UsageError)
+    assert error.code == "MPK-356"
+
+
+def test_step_status_is_a_line_a_step_with_the_next_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert (tell_steps(WELL, Format.TEXT), tell_steps(ILL, Format.TEXT)) == (OK, BROKEN)
+    assert capsys.readouterr().out.splitlines() == [
+        "STEP   STATE  NEXT",
+        "spire  ready  -",
+        "STEP       STATE      NEXT",
+        "spire      not ready  meshpki rotate root",  # whose root is expired
+        "istio      drifted    meshpki rotate root",
+        "root-ca    drifted    meshpki rotate root",
+        "workloads  absent     meshpki rotate root",
+        "  spire: pod a\\u{1b}[31m: 1/2 ready",
+        "  istio: Deployment demo/web: spec.replicas, changed by kubectl (and 6 more)",
+        "  root-ca: Deployment demo/web is gone",
+    ]
+
+
+def test_step_status_as_json_and_without_a_right(capsys: pytest.CaptureFixture[str]) -> None:
+    for seen in (BLIND, NOTHING):
+        with pytest.raises(PreconditionError):
+            tell_steps(seen, Format.JSON)
+    first, *_ = capsys.readouterr().out.split("]\n")
+    assert json.loads(f"{first}]") == [
+        {"name": "spire", "state": "unknown", "reason": "no right to get", "next": "meshpki rbac verify"}
+    ]

@@ -7,7 +7,8 @@ import pytest
 
 from meshpki.cli import verdicts
 from meshpki.cli.counting import Beats, counting
-from meshpki.cli.watch import changes, situation, watch
+from meshpki.cli.verdicts.situation import situation, watched
+from meshpki.cli.watch import changes, watch
 from meshpki.cluster.client import ClusterError
 from meshpki.errors import MeshpkiError
 from meshpki.verify.assessment import Assessment
@@ -55,7 +56,7 @@ def looks(*answers: Assessment | MeshpkiError) -> Callable[[], Assessment]:
 def test_only_what_changed_is_told(
     before: dict[str, str] | None, after: dict[str, str], told: list[tuple[str, str, str]]
 ) -> None:
-    assert list(changes(before, after)) == told
+    assert list(changes(before, after, "proven")) == told
 
 
 def test_the_situation_is_of_pods_places_and_all_peers() -> None:
@@ -69,7 +70,7 @@ def test_the_situation_is_of_pods_places_and_all_peers() -> None:
 def test_off_a_terminal_a_watch_is_a_line_a_change_until_it_is_interrupted(capsys: pytest.CaptureFixture[str]) -> None:
     look = looks(seen(PROVEN, SILENT), seen(PROVEN, SILENT), DOWN, seen(BROKEN), seen(PROVEN))
     with pytest.raises(KeyboardInterrupt):
-        watch(look, lambda one: verdicts.table(one.report), timedelta(seconds=5), FakeClock())
+        watch(look, watched(lambda one: verdicts.table(one.report)), timedelta(seconds=5), FakeClock())
     written = capsys.readouterr()
     assert written.out.splitlines() == [
         "2026-11-24T12:00:00Z 1 of 2 pods proven, 0 broken, 1 unknown",
@@ -83,7 +84,7 @@ def test_off_a_terminal_a_watch_is_a_line_a_change_until_it_is_interrupted(capsy
 
 def test_a_watch_whose_first_look_fails_is_a_command_that_fails() -> None:
     with pytest.raises(ClusterError):
-        watch(looks(DOWN), lambda one: verdicts.table(one.report), timedelta(seconds=5), FakeClock())
+        watch(looks(DOWN), watched(lambda one: verdicts.table(one.report)), timedelta(seconds=5), FakeClock())
 
 
 def test_off_a_terminal_a_long_look_says_how_far_it_is_every_few_seconds(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from meshpki.cluster.client import Cluster, ClusterError
+from meshpki.cluster.client import Cluster, ClusterError, Deletion
 from meshpki.cluster.manifest import Object, Query, Ref, ref_of
 from meshpki.workflow.apply import apply
 from meshpki.workflow.event import Outcome
@@ -77,6 +77,15 @@ def test_applying_the_same_twice_leaves_the_resource_version(cluster: Cluster, h
 def test_a_dry_run_answers_and_changes_nothing(cluster: Cluster, home: str) -> None:
     cluster.apply(config_map("a", home, key="value"))
     answered = cluster.dry_run(config_map("a", home, key="other"))
+    assert answered["data"] == {"key": "other"}
+    live = cluster.get(Ref("v1", "ConfigMap", home, "a"))
+    assert live is not None
+    assert live["data"] == {"key": "value"}
+
+
+def test_a_dry_run_in_the_name_of_an_installer_changes_nothing_either(cluster: Cluster, home: str) -> None:
+    cluster.apply(config_map("a", home, key="value"))
+    answered = cluster.dry_run(config_map("a", home, key="other"), "installer")
     assert answered["data"] == {"key": "other"}
     live = cluster.get(Ref("v1", "ConfigMap", home, "a"))
     assert live is not None
@@ -224,3 +233,61 @@ def test_a_log_that_is_not_there_is_an_error(cluster: Cluster, home: str, talker
     with pytest.raises(ClusterError) as caught:
         cluster.logs(*talker, 1, previous=True)
     assert caught.value.status == 400
+
+
+def test_creating_what_is_there_is_refused(cluster: Cluster, home: str) -> None:
+    made = cluster.create(config_map("a", home, key="value"))
+    assert made["metadata"]["resourceVersion"]
+    with pytest.raises(ClusterError) as caught:
+        cluster.create(config_map("a", home, key="other"))
+    assert caught.value.status == 409
+
+
+def test_replacing_is_for_the_resource_version_that_was_read(cluster: Cluster, home: str) -> None:
+    first = cluster.create(config_map("a", home, key="first"))
+    second = cluster.replace({**first, "data": {"key": "second"}})
+    assert second["data"] == {"key": "second"}
+    with pytest.raises(ClusterError) as caught:
+        cluster.replace({**first, "data": {"key": "third"}})
+    assert caught.value.status == 409
+    live = cluster.get(ref_of(first))
+    assert live is not None
+    assert live["data"] == {"key": "second"}
+
+
+def test_replacing_what_is_not_there_is_refused(cluster: Cluster, home: str) -> None:
+    made = cluster.create(config_map("a", home))
+    cluster.delete(ref_of(made))
+    with pytest.raises(ClusterError) as caught:
+        cluster.replace(made)
+    assert caught.value.status in (404, 409)
+
+
+@pytest.mark.parametrize("other", [Deletion(uid="another"), Deletion(resource_version="1")])
+def test_what_is_not_the_object_that_was_meant_is_not_deleted(cluster: Cluster, home: str, other: Deletion) -> None:
+    made = cluster.create(config_map("a", home))
+    with pytest.raises(ClusterError) as caught:
+        cluster.delete(ref_of(made), other)
+    assert caught.value.status == 409
+    assert cluster.get(ref_of(made))
+    metadata = made["metadata"]
+    assert cluster.delete(ref_of(made), Deletion(metadata["uid"], metadata["resourceVersion"], foreground=True))
+
+
+def test_headers_carry_no_data(cluster: Cluster, home: str) -> None:
+    cluster.create({**labelled("a", home, colour="red"), "data": {"key": "canary"}})
+    (seen,) = cluster.headers(Query("v1", "ConfigMap", home, labels="colour=red"))
+    assert ref_of(seen) == Ref("v1", "ConfigMap", home, "a")
+    assert seen["metadata"]["uid"]
+    assert "data" not in seen
+
+
+def test_the_kinds_that_are_served_are_told_once_each(cluster: Cluster, home: str) -> None:
+    cluster.create(config_map("a", home))
+    kinds = cluster.kinds()
+    names = [(one.api_version.rpartition("/")[0], one.kind) for one in kinds]
+    assert len(names) == len(set(names))
+    known = {(one.api_version, one.kind): one for one in kinds}
+    assert known["v1", "ConfigMap"].namespaced
+    assert not known["v1", "Namespace"].namespaced
+    assert {"list", "delete"} <= known["v1", "ConfigMap"].verbs

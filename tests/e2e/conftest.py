@@ -1,11 +1,12 @@
 """The mesh on the lab, brought up once, and independent tools to look at it."""
 
 import json
+import re
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -143,6 +144,65 @@ def _kind(event: dict[str, Any]) -> str:
     about = event.get("objectRef", {})
     resource = about.get("resource") or event["requestURI"].partition("?")[0]
     return "/".join(filter(None, (f"{event['verb']} {resource}", about.get("subresource"))))
+
+
+def listing(lab: Lab) -> set[str]:
+    """Every object of the cluster by kind, namespace and name, as kubectl lists every resource that can be listed.
+
+    Left out is what the cluster itself makes anew under other names, of its own in kube-system and of its nodes.
+    """
+    run = [sys.executable, "-m", "meshpki", "lab", "exec", "--", "kubectl"]
+    shown = subprocess.run(
+        [*run, "api-resources", "--verbs=list", "-o", "name"], capture_output=True, text=True, check=True
+    ).stdout
+    kinds = ",".join(name for name in shown.split() if name.partition(".")[0] not in PASSING)
+    form = '{range .items[*]}{.kind} {.metadata.namespace}/{.metadata.name}{"\\n"}{end}'
+    said = subprocess.run(
+        [*run, "get", kinds, "--all-namespaces", "--ignore-not-found", "-o", f"jsonpath={form}"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    ).stdout
+    return {line for line in said.splitlines() if not RENAMED.match(line)}
+
+
+PASSING = {"events", "componentstatuses", "certificatesigningrequests"}
+RENAMED = re.compile(
+    r"(Pod|ReplicaSet|ControllerRevision|EndpointSlice|Secret) (kube-system|default)/|Lease kube-system/apiserver-"
+)
+
+
+@dataclass
+class Bare:
+    """What a cluster holds before the first `up`, listed once in a session."""
+
+    lab: Lab
+    fresh: Callable[[], None]
+    listing: set[str] = field(default_factory=set)
+
+    def note(self) -> None:
+        """List it now, on a lab that was just made."""
+        self.listing = self.listing or listing(self.lab)
+
+    def required(self) -> None:
+        """Have the listing, by a new lab with a new mesh if nobody noted it."""
+        if not self.listing:
+            self.fresh()
+
+
+@pytest.fixture(scope="session")
+def bare(lab: Lab, meshpki: Command) -> Bare:
+    def fresh() -> None:
+        for argv in (["lab", "down"], ["lab", "up"]):
+            done = meshpki(*argv)
+            assert done.returncode == 0, done.stderr
+        found.note()
+        done = meshpki("up", "--lab")
+        assert done.returncode == 0, done.stderr
+
+    found = Bare(lab, fresh)
+    return found
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ import pytest
 from meshpki.install import OUTLINE
 from meshpki.lab.lab import Lab
 from tests.conftest import Command
-from tests.e2e.conftest import Mesh
+from tests.e2e.conftest import Bare, Mesh
 
 pytestmark = pytest.mark.lab
 
@@ -47,11 +47,12 @@ def names(mesh: Mesh) -> set[tuple[str, str, str]]:
 
 
 def test_up_killed_in_each_step_goes_on_and_converges(
-    lab: Lab, meshpki: Command, sample: random.Random, request: pytest.FixtureRequest
+    lab: Lab, bare: Bare, meshpki: Command, sample: random.Random, request: pytest.FixtureRequest
 ) -> None:
     rounds = 3 if request.config.getoption("--full") else 1
     for _ in range(rounds):
         fresh(meshpki)
+        bare.note()
         for step in (row.name for row in OUTLINE):
             child = kill_in(meshpki, step, sample.uniform(0, 1.5), signal.SIGKILL)
             child.communicate(timeout=60)

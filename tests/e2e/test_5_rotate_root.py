@@ -78,6 +78,7 @@ class Trial:
     killed_in: str = ""
     compromised: bool = False
     disturbed: bool = False
+    istiods: int = 1
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -88,6 +89,7 @@ TRIALS = [
     *map(Trial, STAGES),
     *(Trial(stage, compromised=True) for stage in (goals.TRUST, goals.FORGET, DRAIN)),
     Trial(disturbed=True),
+    Trial(istiods=2),
 ]
 
 
@@ -101,6 +103,11 @@ def killed(mesh: Mesh, meshpki: Command, trial: Trial) -> None:
             break
     child.communicate(timeout=60)
     assert child.returncode == -signal.SIGKILL, trial
+
+
+def scaled(mesh: Mesh, istiods: int) -> None:
+    mesh.kubectl("-n", "istio-system", "scale", "deployment/istiod", f"--replicas={istiods}")
+    mesh.kubectl("-n", "istio-system", "rollout", "status", "deployment/istiod", "--timeout=90s")
 
 
 def disturbed(mesh: Mesh, meshpki: Command) -> dict[str, Any]:
@@ -145,9 +152,11 @@ def test_a_rotation_that_is_killed_or_disturbed_comes_to_its_end_and_loses_no_re
     full = request.config.getoption("--full")
     for trial in TRIALS if full else [sample.choice(TRIALS)]:
         old, before, pods = pinned_root(mesh), generation(mesh), proxied(mesh)
+        scaled(mesh, trial.istiods)
         if trial.killed_in:
             killed(mesh, meshpki, trial)
         said = disturbed(mesh, meshpki) if trial.disturbed else rotated(mesh, meshpki)
+        scaled(mesh, 1)
         if trial.killed_in != DRAIN:
             assert (said["verdict"], said["failed"], said["finished"]) == ("proven", 0, True), (trial, said["why"])
             assert said["handshakes"] > said["requests"] > 0

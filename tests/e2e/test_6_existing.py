@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from meshpki.errors import StepError
 from meshpki.lab.home import cache
 from meshpki.lab.parts import prepare
 from meshpki.pki.request import throw_away
+from meshpki.settings import Settings
 from tests.conftest import Command
 from tests.e2e.conftest import Audit, Mesh
 from tests.support import certificates as made
@@ -71,28 +72,34 @@ CASES = (
 
 
 @pytest.fixture
-def cluster(mesh: Mesh, lab_cluster: KubernetesCluster) -> Iterator[KubernetesCluster]:
+def placed(mesh: Mesh, lab_cluster: KubernetesCluster) -> Iterator[KubernetesCluster]:
+    """A Secret for each case, by its number."""
+    secrets = [_secret(number, case) for number, case in enumerate(CASES)]
+    mesh.kubectl("apply", "-f", "-", given=json.dumps({"apiVersion": "v1", "kind": "List", "items": secrets}))
     yield lab_cluster
-    mesh.kubectl("-n", "cert-manager", "delete", "secret", "corporate-ca", "--ignore-not-found")
+    mesh.kubectl("-n", "cert-manager", "delete", "secret", "-l", "case")
 
 
-def place(mesh: Mesh, case: Case) -> None:
+def _secret(number: int, case: Case) -> Object:
     data = {"tls.crt": made.pem(*case.held), "tls.key": (case.key or case.held[0]).key_pem}
     data |= {"ca.crt": case.ca.pem} if case.ca else {}
-    secret = {
+    return {
         "apiVersion": "v1",
         "kind": "Secret",
         "type": "kubernetes.io/tls",
-        "metadata": {"name": "corporate-ca", "namespace": "cert-manager"},
+        "metadata": {"name": f"case-{number}", "namespace": "cert-manager", "labels": {"case": str(number)}},
         "data": {name: base64.b64encode(value).decode() for name, value in data.items()},
     }
-    mesh.kubectl("-n", "cert-manager", "delete", "secret", "corporate-ca", "--ignore-not-found")
-    mesh.kubectl("apply", "-f", "-", given=json.dumps(secret))
 
 
-def probed(cluster: KubernetesCluster, case: Case) -> str:
+def settings(name: str) -> Settings:
+    given = wish(CA, TOP)
+    return replace(given, root=replace(given.root, existing=replace(given.root.existing, secret_name=name)))
+
+
+def probed(cluster: KubernetesCluster, number: int, case: Case) -> str:
     """The code that the probe ends with; empty where it proves the given chain."""
-    secret = Ref("v1", "Secret", "cert-manager", "corporate-ca")
+    secret = Ref("v1", "Secret", "cert-manager", f"case-{number}")
     request = throw_away(root_probe.NAME, "spiffe://example.org", "istiod.istio-system.svc")
     try:
         answer = root_probe.ask(cluster, secret, request, threading.Event())
@@ -109,32 +116,28 @@ def leftovers(cluster: KubernetesCluster) -> list[str]:
     return [one["metadata"]["name"] for one in found if one["metadata"]["name"] == root_probe.NAME]
 
 
-def test_the_probe_tells_every_kind_of_secret_apart_and_leaves_nothing(
-    mesh: Mesh, cluster: KubernetesCluster, audit: Audit
-) -> None:
-    assert not secret_is_there(cluster, wish(CA, TOP))
-    seen = {}
-    for case in CASES:
-        place(mesh, case)
-        assert secret_is_there(cluster, wish(CA, TOP))
-        seen[case.name] = probed(cluster, case)
-        assert leftovers(cluster) == []
+def test_the_probe_tells_every_kind_of_secret_apart_and_leaves_nothing(placed: KubernetesCluster, audit: Audit) -> None:
+    assert secret_is_there(placed, settings("case-0"))
+    assert not secret_is_there(placed, settings("cert-manager-webhook-ca"))  # of another type
+    assert not secret_is_there(placed, settings("nobody"))
+    seen = {case.name: probed(placed, number, case) for number, case in enumerate(CASES)}
+    assert leftovers(placed) == []
     assert seen == {case.name: case.code for case in CASES}
     assert [path for path in audit.secrets_read("meshpki") if "type%3Dkubernetes.io" not in path] == []
 
 
 def test_an_unfit_chain_and_a_mesh_under_another_root_are_refused_before_the_first_write(
-    mesh: Mesh, cluster: KubernetesCluster, meshpki: Command, audit: Audit, tmp_path: Path
+    mesh: Mesh, meshpki: Command, audit: Audit, tmp_path: Path
 ) -> None:
     short = TOP.issue(ISSUING.but(path_length=0, not_after=datetime.now(UTC) + timedelta(days=9)))
     (tmp_path / "ca.pem").write_bytes(made.pem(short, TOP))
-    settings = tmp_path / "mesh.yaml"
-    settings.write_text(EXAMPLE.joinpath("meshpki.yaml").read_text().replace("./corporate-ca.pem", "ca.pem"))
-    refused = meshpki("up", *mesh.where(), "-f", str(settings), "--yes")
+    own = tmp_path / "mesh.yaml"
+    own.write_text(EXAMPLE.joinpath("meshpki.yaml").read_text().replace("./corporate-ca.pem", "ca.pem"))
+    refused = meshpki("up", *mesh.where(), "-f", str(own), "--yes")
     assert refused.returncode == 4
     assert {"MPK-274", "MPK-276", "MPK-279", "MPK-286"} <= set(re.findall(r"MPK-\d+", refused.stderr))
     (tmp_path / "ca.pem").write_bytes(made.pem(CA, TOP) + CA.key_pem)
-    key = meshpki("up", *mesh.where(), "-f", str(settings), "--yes")
+    key = meshpki("up", *mesh.where(), "-f", str(own), "--yes")
     assert (key.returncode, "MPK-270" in key.stderr) == (2, True)
     assert audit.persisted("meshpki") == []
 

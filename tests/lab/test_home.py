@@ -114,3 +114,29 @@ def test_only_one_command_is_at_work_on_a_lab(tmp_path: Path) -> None:
     assert f"process {os.getpid()}" in refused.value.what
     with turn(home):
         assert holder(home.turn) == os.getpid()
+
+
+def test_a_lab_of_the_same_name_from_another_home_is_let_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("meshpki.lab.home.CLAIMS", tmp_path)
+    one, two, beside = Home(tmp_path / "one"), Home(tmp_path / "two"), Home(tmp_path / "three", "beside")
+    one.make()
+    argv = [sys.executable, "-c", HOLD, str(one.claim)]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"held\n"
+        with pytest.raises(PreconditionError, match="runs already, of another home") as refused, turn(two):
+            pytest.fail("it had its turn")
+        assert refused.value.code == "MPK-515"
+        with turn(beside):
+            pass
+        child.kill()
+    with turn(two):
+        pass
+
+
+def test_the_home_whose_supervisor_holds_the_name_has_its_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("meshpki.lab.home.CLAIMS", tmp_path)
+    home = Home(tmp_path / "one")
+    home.make()
+    with held(home.supervisor), held(home.claim), turn(home):
+        assert holder(home.claim) == os.getpid()

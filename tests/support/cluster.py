@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from meshpki.cluster.client import ClusterError
-from meshpki.cluster.manifest import FIELD_MANAGER, Object, Query, Ref, ref_of
+from meshpki.cluster.client import BACKGROUND, ClusterError, Deletion, UnknownKindError
+from meshpki.cluster.manifest import FIELD_MANAGER, Kind, Object, Query, Ref, ref_of
 from meshpki.cluster.response import AnswerError, ask
 from meshpki.errors import MeshpkiError
 
 _START = datetime(2026, 11, 24, 12, tzinfo=UTC)
+_WRITES = ("apply", "merge", "create", "replace", "delete")
 
 
 @dataclass
@@ -46,8 +47,9 @@ Reaction = Callable[["InMemoryCluster", Object], None]
 class InMemoryCluster:
     """Objects by name, server-side apply by one field manager, watches, and a log of every request.
 
-    `reactions` stand for controllers: each is called after a write with the stored object. `faults` are raised, one
-    a request, before the request is carried out. `shell` answers commands run in pods.
+    With `needs_crds` a kind of somebody's own is unknown until its CRD is there. `reactions` stand for controllers:
+    each is called after a write with the stored object. `faults` are raised, one a request, before the request is
+    carried out. `shell` answers commands run in pods.
     """
 
     objects: dict[Ref, Object] = field(default_factory=dict)
@@ -62,11 +64,12 @@ class InMemoryCluster:
     context: str = "memory"
     server_date: datetime | None = _START
     revision: int = 0
+    needs_crds: bool = False
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     @property
     def writes(self) -> list[tuple[str, str]]:
-        return [request for request in self.requests if request[0] in ("apply", "merge", "delete")]
+        return [request for request in self.requests if request[0] in _WRITES]
 
     def put(self, *objects: Object) -> None:
         """Place objects as somebody else did, with no request of ours."""
@@ -99,6 +102,12 @@ class InMemoryCluster:
     def scan(self, query: Query) -> Iterator[Object]:
         yield from self.list(query)
 
+    def kinds(self) -> tuple[Kind, ...]:
+        self._request("discover", "")
+        with self.lock:
+            known = {(ref.api_version, ref.kind): bool(ref.namespace) for ref in self.objects}
+            return tuple(Kind(*kind, namespaced, frozenset({"list", "delete"})) for kind, namespaced in known.items())
+
     @contextlib.contextmanager
     def watch(self, query: Query, changed: Callable[[], None]) -> Iterator[None]:
         entry = (query, changed)
@@ -107,9 +116,9 @@ class InMemoryCluster:
         yield
         self.watchers.remove(entry)
 
-    def dry_run(self, manifest: Object) -> Object:
+    def dry_run(self, manifest: Object, manager: str = FIELD_MANAGER) -> Object:
         ref = ref_of(manifest)
-        self._request("dry-run", ref)
+        self._request("dry-run" if manager == FIELD_MANAGER else f"dry-run as {manager}", ref)
         with self.lock:
             self._admit(ref)
             return _applied(self.objects.get(ref), manifest)
@@ -191,10 +200,49 @@ class InMemoryCluster:
             kept = patch if not subresource else {subresource: patch.get(subresource, {})}
             return {"metadata": copy.deepcopy(self._store(_managed(_patched(live, kept), manager, patch))["metadata"])}
 
-    def delete(self, ref: Ref) -> bool:
+    def create(self, manifest: Object) -> Object:
+        ref = ref_of(manifest)
+        self._request("create", ref)
+        with self.lock:
+            self._admit(ref)
+            if ref in self.objects:
+                raise ClusterError("MPK-102", f"{ref} already exists", status=409, reason="AlreadyExists")
+            return copy.deepcopy(self._store(copy.deepcopy(manifest)))
+
+    def replace(self, manifest: Object) -> Object:
+        ref = ref_of(manifest)
+        self._request("replace", ref)
+        with self.lock:
+            live = self.objects.get(ref)
+            if live is None:
+                raise ClusterError("MPK-102", f"{ref} not found", where=str(ref), status=404, reason="NotFound")
+            _hold(live, manifest)
+            kept = {"uid": live["metadata"]["uid"]}
+            return copy.deepcopy(self._store({**manifest, "metadata": {**manifest["metadata"], **kept}}))
+
+    def delete(self, ref: Ref, how: Deletion = BACKGROUND) -> bool:
         self._request("delete", ref)
         with self.lock:
-            return self.objects.pop(ref, None) is not None
+            live = self.objects.get(ref)
+            if live is None:
+                return False
+            if how.uid not in ("", live["metadata"]["uid"]):
+                raise ClusterError("MPK-102", "the UID in the precondition is another", status=409, reason="Conflict")
+            _hold(live, {"metadata": {"resourceVersion": how.resource_version}})
+            self._remove(ref, how)
+            return True
+
+    def _remove(self, ref: Ref, how: Deletion) -> None:
+        """An object that bears finalizers stays, marked, until somebody takes them off."""
+        live = self.objects[ref]
+        if live["metadata"].get("finalizers") and not how.at_once:
+            marked = {"deletionTimestamp": f"{self.server_date or _START:%FT%TZ}", **live["metadata"]}
+            self._store({**live, "metadata": marked})
+            return
+        del self.objects[ref]
+        if ref.kind == "Namespace":
+            for inside in [one for one in self.objects if one.namespace == ref.name]:
+                self._remove(inside, BACKGROUND)
 
     def _answer(self, pod: Ref, port: int, path: str) -> bytes | MeshpkiError:
         try:
@@ -206,12 +254,18 @@ class InMemoryCluster:
             return error
 
     def _admit(self, ref: Ref) -> None:
-        if ref.api_version.partition("/")[0].endswith(".invalid"):
-            what = f"the API server knows no kind {ref.kind} in {ref.api_version} yet"
-            raise ClusterError("MPK-102", what, where=ref.name, status=503)
+        if ref.api_version.partition("/")[0].endswith(".invalid") or (self.needs_crds and not self._served(ref)):
+            raise UnknownKindError(ref.kind, ref.api_version, where=ref.name)
         if ref.namespace and Ref("v1", "Namespace", "", ref.namespace) not in self.objects:
             what = f'namespaces "{ref.namespace}" not found'
             raise ClusterError("MPK-102", what, where=str(ref), status=404, reason="NotFound")
+
+    def _served(self, ref: Ref) -> bool:
+        """Whether a kind is built in, or its CRD is there."""
+        group = ref.api_version.rpartition("/")[0]
+        crds = [one["spec"] for one in self.objects.values() if one["kind"] == "CustomResourceDefinition"]
+        built_in = "." not in group or group.endswith(".k8s.io")
+        return built_in or any((one["group"], one["names"]["kind"]) == (group, ref.kind) for one in crds)
 
     def _store(self, one: Object) -> Object:
         ref = ref_of(one)

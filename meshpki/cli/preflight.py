@@ -1,0 +1,41 @@
+"""`meshpki preflight`: every check that `up` makes before its first write, all of them told."""
+
+from typing import Annotated
+
+import typer
+
+from meshpki.cli import options, output
+from meshpki.cli.format import Format
+from meshpki.errors import PRECONDITION
+
+EXAMPLES = """\b
+Examples:
+  meshpki preflight --context prod -f mesh.yaml
+  meshpki preflight --ignore clock -o json     a check is only a warning then, where going on can be safe
+\b
+Exit codes: 0 every check holds or was ignored, 2 settings, 4 one does not hold, or there is no cluster.
+"""
+
+
+def preflight(
+    files: options.Files = None,
+    *,
+    ignore: options.Ignore = None,
+    context: options.Context = "",
+    kubeconfig: options.Kubeconfig = None,
+    artifact_dir: options.ArtifactDir = None,
+    form: Annotated[Format, typer.Option("--output", "-o", help="text or json")] = Format.TEXT,
+) -> None:
+    """Run every check that `up` makes before its first write, and what is there already; writes nothing."""
+    from meshpki.cli import preflight_forms as forms
+    from meshpki.cli.mesh import Wanted, examined, headline, prepared
+
+    wanted = Wanted(context, kubeconfig).with_options(
+        files=options.given(files), artifact_dir=artifact_dir, ignore=options.given(ignore)
+    )
+    cluster, _before, settings, plan = prepared(wanted)
+    output.progress(output.plain(headline(cluster)))
+    outcome = examined(cluster, settings, plan, (*settings.ignore, *wanted.ignore))
+    output.data(forms.as_json(outcome) if form is Format.JSON else forms.text(outcome))
+    if outcome.refused:
+        raise typer.Exit(PRECONDITION)

@@ -1,0 +1,28 @@
+"""What of a verdict is worth a line when it changes."""
+
+from collections.abc import Callable
+
+from meshpki.cli.verdicts.table import totals
+from meshpki.cli.watch import Watched
+from meshpki.verify.assessment import Assessment, counting, state_of, where_of
+from meshpki.verify.places import PlaceVerdict
+from meshpki.verify.report import PodVerdict, Report
+
+
+def watched(form: Callable[[Assessment], str]) -> Watched[Assessment]:
+    """How `verify --watch` tells one look."""
+    return Watched(form, lambda one: "; ".join(totals(one.report)), lambda one: situation(one.report), well="proven")
+
+
+def situation(report: Report) -> dict[str, str]:
+    """The state of each pod and place with the codes that it fails by, and of all pairs of peers the worst."""
+    seen: tuple[PodVerdict | PlaceVerdict, ...] = (*report.pods, *report.places)
+    states = {where_of(one): _state(one) for one in seen}
+    peers = {state_of(one) for one in report.peers}
+    worst = next((state for state in ("broken", "unknown", "ignored", "proven") if state in peers), None)
+    return {**states, "peers": worst} if worst else states
+
+
+def _state(verdict: PodVerdict | PlaceVerdict) -> str:
+    codes = {finding.code for finding in counting(verdict) if finding.severity != "warn"}
+    return " ".join([state_of(verdict), *sorted(codes)])

@@ -1,0 +1,121 @@
+"""One look at everything that could be ours, for `down`: metadata alone, but for pods; nothing is decided here."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from meshpki.cluster.client import ClusterError, Reader
+from meshpki.cluster.manifest import MANAGED_BY, Kind, Object, Query, Ref, ref_of
+from meshpki.components.istioctl import MANAGED, RECORD
+from meshpki.components.trust import Pin, pinned
+from meshpki.lease.record import LEASE
+
+OURS = ",".join(f"{label}={value}" for label, value in MANAGED_BY.items())
+NAMESPACE, CRD = "Namespace", "CustomResourceDefinition"
+ISTIO_BUNDLE = "istio-ca-root-cert"
+OWNERS = (
+    *(("apps/v1", kind) for kind in ("Deployment", "ReplicaSet", "StatefulSet", "DaemonSet")),
+    *(("batch/v1", kind) for kind in ("Job", "CronJob")),
+)
+# Made anew by others all the time, or views of what is counted as itself.
+_UNCOUNTED = ("Event", "Endpoints", "EndpointSlice", "PodMetrics", "NodeMetrics", "ComponentStatus")
+# An aggregated API of somebody else's that is down, or a kind that cannot be listed after all.
+_UNSERVED = (404, 405, 406, 503)
+_IN_FLIGHT = 32
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Headers (apiVersion, kind, metadata) of what bears our labels, of Istio's where it is ours, and beside them.
+
+    `inside` is all that lies in namespaces of ours, `instances` every object of a kind that our CRDs define; `leases`
+    and `bundles` are what cert-manager and istiod leave elsewhere, `pods` are whole, `owners` their controllers by uid,
+    `volumes` the PersistentVolumes that outlive the claims of ours.
+    """
+
+    ours: tuple[Object, ...] = ()
+    istio: tuple[Object, ...] = ()
+    inside: tuple[Object, ...] = ()
+    instances: tuple[Object, ...] = ()
+    leases: tuple[Object, ...] = ()
+    bundles: tuple[Object, ...] = ()
+    pods: tuple[Object, ...] = ()
+    owners: Mapping[str, Object] = field(default_factory=dict)
+    pin: Pin | None = None
+    volumes: tuple[str, ...] = ()
+    unseen: tuple[str, ...] = ()
+
+
+def look(reader: Reader) -> Seen:
+    """Gather all of it; raises ClusterError where a right to list is missing, since then nobody knows what is left."""
+    kinds = [kind for kind in reader.kinds() if "list" in kind.verbs and kind.kind not in _UNCOUNTED]
+    with ThreadPoolExecutor(_IN_FLIGHT, thread_name_prefix="look") as pool:
+        lists = _Lists(reader, pool)
+        ours = lists.ours(kinds)
+        istio_is_ours = reader.metadata(RECORD) is not None
+        istio = lists.of(Query(kind.api_version, kind.kind, labels=MANAGED) for kind in kinds) if istio_is_ours else ()
+        namespaces = [ref_of(one).name for one in ours if one["kind"] == NAMESPACE]
+        inner = [Query(kind.api_version, kind.kind, name) for name in namespaces for kind in kinds if kind.namespaced]
+        owners = lists.of(Query(*kind) for kind in OWNERS)
+        return Seen(
+            ours,
+            istio,
+            lists.of(inner),
+            lists.of(_instances(kinds, (*ours, *istio))),
+            lists.of([Query("coordination.k8s.io/v1", "Lease", RECORD.namespace)]),
+            lists.of([Query("v1", "ConfigMap", fields=f"metadata.name={ISTIO_BUNDLE}")]) if istio_is_ours else (),
+            tuple(reader.scan(Query("v1", "Pod"))),
+            {one["metadata"]["uid"]: one for one in owners},
+            pinned(reader),
+            _retained(reader, namespaces),
+            tuple(lists.unseen),
+        )
+
+
+def left(reader: Reader) -> tuple[Ref, ...]:
+    """What bears our labels now."""
+    kinds = [kind for kind in reader.kinds() if "list" in kind.verbs and kind.kind not in _UNCOUNTED]
+    with ThreadPoolExecutor(_IN_FLIGHT, thread_name_prefix="look") as pool:
+        return tuple(ref_of(one) for one in _Lists(reader, pool).ours(kinds))
+
+
+def _instances(kinds: Sequence[Kind], ours: Sequence[Object]) -> list[Query]:
+    """Queries for every object whose kind one of our CRDs defines; a CRD is named by plural and group."""
+    groups = {ref_of(one).name.partition(".")[2] for one in ours if one["kind"] == CRD}
+    return [Query(kind.api_version, kind.kind) for kind in kinds if kind.api_version.partition("/")[0] in groups]
+
+
+def _retained(reader: Reader, namespaces: Sequence[str]) -> tuple[str, ...]:
+    """The volumes bound to a claim in one of these namespaces that are to be kept when the claim goes."""
+    volumes = reader.list(Query("v1", "PersistentVolume"))
+    return tuple(
+        one["metadata"]["name"]
+        for one in volumes
+        if one["spec"].get("persistentVolumeReclaimPolicy") == "Retain"
+        and (one["spec"].get("claimRef") or {}).get("namespace") in namespaces
+    )
+
+
+class _Lists:
+    """Many lists side by side, and the kinds that nobody serves just now."""
+
+    def __init__(self, reader: Reader, pool: ThreadPoolExecutor) -> None:
+        self._reader, self._pool = reader, pool
+        self.unseen: list[str] = []
+
+    def ours(self, kinds: Iterable[Kind]) -> tuple[Object, ...]:
+        """What bears our labels, but for the Lease: it goes when the run that holds it has ended."""
+        found = self.of(Query(kind.api_version, kind.kind, labels=OURS) for kind in kinds)
+        return tuple(one for one in found if ref_of(one) != LEASE)
+
+    def of(self, queries: Iterable[Query]) -> tuple[Object, ...]:
+        return tuple(one for found in self._pool.map(self._listed, queries) for one in found)
+
+    def _listed(self, query: Query) -> list[Object]:
+        try:
+            return self._reader.headers(query)
+        except ClusterError as error:
+            if error.status not in _UNSERVED:
+                raise
+            self.unseen.append(f"{query.api_version} {query.kind}: {error.what}")
+            return []

@@ -1,0 +1,119 @@
+"""Whose an object is: what bears our labels is ours, and what the parts of the mesh made; anything else is foreign."""
+
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+
+from meshpki.cluster.manifest import MANAGED_BY, Object, ref_of
+from meshpki.components.istioctl import MANAGED
+from meshpki.components.spire import CSI_DRIVER
+from meshpki.remove.seen import ISTIO_BUNDLE, OWNERS
+from meshpki.verify.pods import PROXY
+
+# Field managers of what meshpki installs, and of the control plane: what they alone wrote is nobody's work.
+_PARTS = ("meshpki", "istioctl", "istio-operator", "pilot-", "cert-manager", "spire-", "kube-", "kubelet")
+# cert-manager's webhook writes by its binary's name alone, which many have.
+_BY_NAME = {("Secret", "cert-manager-webhook-ca")}
+_NAME_LABEL, _OUR_LABEL = "f:kubernetes.io/metadata.name", f"f:{next(iter(MANAGED_BY))}"
+_ISTIO_LABEL, _, _ISTIO_VALUE = MANAGED.partition("=")
+_OF_EACH_NAMESPACE = {("ServiceAccount", "default"), ("ConfigMap", "kube-root-ca.crt")}
+
+
+class Whose(StrEnum):
+    """Whose a pod is; `leaving` is one that is on its way out already, whoever made it."""
+
+    OURS = "ours"
+    LEAVING = "leaving"
+    FOREIGN = "foreign"
+
+
+def labelled(header: Object) -> bool:
+    """Whether meshpki applied it."""
+    return MANAGED_BY.items() <= _labels(header).items()
+
+
+def istios(header: Object) -> bool:
+    """Whether istioctl installed it."""
+    return _labels(header).get(_ISTIO_LABEL) == _ISTIO_VALUE
+
+
+def everywhere(header: Object) -> bool:
+    """Whether every namespace has one: it comes and goes with the namespace."""
+    return (header["kind"], header["metadata"]["name"]) in {*_OF_EACH_NAMESPACE, ("ConfigMap", ISTIO_BUNDLE)}
+
+
+def dependent(header: Object) -> bool:
+    """Whether it goes with another object."""
+    return bool(header["metadata"].get("ownerReferences"))
+
+
+def foreign(header: Object) -> bool:
+    """Whether somebody else made it: not ours, nobody's dependent, and written by another than the mesh's parts."""
+    if labelled(header) or istios(header) or everywhere(header) or dependent(header):
+        return False
+    if header["kind"] == "Lease" or (header["kind"], header["metadata"]["name"]) in _BY_NAME:
+        return False
+    return not all(manager.startswith(_PARTS) for manager in _managers(header))
+
+
+def made_elsewhere(namespace: Object) -> bool:
+    """Whether a namespace was there before meshpki: its creator owns the label that holds its name, and none of ours.
+
+    Whoever applies what `render` wrote owns both.
+    """
+    return any(
+        _NAME_LABEL in labels and _OUR_LABEL not in labels and not manager.startswith(_PARTS)
+        for manager, labels in _owned_labels(namespace)
+    )
+
+
+def _owned_labels(header: Object) -> Iterator[tuple[str, dict[str, object]]]:
+    """Each field manager with the labels that it owns, as `f:NAME`."""
+    for entry in header["metadata"].get("managedFields") or []:
+        yield str(entry.get("manager", "")), (entry.get("fieldsV1") or {}).get("f:metadata", {}).get("f:labels", {})
+
+
+def uses_mesh(pod: Object) -> bool:
+    """Whether a pod that runs has a sidecar of Istio's or a volume of SPIFFE's CSI driver."""
+    if pod.get("status", {}).get("phase") in ("Succeeded", "Failed"):
+        return False
+    spec = pod["spec"]
+    names = {one["name"] for one in (*spec.get("initContainers", []), *spec.get("containers", []))}
+    return PROXY in names or mounts(pod)
+
+
+def mounts(pod: Object) -> bool:
+    """Whether a pod has a volume of SPIFFE's CSI driver."""
+    return any((one.get("csi") or {}).get("driver") == CSI_DRIVER for one in pod["spec"].get("volumes") or [])
+
+
+def whose_pod(pod: Object, owners: Mapping[str, Object]) -> Whose:
+    """A pod is its controller's; one whose controller (of a kind that was listed) is gone is about to be removed."""
+    if "deletionTimestamp" in pod["metadata"]:
+        return Whose.OURS if _owner(pod, owners) is Whose.OURS else Whose.LEAVING
+    return _owner(pod, owners)
+
+
+def _owner(one: Object, owners: Mapping[str, Object]) -> Whose:
+    if labelled(one) or istios(one):
+        return Whose.OURS
+    above = [ref for ref in one["metadata"].get("ownerReferences") or [] if ref.get("controller")]
+    if not above:
+        return Whose.FOREIGN
+    owner = owners.get(above[0]["uid"])
+    if owner is not None:
+        return _owner(owner, owners)
+    return Whose.LEAVING if (above[0].get("apiVersion"), above[0].get("kind")) in OWNERS else Whose.FOREIGN
+
+
+def _managers(header: Object) -> list[str]:
+    entries = header["metadata"].get("managedFields") or []
+    return [str(entry.get("manager", "")) for entry in entries if not entry.get("subresource")]
+
+
+def _labels(header: Object) -> dict[str, str]:
+    return header["metadata"].get("labels") or {}
+
+
+def told(header: Object) -> str:
+    """An object's name, as people write it."""
+    return str(ref_of(header))
