@@ -222,7 +222,19 @@ def test_the_example_brings_a_mesh_up_below_an_own_ca_and_its_owner_renews_it(ow
     proven = own_lab.run("meshpki verify --context existing --authorities -o wide")
     assert "leaf > SPIRE CA > Example Next CA > Example Corporate Root" in proven
     assert "8 of 8 pods proven, 0 broken, 0 unknown" in proven
+    _removed_and_back(own_lab)
     print(", ".join(told))  # noqa: T201 - figures of a drill
+
+
+def _removed_and_back(shell: Shell) -> None:
+    """The Secret and the namespace that its owner made outlive the mesh, root and CRDs purged or not."""
+    secret = "kubectl -n cert-manager get secret corporate-ca"
+    shell.run("meshpki down --context existing --yes")
+    shell.run(secret)
+    again = shell.run(shell.here("meshpki up --context NAME -f meshpki.yaml"))
+    assert "8 of 8 pods proven, 0 broken, 0 unknown" in again
+    shell.run("meshpki down --context existing --yes --purge-ca")
+    shell.run(secret)
 
 
 def _renewed_by_its_owner(shell: Shell) -> None:
