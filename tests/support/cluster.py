@@ -141,6 +141,7 @@ class InMemoryCluster:
         since: datetime | None = None,
         timestamps: bool = False,
         previous: bool = False,
+        limit: int = 0,
     ) -> str:
         """Lines of `answers` by container or by `pod container`, with their times before them; the end of the last."""
         self._request("logs", pod)
@@ -153,7 +154,8 @@ class InMemoryCluster:
         if since is not None:
             floor = since.replace(microsecond=0)
             found = [line for line in found if datetime.fromisoformat(line.partition(" ")[0]) >= floor]
-        return "".join(found if timestamps else [line.partition(" ")[2] for line in found])
+        text = "".join(found if timestamps else [line.partition(" ")[2] for line in found])
+        return text.encode()[: limit or None].decode(errors="replace")
 
     @contextlib.contextmanager
     def forward(self, pod: Ref, port: int) -> Iterator[socket.socket]:
