@@ -10,6 +10,7 @@ from meshpki.cluster.client import Clock, Cluster, Reader
 from meshpki.cluster.manifest import Object, Ref, owned
 from meshpki.cluster.render import load
 from meshpki.components.cert_manager import cert_manager
+from meshpki.components.existing_root import existing_root
 from meshpki.components.images import hub, images, mirrored
 from meshpki.components.istio import istio
 from meshpki.components.istioctl import Istioctl
@@ -62,7 +63,7 @@ def steps(settings: Settings, releases: Releases, target: Target, generation: in
     crds = tuple(crd for path in releases.spire_crds for crd in load(path.read_bytes()))
     planned = (
         cert_manager(settings, load(releases.cert_manager.read_bytes())),
-        root_ca(settings, generation),
+        existing_root(settings) if settings.root.existing.secret_name else root_ca(settings, generation),
         istiod_ca(settings),
         spire(settings, crds),
         istio(settings, istioctl),

@@ -2,22 +2,22 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 
 from meshpki.cluster.client import Reader
 from meshpki.cluster.manifest import MANAGED_BY, Object, Query, Ref
+from meshpki.components.existing_root import secret_is_there
 from meshpki.components.istioctl import RECORD
-from meshpki.components.root_ca import root_spec
 from meshpki.components.trust import PIN, Pin, istiod_certificate, pinned, root_certificate
 from meshpki.errors import MeshpkiError, PreconditionError, UsageError
+from meshpki.preflight_root import ROOT_CHECKS
 from meshpki.rights import missing, needed
 from meshpki.settings import Settings
 from meshpki.settings.fields import flatten
 from meshpki.settings.releases import components, kubernetes_range, release_of
-from meshpki.surroundings import ENFORCE, Component, components_of, forbidding, skews
+from meshpki.surroundings import ENFORCE, Component, components_of, forbidding, is_default, skews
 
 _CSI = Ref("storage.k8s.io/v1", "CSIDriver", "", "csi.spiffe.io")
-_DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,8 @@ class Seen:
     record: Object | None = None
     pin: Pin | None = None
     root: Object | None = None
+    existing: bool = False
+    at: datetime = field(default_factory=lambda: datetime.now(UTC))
     missing_rights: tuple[str, ...] = ()
     skews: tuple[str, ...] = ()
     namespaces: tuple[Object, ...] = ()
@@ -109,6 +111,8 @@ def look(reader: Reader, settings: Settings, manifests: Iterable[Object], at: da
         record=reader.get(RECORD),
         pin=pin,
         root=reader.get(root_certificate(settings, pin.generation)) if pin else None,
+        at=at,
+        existing=bool(settings.root.existing.secret_name) and secret_is_there(reader, settings),
         missing_rights=tuple(map(str, missing(reader, needed(manifests)))),
         skews=skews(reader.date(), at, leases, nodes),
         namespaces=tuple(reader.list(Query("v1", "Namespace"))),
@@ -218,32 +222,12 @@ def _trust_domain(seen: Seen, settings: Settings) -> tuple[str, str, str] | None
 
 def _storage(seen: Seen, settings: Settings) -> tuple[str, str, str] | None:
     wanted = settings.spire.storage.class_name
-    defaults = [item for item in seen.storage_classes if _default_class(item)]
+    defaults = [item for item in seen.storage_classes if is_default(item)]
     named = [item for item in seen.storage_classes if item["metadata"]["name"] == wanted]
     if seen.claims or (named if wanted else defaults):
         return None
     what = f"there is no StorageClass {wanted}" if wanted else "there is no default StorageClass"
     return what, "spire.storage.className", "spire-server keeps its CA on a volume: name a StorageClass, or make one"
-
-
-def _fingerprint(seen: Seen, settings: Settings) -> tuple[str, str, str] | None:
-    wanted = settings.root.fingerprint
-    if not wanted or seen.pin is None or seen.pin.root.sha256 == wanted:
-        return None
-    what = f"this mesh is pinned to root {seen.pin.root.sha256}, root.fingerprint is {wanted}"
-    return what, "ConfigMap kube-system/meshpki-trust", "check that this is the cluster you mean"
-
-
-def _root(seen: Seen, settings: Settings) -> tuple[str, str, str] | None:
-    """cert-manager issues a changed Certificate anew, whatever its renewal policy: that would be another root."""
-    if seen.pin is None or seen.root is None:
-        return None
-    wanted = root_spec(settings, seen.pin.generation)
-    changed = [name for name, value in wanted.items() if seen.root["spec"].get(name) != value]
-    if not changed:
-        return None
-    where = f"Certificate {seen.root['metadata']['namespace']}/{seen.root['metadata']['name']}"
-    return f"a root cannot change in place: {', '.join(changed)} would", where, "keep the root's settings as they were"
 
 
 def _rotation(seen: Seen, _settings: Settings) -> tuple[str, str, str] | None:
@@ -297,10 +281,6 @@ def _ours(item: Object) -> bool:
     return MANAGED_BY.items() <= labels.items()
 
 
-def _default_class(item: Object) -> bool:
-    return bool(item["metadata"].get("annotations", {}).get(_DEFAULT_CLASS) == "true")
-
-
 CHECKS = (
     Check("rights", "MPK-118", _rights),
     Check("kubernetes-version", "MPK-103", _kubernetes, can_wait=True),
@@ -312,8 +292,7 @@ CHECKS = (
     Check("cacerts", "MPK-107", _cacerts),
     Check("trust-domain", "MPK-108", _trust_domain),
     Check("storage", "MPK-110", _storage, can_wait=True),
-    Check("root-fingerprint", "MPK-111", _fingerprint),
-    Check("root-settings", "MPK-117", _root),
+    *(Check(*row) for row in ROOT_CHECKS),
     Check("clock", "MPK-120", _clock, can_wait=True),
     Check("pod-security", "MPK-121", _pod_security),
     Check("rotation", "MPK-430", _rotation),

@@ -1,6 +1,7 @@
 """Tables of what a cluster holds -> the check that refuses it."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -8,8 +9,9 @@ from meshpki.cluster.manifest import Object
 from meshpki.components.trust import Pin
 from meshpki.errors import UsageError
 from meshpki.preflight import CHECKS, Seen, examine
-from meshpki.settings import Settings, defaults, read_text
+from meshpki.settings import Existing, Root, Settings, defaults, read_text
 from tests.support import certificates
+from tests.support.existing import CORPORATE, ISSUING, NOW, corporate, wish
 
 OURS = {"app.kubernetes.io/managed-by": "meshpki", "app.kubernetes.io/part-of": "meshpki"}
 
@@ -159,3 +161,45 @@ def test_nothing_is_applied_while_a_root_rotation_is_under_way() -> None:
     assert refused(seen, ignore=("rotation",)) == [("rotation", "MPK-430")]
     remedies = [found.error.remedy for found in examine(seen, defaults()).refused]
     assert "rotate root --abort" in remedies[0]
+
+
+CA, TOP = corporate()
+OWNED = replace(GOOD, existing=True)
+SELF_SIGNED = Pin(1, (certificates.mesh_root().certificate,))
+UNDER_OWN = Pin(1, (TOP.certificate,), (CA.certificate, TOP.certificate))
+
+
+def fenced() -> certificates.Issued:
+    return certificates.root(CORPORATE).issue(ISSUING.but(path_length=0, not_after=NOW + timedelta(days=9)))
+
+
+@pytest.mark.parametrize(
+    ("seen", "settings", "codes"),
+    [
+        (OWNED, wish(CA, TOP), []),
+        (replace(OWNED, pin=UNDER_OWN), wish(CA, TOP), []),
+        (GOOD, wish(CA, TOP), ["MPK-279"]),
+        (replace(OWNED, pin=SELF_SIGNED), wish(CA, TOP), ["MPK-286"]),
+        (replace(GOOD, pin=UNDER_OWN), defaults(), ["MPK-286"]),
+        (replace(OWNED, pin=UNDER_OWN), wish(*corporate()), ["MPK-286"]),
+        (OWNED, wish(TOP, CA), ["MPK-271"]),
+        (OWNED, wish(one := fenced(), *one.chain), ["MPK-274", "MPK-276"]),
+    ],
+)
+def test_an_existing_root_is_let_through_where_it_is_there_and_fit(
+    seen: Seen, settings: Settings, codes: list[str]
+) -> None:
+    assert [code for _, code in refused(seen, settings)] == codes
+
+
+def test_a_fingerprint_in_the_settings_is_that_of_the_given_root_before_anything_is_pinned() -> None:
+    for fingerprint, codes in (("0" * 64, ["MPK-111"]), (TOP.certificate.sha256, [])):
+        settings = wish(CA, TOP)
+        named = replace(settings, root=replace(settings.root, fingerprint=fingerprint))
+        assert [code for _, code in refused(OWNED, named)] == codes
+
+
+def test_a_chain_that_is_no_certificate_inside_is_refused_in_words() -> None:
+    pem = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+    settings = replace(defaults(), root=Root(existing=Existing("corporate-ca", pem)))
+    assert [code for _, code in refused(OWNED, settings)] == ["MPK-287"]

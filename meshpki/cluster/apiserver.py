@@ -66,7 +66,7 @@ class ApiServer:
         while resource:
             selectors = {**_selectors(query, token), "limit": str(_PAGE)}
             page = self._api.json("GET", resource.path(query.namespace), selectors, accept=accept)
-            for item in page.get("items", []):
+            for item in page.get("items") or []:  # null in a list of metadata that is empty
                 yield {"apiVersion": query.api_version, "kind": query.kind, **item}
             token = page.get("metadata", {}).get("continue", "")
             if not token:

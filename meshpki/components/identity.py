@@ -41,7 +41,7 @@ def unproven_pod(reader: Reader, settings: Settings, pod: Object, pin: Pin) -> s
     wanted = spiffe_id(settings, pod)
     if chain[0].uris != (wanted,):
         return f"{ref}: its leaf names {', '.join(chain[0].uris) or 'nobody'}, expected {wanted}"
-    verdict = judge(chain, Expected(pin.roots, datetime.now(UTC), trust_domain=settings.trust_domain))
+    verdict = judge(chain, Expected(pin.roots, datetime.now(UTC), pin.max_depth, settings.trust_domain))
     if verdict.result == "proven":
         return ""
     return f"{ref}: " + "; ".join(

@@ -138,7 +138,7 @@ def judge_istiod(reader: Reader, settings: Settings) -> Readiness:
         return Waiting("there is no pod of istiod")
     for pod in pods:
         for port in ISTIOD_PORTS:
-            why = unproven(reader, Listener(pod_ref(pod), port, name), pin.roots, through=cacerts[0].sha256)
+            why = unproven(reader, Listener(pod_ref(pod), port, name), pin, through=cacerts[0].sha256)
             if why:
                 return Waiting(why)
     return Ready(f"{len(pods)} istiod, 15012 and 15017 through cacerts to the pinned root")

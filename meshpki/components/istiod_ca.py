@@ -46,7 +46,7 @@ def judge_istiod_ca(reader: Reader, settings: Settings) -> Readiness:
     if pin is None:
         return Waiting("no root is pinned yet")
     now = datetime.now(UTC)
-    why = "it is no CA" if not chain[0].is_ca else proves(chain, pin.roots, now)
+    why = "it is no CA" if not chain[0].is_ca else proves(chain, pin.roots, now, pin.max_depth)
     if why:
         return Failed(f"cacerts does not chain to the pinned root {pin.root.sha256}: {why}")
     return Ready(f"{(chain[0].not_after - now).days}d left, under the pinned root")

@@ -60,7 +60,7 @@ def _gates(settings: Settings, generation: int, certificate: Ref) -> tuple[Gate,
         Gate(
             name="alias",
             proves=f"ClusterIssuer {ALIAS} can sign",
-            check=lambda reader: _issuer_ready(reader, alias),
+            check=lambda reader: issuer_ready(reader, alias),
             hint=f"look at `kubectl describe clusterissuer {ALIAS}`",
             code="MPK-212",
             watches=(only(alias),),
@@ -107,7 +107,8 @@ def unfit_root(root: Certificate, settings: Settings, at: datetime) -> str:
     return ""
 
 
-def _issuer_ready(reader: Reader, alias: Ref) -> Readiness:
+def issuer_ready(reader: Reader, alias: Ref) -> Readiness:
+    """Whether an issuer says that it can sign."""
     live = reader.get(alias)
     if live is not None and holds(live, "Ready"):
         return Ready("Signing CA verified")

@@ -1,12 +1,12 @@
 """What a pod of the control plane serves: a real handshake, judged against the pinned root."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from meshpki.cluster.client import Reader
 from meshpki.cluster.manifest import Object, Ref
-from meshpki.pki.certificate import Certificate, UnparsableError
+from meshpki.components.trust import Pin
+from meshpki.pki.certificate import UnparsableError
 from meshpki.pki.chain import proves
 from meshpki.pki.handshake import HandshakeError, served_chain
 
@@ -29,8 +29,8 @@ class Listener:
         return f"{self.pod} port {self.port}"
 
 
-def unproven(reader: Reader, listener: Listener, roots: Sequence[Certificate], through: str = "") -> str:
-    """Why the chain that a listener serves has no path to a root; empty where it has.
+def unproven(reader: Reader, listener: Listener, pin: Pin, through: str = "") -> str:
+    """Why the chain that a listener serves has no path to a pinned root; empty where it has.
 
     `through` is the SHA-256 that the direct issuer must have, empty where any CA under the root will do.
     """
@@ -39,7 +39,7 @@ def unproven(reader: Reader, listener: Listener, roots: Sequence[Certificate], t
             chain = served_chain(connection, listener.server_name)
     except (HandshakeError, UnparsableError) as error:
         return f"{listener}: {error.what}"
-    why = proves(chain, roots, datetime.now(UTC))
+    why = proves(chain, pin.roots, datetime.now(UTC), pin.max_depth)
     if why:
         return f"{listener}: {why}"
     issuer = chain[1].sha256 if len(chain) > 1 else ""

@@ -95,7 +95,7 @@ def _minted(settings: Settings, server: Ref) -> Gate:
         if not pods:
             return Waiting("there is no pod of spire-server")
         for pod in pods:
-            why = unproven(reader, Listener(pod_ref(pod), SERVER_PORT, name), pin.roots)
+            why = unproven(reader, Listener(pod_ref(pod), SERVER_PORT, name), pin)
             if why:
                 return Waiting(why)
         return Ready("its CA was minted through cert-manager, under the pinned root")

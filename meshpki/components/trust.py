@@ -6,6 +6,7 @@ given a Secret's certificate without its key.
 
 import base64
 from dataclasses import dataclass
+from datetime import datetime
 
 from meshpki.cluster.client import Reader
 from meshpki.cluster.manifest import Object, Query, Ref
@@ -24,16 +25,33 @@ CERT_MANAGER = "cert-manager.io/v1"
 class Pin:
     """The roots this mesh is pinned to: one, or two while a rotation runs.
 
-    The first is the one that the mesh moves to, and `generation` is its number.
+    The first is the one that the mesh moves to, and `generation` is its number. `chain` is that of an existing CA, from
+    the CA whose key cert-manager holds to the root; empty where cert-manager made the root itself.
     """
 
     generation: int
     roots: tuple[Certificate, ...]
+    chain: tuple[Certificate, ...] = ()
 
     @property
     def root(self) -> Certificate:
         """The root that the mesh lives under, or moves to."""
         return self.roots[0]
+
+    @property
+    def signer(self) -> Certificate:
+        """The CA that signs SPIRE's and istiod's CAs: the root itself, or an existing CA below it."""
+        return self.chain[0] if self.chain else self.root
+
+    @property
+    def ends(self) -> datetime:
+        """The moment (UTC) from which on nothing below is proven any more."""
+        return min(one.not_after for one in (self.root, *self.chain))
+
+    @property
+    def max_depth(self) -> int:
+        """How many intermediates a chain of the mesh may have: SPIRE's or istiod's CA, and an existing CA's own."""
+        return max(1, len(self.chain))
 
     @property
     def fingerprints(self) -> frozenset[str]:
@@ -47,7 +65,9 @@ def pinned(reader: Reader) -> Pin | None:
     if stored is None:
         return None
     data = stored["data"]
-    return Pin(int(data["generation"]), read_chain(data["root.pem"].encode()))
+    chain = data.get("chain.pem", "")
+    roots = read_chain(data["root.pem"].encode())
+    return Pin(int(data["generation"]), roots, read_chain(chain.encode()) if chain else ())
 
 
 def root_name(generation: int) -> str:

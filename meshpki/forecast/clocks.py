@@ -10,7 +10,7 @@ from meshpki.forecast.observation import Listener, Observation, Svid
 from meshpki.forecast.signing import signing, taint_deadline
 from meshpki.pki import renewal
 from meshpki.pki.certificate import Certificate
-from meshpki.pki.renewal import ISTIOD, NOBODY, SPIRE_SERVER, Renewal
+from meshpki.pki.renewal import ISTIOD, NOBODY, OWNER, SPIRE_SERVER, Renewal
 from meshpki.verify.places import PlaceKind
 
 
@@ -62,11 +62,12 @@ def svid_of(one: Svid) -> str:
 
 
 def _roots(seen: Observation) -> Iterator[Clock]:
-    for root in seen.roots:
-        name, last = f"root {root.subject}", rotate_by(root, seen)
+    by = OWNER if seen.chain else NOBODY
+    for root in (*seen.roots, *seen.chain[:-1]):
+        name, last = f"{'root' if root.self_signed else 'CA'} {root.subject}", rotate_by(root, seen)
         if last:
-            yield Clock(name, Event.ROTATE, NOBODY, last, root.not_after, overdue=last <= seen.at)
-        yield Clock(name, Event.ENDS, NOBODY, root.not_after, root.not_after, overdue=root.not_after <= seen.at)
+            yield Clock(name, Event.ROTATE, by, last, root.not_after, overdue=last <= seen.at)
+        yield Clock(name, Event.ENDS, by, root.not_after, root.not_after, overdue=root.not_after <= seen.at)
 
 
 def _cacerts(seen: Observation) -> Iterator[Clock]:

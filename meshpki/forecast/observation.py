@@ -44,7 +44,8 @@ class Observation:
     """One look at everything with a date, at a moment (UTC).
 
     `cacerts` and `spire_ca` are the newest CAs that were seen, None where none was. `slots` are what each
-    spire-server lists, None where it was not asked. `anchors` are the pinned roots that a chain leads to.
+    spire-server lists, None where it was not asked. `anchors` are the pinned roots that a chain leads to. `chain` is
+    that of an existing CA, which its owner renews; empty where the root is the mesh's own.
     """
 
     at: datetime
@@ -58,6 +59,12 @@ class Observation:
     listeners: tuple[Listener, ...] = ()
     svids: tuple[Svid, ...] = ()
     unseen: tuple[Unseen, ...] = ()
+    chain: tuple[Certificate, ...] = ()
+
+    @property
+    def above(self) -> tuple[Certificate, ...]:
+        """What every chain of the mesh leads through and to: the roots, and the CAs below an existing one."""
+        return (*(self.anchors or self.roots), *self.chain[:-1])
 
     @property
     def nodes(self) -> tuple[str, ...]:
@@ -91,6 +98,7 @@ def observed(report: Report, known: Mapping[str, Renewal], slots: Sequence[Slots
         listeners=tuple(_listeners(report)),
         svids=tuple(_svids(report)),
         unseen=(*_unseen(report), *((slots,) if isinstance(slots, Unseen) else ())),
+        chain=report.chain,
     )
 
 

@@ -163,12 +163,12 @@ def _no_istiod(seen: Observation) -> Iterator[Effect]:
 
 
 def _no_rotation(seen: Observation) -> Iterator[Effect]:
-    for root in seen.anchors or seen.roots:
+    for root in seen.above:
         last = rotate_by(root, seen)
         if last:
             what = f"CAs are issued that outlive {root.subject}, and end with it"
             yield Effect(max(last, seen.at), Hits.NOTHING, what, "cert-manager/cert-manager#2478: it caps no CA")
-        what = f"root {root.subject} ends, and with it every chain below it"
+        what = f"{'root' if root.self_signed else 'CA'} {root.subject} ends, and with it every chain below it"
         yield Effect(root.not_after, Hits.REQUESTS, what, _ENVOY)
 
 

@@ -78,12 +78,15 @@ def judge(chain: Sequence[Certificate], expected: Expected, contract: Contract =
     return Verdict(result_of(findings), walked, findings)
 
 
-def proves(chain: Sequence[Certificate], anchors: Sequence[Certificate], at: datetime) -> str | None:
+def proves(
+    chain: Sequence[Certificate], anchors: Sequence[Certificate], at: datetime, max_depth: int = 1
+) -> str | None:
     """None where a path leads from the first certificate to an anchor, else the reason in words.
 
-    Any kind of leaf will do: a serving certificate with DNS names, a CA below the root, the root itself.
+    Any kind of leaf will do: a serving certificate with DNS names, a CA below the root, the root itself. Of
+    intermediates there may be `max_depth`.
     """
-    verdict = judge(chain, Expected(tuple(anchors), at))
+    verdict = judge(chain, Expected(tuple(anchors), at, max_depth))
     if verdict.result == "proven":
         return None
     return "; ".join(map(_words, (finding for finding in verdict.findings if finding.severity != "warn")))

@@ -1,5 +1,6 @@
 """The extensions of one certificate as plain values, in the words of RFC 5280 section 4.2."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeVar
@@ -66,10 +67,12 @@ class AlternativeNames:
 
 @dataclass(frozen=True)
 class NameConstraints:
-    """RFC 5280 section 4.2.1.10; the kinds of name that are permitted or excluded."""
+    """RFC 5280 section 4.2.1.10; the kinds of name that are permitted or excluded, and the DNS names among them."""
 
     kinds: frozenset[str]
     critical: bool
+    permitted_dns: tuple[str, ...] = ()
+    excluded_dns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -176,4 +179,9 @@ def _name_constraints(extensions: x509.Extensions) -> NameConstraints | None:
         return None
     subtrees = [*(found.value.permitted_subtrees or ()), *(found.value.excluded_subtrees or ())]
     kinds = frozenset(_KNOWN_CONSTRAINTS.get(type(subtree), "other") for subtree in subtrees)
-    return NameConstraints(kinds, found.critical)
+    permitted, excluded = _dns(found.value.permitted_subtrees), _dns(found.value.excluded_subtrees)
+    return NameConstraints(kinds, found.critical, permitted, excluded)
+
+
+def _dns(subtrees: Iterable[x509.GeneralName] | None) -> tuple[str, ...]:
+    return tuple(one.value for one in subtrees or () if isinstance(one, x509.DNSName))

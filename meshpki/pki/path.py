@@ -39,7 +39,8 @@ class Expected:
 
     `max_depth` counts intermediates. `trust_domain` empty means the RFC 5280 rules only, for any kind of leaf;
     otherwise the leaf is a workload's X509-SVID of that trust domain. `usages` are the extended key usages (OIDs)
-    that the leaf is needed for. `strict` turns missing key ids into failures.
+    that the leaf is needed for. `strict` turns missing key ids into failures. `owned` are CAs (SHA-256) that somebody
+    else made for more than this mesh: nothing is advised on their form.
     """
 
     anchors: tuple[Certificate, ...]
@@ -48,6 +49,7 @@ class Expected:
     trust_domain: str = ""
     usages: frozenset[str] = frozenset()
     strict: bool = False
+    owned: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from meshpki.pki.certificate import Certificate
 
 CERT_MANAGER, SPIRE_SERVER, SPIRE_AGENT, ISTIOD = "cert-manager", "spire-server", "SPIRE agent", "istiod"
 NOBODY = "nothing by itself: meshpki rotate root"
+OWNER = "its owner, outside the mesh: meshpki explain MPK-284"
 
 # pkg/server/ca/manager/slot.go at v1.15: preparationThreshold, keyActivationThreshold and their caps
 _PREPARED, _PREPARED_AT_MOST = 2, timedelta(days=30)
@@ -83,6 +84,11 @@ def of_istiod(ca: Renewal | None) -> Renewal:
 def of_root() -> Renewal:
     """A trust anchor is never renewed: another one takes its place in a rotation."""
     return Renewal(NOBODY)
+
+
+def of_existing() -> Renewal:
+    """A CA that the user brought, and those above it."""
+    return Renewal(OWNER)
 
 
 def _at_half(certificate: Certificate, by: str) -> Renewal:

@@ -1,9 +1,14 @@
-"""What a certificate signing request (PKCS#10, RFC 2986) asks for."""
+"""Certificate signing requests (PKCS#10, RFC 2986): what one asks for, and one to be thrown away."""
 
+import hashlib
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509.oid import NameOID
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +19,25 @@ class Request:
     dns_names: tuple[str, ...]
     addresses: tuple[IPv4Address | IPv6Address, ...]
     other_names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ThrowAway:
+    """A request in PEM whose private key was never kept, and the digest of its public key (SHA-256, hex)."""
+
+    pem: bytes
+    key_sha256: str
+
+
+def throw_away(common_name: str, uri: str, dns_name: str) -> ThrowAway:
+    """A request to be signed once and never used: its key lives no longer than this call."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    names = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(uri), x509.DNSName(dns_name)])
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+    builder = x509.CertificateSigningRequestBuilder().subject_name(subject).add_extension(names, critical=False)
+    public = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    signed = builder.sign(key, hashes.SHA256())
+    return ThrowAway(signed.public_bytes(Encoding.PEM), hashlib.sha256(public).hexdigest())
 
 
 def parse(pem: bytes) -> Request:

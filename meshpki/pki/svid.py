@@ -66,10 +66,12 @@ def leaf_extended_usage(path: Path, _expected: Expected) -> Iterator[Finding]:
         yield _finding("MPK-324", 12, path[0], "serverAuth and clientAuth", ", ".join(sorted(usages)))
 
 
-def signer_key_usage(path: Path, _expected: Expected) -> Iterator[Finding]:
+def signer_key_usage(path: Path, expected: Expected) -> Iterator[Finding]:
     """16, 17: a signer's key usage is critical and only for signing certificates and CRLs (X509-SVID 4.3, A)."""
     for signer in path[1:]:
         usage = signer.extensions.key_usage
+        if signer.sha256 in expected.owned and not signer.uris:
+            continue
         if usage and not usage.critical:
             severity: Severity = "fail" if signer.uris else "warn"
             yield _finding("MPK-327", 16, signer, "a critical key usage", "not critical", severity=severity)
@@ -80,7 +82,7 @@ def signer_key_usage(path: Path, _expected: Expected) -> Iterator[Finding]:
 def signer_identity(path: Path, expected: Expected) -> Iterator[Finding]:
     """18, 19, 20: a signer bears the SPIFFE ID of the trust domain itself, without a path (X509-SVID 3.2)."""
     for signer in path[1:]:
-        if not signer.uris:
+        if not signer.uris and signer.sha256 not in expected.owned:
             yield _finding(
                 "MPK-328", 18, signer, f"the SPIFFE ID spiffe://{expected.trust_domain}", "none", severity="warn"
             )

@@ -61,10 +61,17 @@ def standing(reader: Reader, settings: Settings) -> Standing | None:
 
 
 def required_pin(reader: Reader) -> Pin:
-    """The pin; raises PreconditionError (MPK-353) where nothing is installed."""
+    """The pin of a root of ours; raises PreconditionError (MPK-353 where there is none, MPK-284 for an existing CA)."""
     pin = pinned(reader)
     if pin is None:
         raise PreconditionError("MPK-353", "no root is pinned", where=str(PIN), remedy="install the mesh: meshpki up")
+    if pin.chain:
+        what = f"the mesh lies under {pin.root.subject}, whose key and whose rotation are its owner's"
+        remedy = (
+            "a CA renewed below the same root: put it into the Secret, then meshpki up -f with its chain,"
+            " rotate istiod-ca, rotate spire-ca; another root takes a new mesh"
+        )
+        raise PreconditionError("MPK-284", what, where=str(PIN), remedy=remedy)
     return pin
 
 

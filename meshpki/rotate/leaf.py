@@ -104,7 +104,7 @@ def judge_leaf(reader: Reader, settings: Settings) -> Readiness:
     if not cacerts or len(chain) == 1 or chain[1].sha256 != cacerts[0].sha256:
         found = f"{chain[1].serial:x}" if len(chain) > 1 else "nobody"
         return Failed(f"its leaf {chain[0].serial:x} is signed by {found}, not by the newest cacerts")
-    why = proves(chain, pin.roots, datetime.now(UTC))
+    why = proves(chain, pin.roots, datetime.now(UTC), pin.max_depth)
     return Failed(why) if why else Ready(f"leaf {chain[0].serial:x} of {', '.join(chain[0].uris)}")
 
 

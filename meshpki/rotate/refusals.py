@@ -58,14 +58,15 @@ def _root_changed(asked: Question) -> Refusals:
 
 def _outlives_the_root(asked: Question) -> Refusals:
     """As much time as is kept for renewing this CA must be left to renew the root after it has ended."""
-    wish, root = asked.todo.settings.istiod_ca, asked.facts.pin.root
-    latest = root.not_after - wish.renew_before
+    wish, pin = asked.todo.settings.istiod_ca, asked.facts.pin
+    latest = pin.ends - wish.renew_before
     if asked.at + wish.duration > latest:
         left = max(latest - asked.at, timedelta(0))
         what = (
             f"{go_duration(wish.duration)} from now ends after {latest:%F}, which is {go_duration(wish.renew_before)}"
         )
-        remedy = f"at most {go_duration(timedelta(hours=left // timedelta(hours=1)))}, or first: meshpki rotate root"
+        first = "a CA of its owner that lasts longer" if pin.chain else "first: meshpki rotate root"
+        remedy = f"at most {go_duration(timedelta(hours=left // timedelta(hours=1)))}, or {first}"
         yield PreconditionError("MPK-405", f"{what} before the root ends", remedy=remedy)
 
 

@@ -166,8 +166,9 @@ def _root_changed(facts: Facts) -> Iterator[MeshpkiError]:
     if why:
         yield PreconditionError("MPK-403", f"this would change the root unseen: {why}", remedy=remedy)
     for one in facts.servers:
-        if one.slots.active and one.slots.active.upstream != facts.pin.root.ski:
-            what = f"{one.name} signs under the root {one.slots.active.upstream}, and {facts.pin.root.ski} is pinned"
+        renewed = bool(facts.pin.chain)  # by its owner, and this server does not know yet
+        if one.slots.active and not renewed and one.slots.active.upstream != facts.pin.signer.ski:
+            what = f"{one.name} signs under the root {one.slots.active.upstream}, and {facts.pin.signer.ski} is pinned"
             yield PreconditionError("MPK-403", what, remedy=remedy)
         roots = {each.root.sha256 for each in one.bundle}
         if roots != facts.pin.fingerprints:

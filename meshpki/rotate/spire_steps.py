@@ -95,8 +95,8 @@ def judge_activated(reader: Reader, todo: Rotation) -> Readiness:
         one = active.get(server)
         if one is None or one.authority_id == start.name:
             return Waiting(f"{server} still signs with {start.name}" if one else f"{server} is not there")
-        if one.upstream != todo.pin.root.ski:
-            return Waiting(f"{server} signs under the root {one.upstream}, expected {todo.pin.root.ski}")
+        if one.upstream != todo.pin.signer.ski:
+            return Waiting(f"{server} signs under the root {one.upstream}, expected {todo.pin.signer.ski}")
     return Ready("; ".join(f"{name}: {one.authority_id}, until {one.expires:%FT%TZ}" for name, one in active.items()))
 
 
@@ -151,7 +151,7 @@ def _change(cluster: Cluster, stop: threading.Event, todo: Rotation) -> None:
         if stop.is_set():
             return
         made, name = _prepared(cluster, pod, stop), pod["metadata"]["name"]
-        if made.upstream != todo.pin.root.ski:
+        if made.upstream != todo.pin.signer.ski:
             what = f"{name} prepared a CA under the root {made.upstream}, which is not the pinned one"
             remedy = "nothing signs with it yet; find out who changed the root, or: meshpki rotate root"
             raise StepError("MPK-422", what, remedy=remedy)

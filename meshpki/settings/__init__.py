@@ -9,6 +9,7 @@ from pathlib import Path
 from meshpki.settings.durations import go_duration
 from meshpki.settings.model import (
     Artifacts,
+    Existing,
     Images,
     Istio,
     IstiodCA,
@@ -26,6 +27,7 @@ from meshpki.settings.problem import Problem, SettingsError
 
 __all__ = [
     "Artifacts",
+    "Existing",
     "Images",
     "Istio",
     "IstiodCA",

@@ -10,12 +10,27 @@ PRESETS = ("default", "production")
 
 
 @dataclass(frozen=True)
+class Existing:
+    """A CA of the user's own: its TLS Secret in cert-manager's namespace, and its public chain as PEM text.
+
+    The chain begins with the CA whose key the Secret holds and ends with its self-signed root; both empty: none.
+    """
+
+    secret_name: str = ""
+    chain: str = ""
+
+
+@dataclass(frozen=True)
 class Root:
-    """The root CA; `fingerprint` is the SHA-256 its certificate must have (64 hex digits), empty where any will do."""
+    """The root CA; `fingerprint` is the SHA-256 its certificate must have (64 hex digits), empty where any will do.
+
+    With an existing CA, duration and common name are its owner's.
+    """
 
     duration: timedelta = timedelta(hours=21600)
     fingerprint: str = ""
     common_name: str = "meshpki-root"
+    existing: Existing = Existing()
 
 
 @dataclass(frozen=True)

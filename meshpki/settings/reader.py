@@ -2,18 +2,19 @@
 
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
 
+from meshpki.settings import chain_file
 from meshpki.settings.fields import flatten, unflatten
 from meshpki.settings.istio_operator import refusals
 from meshpki.settings.model import API_VERSION, KIND, Settings, preset
-from meshpki.settings.problem import MOST, Problem, SettingsError
+from meshpki.settings.problem import MOST, Problem, SettingsError, shown
 from meshpki.settings.rules import breaches
 from meshpki.settings.tree import LARGEST, MappingNode, Node, ScalarNode, compose, merge
-from meshpki.settings.values import WrongValueError, convert
+from meshpki.settings.values import CHAIN, WrongValueError, checked, convert
 
 STANDARD_INPUT = Path("-")
 
@@ -96,12 +97,27 @@ def _load(path: Path) -> Document:
     try:
         content = sys.stdin.buffer.read(LARGEST + 1) if path == STANDARD_INPUT else _content(path)
         # a cut in the middle of a character is not what is wrong with too large a file
-        return document(content.decode(errors="replace" if len(content) > LARGEST else "strict"), origin)
+        text = content.decode(errors="replace" if len(content) > LARGEST else "strict")
+        return _with_chain(document(text, origin), Path() if path == STANDARD_INPUT else path.parent)
     except OSError as error:
         reason = error.strerror or type(error).__name__
         return unreadable(Problem("MPK-001", origin, f"cannot be read: {reason}", "check the path and its rights"))
     except UnicodeDecodeError as error:
         return unreadable(Problem("MPK-001", origin, f"is no UTF-8 at byte {error.start}", "save it as UTF-8"))
+
+
+def _with_chain(read: Document, folder: Path) -> Document:
+    """The document with the file of the chain in the place of its path. Only a user's own file may name one."""
+    item = read.found.get(CHAIN)
+    if item is None or not item.value or chain_file.is_pem(str(item.value)):
+        return read
+    path = folder / str(item.value)
+    try:
+        text = checked(lambda: chain_file.from_file(path), item.node.where)
+    except WrongValueError as error:
+        problem = Problem(error.code, error.where, f"{CHAIN}: {shown(str(item.value))} {error.what}", error.remedy)
+        return replace(read, failed=read.failed | {CHAIN}, problems=(*read.problems, problem))
+    return replace(read, found={**read.found, CHAIN: replace(item, value=text)})
 
 
 def _content(path: Path) -> bytes:

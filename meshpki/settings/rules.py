@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from itertools import combinations
 
+from meshpki.settings.chain_file import is_pem
 from meshpki.settings.durations import go_duration
 from meshpki.settings.fields import flatten
 from meshpki.settings.model import Settings
@@ -61,7 +62,7 @@ _MINIMA = {
 
 
 def breaches(settings: Settings) -> Iterator[Breach]:
-    """Every rule that the settings break (MPK-014, MPK-017 to MPK-022)."""
+    """Every rule that the settings break (MPK-014, MPK-017 to MPK-022, MPK-285)."""
     values = flatten(settings)
     for judge in _JUDGES:
         yield from judge(values)
@@ -69,6 +70,8 @@ def breaches(settings: Settings) -> Iterator[Breach]:
 
 def _out_of_order(values: dict[str, object]) -> Iterator[Breach]:
     for rule in _ORDERS:
+        if rule.longer == "root.duration" and values["root.existing.secretName"]:
+            continue  # an existing CA's own end counts, which its chain tells
         short, long = values[rule.shorter], values[rule.longer]
         if not isinstance(short, timedelta) or not isinstance(long, timedelta):
             continue
@@ -95,6 +98,17 @@ def _shared_namespaces(values: dict[str, object]) -> Iterator[Breach]:
             yield Breach("MPK-014", (other, one), what, "give each component a namespace of its own")
 
 
+def _half_an_existing_root(values: dict[str, object]) -> Iterator[Breach]:
+    secret, chain = "root.existing.secretName", "root.existing.chain"
+    given = str(values[chain])
+    if bool(values[secret]) != bool(given):
+        missing = chain if values[secret] else secret
+        remedy = "name the Secret of the CA and the file of its public chain, or neither"
+        yield Breach("MPK-285", (missing, secret, chain), "is missing beside the other", remedy)
+    elif given and not is_pem(given):
+        yield Breach("MPK-285", (chain,), "is no PEM text", "a path is read in a settings file alone")
+
+
 def _unsupported_releases(values: dict[str, object]) -> Iterator[Breach]:
     for component in components():
         version = str(values[f"versions.{component}"])
@@ -108,5 +122,6 @@ _JUDGES: tuple[Callable[[dict[str, object]], Iterator[Breach]], ...] = (
     _out_of_order,
     _too_short,
     _shared_namespaces,
+    _half_an_existing_root,
     _unsupported_releases,
 )

@@ -61,6 +61,16 @@ _TEXTS: Mapping[str, Text] = {
         re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 ._-]{0,54}[A-Za-z0-9])?"),
         "use at most 56 letters, digits, spaces, dots, - and _",
     ),
+    "root.existing.secretName": Text(
+        re.compile(r"|[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?"), "write the name of a Secret, or nothing"
+    ),
+    # A path on one line, or PEM text.
+    "root.existing.chain": Text(
+        re.compile(r"[^\x00-\x1f\x7f]*|(?=[\s\S]*-----BEGIN )[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*"),
+        "write the path of a PEM file, or its text",
+        "MPK-285",
+        private=True,
+    ),
     "spire.logLevel": Text(re.compile("DEBUG|INFO|WARN|ERROR"), "choose one of DEBUG, INFO, WARN, ERROR"),
     "spire.storage.size": _SIZE,
     "spire.storage.className": Text(

@@ -2,14 +2,16 @@
 
 import math
 import re
+from collections.abc import Callable
 from datetime import timedelta
 
-from meshpki.settings import durations
+from meshpki.settings import chain_file, durations
 from meshpki.settings.problem import shown
 from meshpki.settings.texts import CHECK_NAME, SHA256, Text, text_of
 from meshpki.settings.tree import MappingNode, Node, ScalarNode, SequenceNode
 
 MOST_REPLICAS = 100
+CHAIN = "root.existing.chain"
 
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
 _FLOAT = re.compile(r"-?[0-9]+\.[0-9]*(?:[eE][-+]?[0-9]{1,3})?")
@@ -28,6 +30,8 @@ class WrongValueError(ValueError):
 def convert(path: str, default: object, node: Node) -> object:
     """The value of a key in the type of its default. Raises WrongValueError (MPK-007 to MPK-017, 026 to 028)."""
     match node:
+        case ScalarNode() if path == CHAIN:
+            return _chain(node)
         case ScalarNode() if isinstance(default, bool | int | str | timedelta):
             return _scalar(path, default, node)
         case SequenceNode() if isinstance(default, tuple):
@@ -123,6 +127,20 @@ def _text(rule: Text, node: Node) -> str:
         given = "what stands there" if rule.private else shown(node.text)
         raise WrongValueError(rule.code, f"cannot be {given}", rule.remedy, node.where)
     return _hex(node.text) if rule.code == SHA256.code else node.text
+
+
+def _chain(node: ScalarNode) -> str:
+    """A path as it stands, for whoever knows the folder; of PEM text the certificates alone."""
+    text = _text(text_of(CHAIN), node)
+    return checked(lambda: chain_file.certificates(text), node.where) if chain_file.is_pem(text) else text
+
+
+def checked(read: Callable[[], str], where: str) -> str:
+    """What a reader of the chain gives; its ChainError as the WrongValueError of a place."""
+    try:
+        return read()
+    except chain_file.ChainError as error:
+        raise WrongValueError(error.code, error.what, error.remedy, where) from error
 
 
 def _hex(text: str) -> str:

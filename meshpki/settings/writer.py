@@ -11,6 +11,7 @@ from meshpki.settings.model import API_VERSION, KIND, Settings
 
 # What every YAML reader takes for text; anything else goes into quotes, `no`, `1e3` and `y` among it.
 _UNMISTAKABLE = re.compile(r"(?!(?:true|false|yes|no|on|off|null)$)[A-Za-z][A-Za-z0-9./_-]+", re.IGNORECASE | re.ASCII)
+_PEM = "-----BEGIN CERTIFICATE-----\n"
 
 
 class _Dumper(yaml.CSafeDumper):
@@ -22,6 +23,8 @@ class _Dumper(yaml.CSafeDumper):
 
 
 def _represent_text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    if text.startswith(_PEM):
+        return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|")
     style = None if _UNMISTAKABLE.fullmatch(text) else '"'
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 
+from meshpki.pki.renewal import OWNER
 from meshpki.status.report import AuthorityStatus, State, StatusReport
 
-ROOT, ISTIOD_CA, SPIRE_CA = "root", "istiod CA", "SPIRE CA"
+ROOT, EXISTING_CA, ISTIOD_CA, SPIRE_CA = "root", "existing CA", "istiod CA", "SPIRE CA"
 
 
 @dataclass(frozen=True)
@@ -27,10 +29,11 @@ def advice(report: StatusReport) -> tuple[Advice, ...]:
     if report.rotation and report.rotation.next_commands:
         state = f"a root rotation stands at {report.rotation.stage}"
         return tuple(Advice(state, command) for command in report.rotation.next_commands)
-    dead_root = next(_expired(report, ROOT), None)
+    dead_root = next(chain(_expired(report, ROOT), _expired(report, EXISTING_CA)), None)
     if dead_root:
         state = f"{dead_root.subject} is expired: no new connection is accepted anywhere"
-        return (Advice(state, "meshpki rotate root"),)
+        owned = dead_root.renewal is not None and dead_root.renewal.by == OWNER
+        return (Advice(state, "meshpki explain MPK-284" if owned else "meshpki rotate root"),)
     return tuple(dict.fromkeys((*_authorities(report), *_steps(report))))
 
 

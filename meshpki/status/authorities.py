@@ -17,20 +17,23 @@ from meshpki.pki.certificate import Certificate
 from meshpki.pki.handshake import served_chain
 from meshpki.pki.renewal import Renewal
 from meshpki.settings import Settings
-from meshpki.status.advice import ISTIOD_CA, ROOT, SPIRE_CA
+from meshpki.status.advice import EXISTING_CA, ISTIOD_CA, ROOT, SPIRE_CA
 from meshpki.status.report import AuthorityStatus, State
 
 _ENDED = ("Denied", "Failed", "InvalidRequest")
 
 
 def root(reader: Reader, at: datetime) -> tuple[AuthorityStatus, ...]:
-    """The pinned roots, one, or two while a rotation runs."""
+    """The pinned roots, one, or two while a rotation runs; of an existing CA its whole chain, the root first."""
     try:
         pin = pinned(reader)
     except (MeshpkiError, LookupError, ValueError) as error:
         return (_unread(ROOT, error),)
     if pin is None:
         return (AuthorityStatus(ROOT, State.ABSENT, f"no root is pinned in {PIN}"),)
+    if pin.chain:
+        above = (_of(EXISTING_CA, one, renewal.of_existing(), at) for one in reversed(pin.chain[:-1]))
+        return (_of(ROOT, pin.root, renewal.of_existing(), at), *above)
     return tuple(_of(ROOT, one, renewal.of_root(), at) for one in pin.roots)
 
 

@@ -57,12 +57,14 @@ def verify(
         places=control_plane.judge(observation, pinned, {pod.ref.namespace for pod in mesh}),
         peers=judge_peers(pods, trust),
         unseen=tuple(observation.unseen),
+        chain=pinned.chain,
     )
 
 
 def _pinned(roots: tuple[Certificate, ...], settings: Settings, at: datetime, seen: Observation) -> Pinned:
-    known = known_authorities(seen, settings.spire.svid_ttl, issuance.rogues(seen, roots))
-    return Pinned(roots, settings.trust_domain, at, known)
+    chain = seen.pin.chain if seen.pin else ()
+    known = known_authorities(seen, settings.spire.svid_ttl, issuance.rogues(seen, (*roots, *chain)))
+    return Pinned(roots, settings.trust_domain, at, known, chain)
 
 
 def _judged(
@@ -77,7 +79,7 @@ def _judged(
         verdicts.append(replace(verdict, findings=findings) if findings else verdict)
         if isinstance(answer, Secrets):
             anchors.update((one.sha256, one) for one in anchors_of(answer, pinned.trust_domain))
-    return verdicts, Trust(anchors, pinned.roots, pinned.trust_domain, pinned.at)
+    return verdicts, Trust(anchors, pinned.roots, pinned.trust_domain, pinned.at, pinned.max_depth)
 
 
 def _agents(reader: Reader, settings: Settings) -> list[Object] | MeshpkiError:

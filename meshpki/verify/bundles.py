@@ -93,8 +93,8 @@ def _unproven(place: Place, pinned: Pinned, bundle: Bundle, served: Sequence[Ser
     """The chains that lead to a pinned root which this bundle has not got: its readers refuse them already now."""
     for listener in served:
         if listener.place.kind is _SERVERS[place.kind] and listener.chain:
-            refused = chain.proves(listener.chain, bundle.anchors, pinned.at)
-            if refused and not chain.proves(listener.chain, pinned.roots, pinned.at):
+            refused = chain.proves(listener.chain, bundle.anchors, pinned.at, pinned.max_depth)
+            if refused and not chain.proves(listener.chain, pinned.roots, pinned.at, pinned.max_depth):
                 found = f"it does not prove what {listener.place} serves"
                 yield _another_set(place, pinned, found, listener.chain[0])
 

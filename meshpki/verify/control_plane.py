@@ -6,7 +6,6 @@ from dataclasses import replace
 from meshpki.components.trust import PIN
 from meshpki.pki import chain
 from meshpki.pki.certificate import Certificate
-from meshpki.pki.path import Expected
 from meshpki.pki.verdict import Finding, named, result_of
 from meshpki.verify.bundles import ISTIO_BUNDLES, judge_bundle, judge_missing
 from meshpki.verify.clock import explained, judge_clock
@@ -62,9 +61,9 @@ def _roots(observation: Observation, pinned: Pinned) -> Iterator[PlaceVerdict]:
     """Each pinned root by itself, the newest also beside the pin's fingerprint and its CertificateRequest."""
     newest = observation.pin.roots[0] if observation.pin else None
     for root in pinned.roots:
-        verdict = chain.judge((root,), Expected(pinned.roots, pinned.at))
+        verdict = chain.judge((root,), pinned.expected())
         findings = (*verdict.findings, *(_pin(root, observation) if root == newest else ()))
-        alone = root == newest and of_root(observation) is None
+        alone = root == newest and not pinned.chain and of_root(observation) is None
         yield PlaceVerdict(
             Place(PlaceKind.ROOT, PIN, root.subject),
             result_of(findings),
@@ -90,7 +89,7 @@ def _istiod_ca(observation: Observation, pinned: Pinned) -> Iterator[PlaceVerdic
     newest = of_istiod(observation)
     if newest is None:
         return
-    verdict = chain.judge(newest.chain, Expected(pinned.roots, pinned.at))
+    verdict = chain.judge(newest.chain, pinned.expected())
     findings = (*verdict.findings, *_signs_alone(newest.chain[0]))
     issuing = "; cert-manager is issuing the next" if being_issued(observation, newest) else ""
     yield PlaceVerdict(

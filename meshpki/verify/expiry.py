@@ -58,7 +58,12 @@ def inventory(report: Report, known: Mapping[str, Renewal]) -> tuple[Held, ...]:
         if fingerprint in places:
             places[fingerprint][place] = None
     held = (
-        Held(certificate, kind, tuple(places[sha256]), _renewal(certificate, kind, known))
+        Held(
+            certificate,
+            kind,
+            tuple(places[sha256]),
+            _renewal(certificate, kind, known) if certificate not in report.chain else renewal.of_existing(),
+        )
         for sha256, (certificate, kind) in kinds.items()
     )
     return tuple(sorted(held, key=lambda one: (one.certificate.not_after, one.certificate.sha256)))

@@ -65,9 +65,9 @@ def being_issued(observation: Observation, after: Signed) -> bool:
     return any(one.revision > after.revision and not one.chain and not one.error for one in same)
 
 
-def rogues(observation: Observation, roots: Iterable[Certificate]) -> dict[str, Ref]:
-    """The CAs below the roots that somebody else obtained: SHA-256 of the key, and the request."""
-    found = _strangers(observation, tuple(roots))
+def rogues(observation: Observation, signers: Iterable[Certificate]) -> dict[str, Ref]:
+    """The CAs below those that sign which somebody else obtained: SHA-256 of the key, and the request."""
+    found = _strangers(observation, tuple(signers))
     return {one.chain[0].key_sha256: one.ref for one in found if one.chain[0].is_ca}
 
 
@@ -76,7 +76,7 @@ def judge_requests(observation: Observation, pinned: Pinned) -> Iterator[PlaceVe
 
     A request whose answer cannot be read is unknown.
     """
-    for one in _strangers(observation, pinned.roots):
+    for one in _strangers(observation, (*pinned.roots, *pinned.chain)):
         findings = (_obtained(one, pinned),)
         yield PlaceVerdict(
             Place(PlaceKind.REQUEST, one.ref),
@@ -90,9 +90,9 @@ def judge_requests(observation: Observation, pinned: Pinned) -> Iterator[PlaceVe
             yield PlaceVerdict(Place(PlaceKind.REQUEST, one.ref), "unknown", reason=f"{one.error}")
 
 
-def _strangers(observation: Observation, roots: tuple[Certificate, ...]) -> Iterator[Signed]:
+def _strangers(observation: Observation, signers: tuple[Certificate, ...]) -> Iterator[Signed]:
     for one in observation.signed or ():
-        if one.chain and not one.party and any(one.chain[0].signed_by(root) for root in roots):
+        if one.chain and not one.party and any(one.chain[0].signed_by(signer) for signer in signers):
             yield one
 
 

@@ -22,13 +22,25 @@ _UNDER_WAY = "let the rotation go on; if none runs, restart the pod and compare 
 class Pinned:
     """The roots that may anchor a path, the trust domain they are of, and the moment of the judgement (UTC).
 
-    `authorities` are the CAs that may issue below them, None where only the roots are known.
+    `authorities` are the CAs that may issue below them, None where only the roots are known. `chain` is that of an
+    existing CA, from the CA that signs SPIRE's and istiod's to its root; empty where the root itself signs them.
     """
 
     roots: tuple[Certificate, ...]
     trust_domain: str
     at: datetime
     authorities: Authorities | None = None
+    chain: tuple[Certificate, ...] = ()
+
+    @property
+    def max_depth(self) -> int:
+        """How many intermediates a chain may have."""
+        return max(1, len(self.chain))
+
+    def expected(self, trust_domain: str = "", usages: frozenset[str] = frozenset()) -> Expected:
+        """What a chain is judged against: as an X509-SVID where a trust domain is given."""
+        owned = frozenset(one.sha256 for one in self.chain)
+        return Expected(self.roots, self.at, self.max_depth, trust_domain, usages, owned=owned)
 
 
 @dataclass(frozen=True)
@@ -97,7 +109,7 @@ def _judge_secrets(pod: MeshPod, seen: Secrets, pinned: Pinned) -> PodVerdict:
         sent = read_chain(seen.chain_pem)
     except UnparsableError as error:
         return PodVerdict(pod, "broken", findings=(_unparsable(error, "the chain"),), reason=error.what)
-    verdict = chain.judge(sent, Expected(pinned.roots, pinned.at, trust_domain=pinned.trust_domain))
+    verdict = chain.judge(sent, pinned.expected(pinned.trust_domain))
     return _with_topology(pod, seen, pinned, verdict)
 
 
@@ -123,7 +135,7 @@ def _issuer(path: tuple[Certificate, ...], pinned: Pinned) -> Iterator[Finding]:
     issuer = path[1] if len(path) > 1 else None
     if issuer is None:
         return
-    if issuer in pinned.roots or f"spiffe://{pinned.trust_domain}" not in issuer.uris:
+    if issuer in (*pinned.roots, *pinned.chain) or f"spiffe://{pinned.trust_domain}" not in issuer.uris:
         found = f"it was issued by {issuer.subject}"
         remedy = "the pod fell back to istiod's CA: add the spire injection template and restart it"
         if issuer.uris:

@@ -7,7 +7,6 @@ from http import HTTPStatus
 from meshpki.cluster.client import ClusterError
 from meshpki.pki import chain
 from meshpki.pki.certificate import Certificate, UnparsableError
-from meshpki.pki.path import Expected
 from meshpki.pki.svid import SERVER_AUTH
 from meshpki.pki.verdict import Finding, Verdict, named, result_of
 from meshpki.verify.authorities import judge_issuer
@@ -37,10 +36,10 @@ def judge_listener(served: Served, observation: Observation, pinned: Pinned) -> 
             served.place, "unknown", reason=f"{served.error.what} ({served.error.code}); {_mend(served)}"
         )
     if served.place.kind is PlaceKind.ISTIOD:
-        verdict = chain.judge(served.chain, Expected(pinned.roots, pinned.at, usages=frozenset({SERVER_AUTH})))
+        verdict = chain.judge(served.chain, pinned.expected(usages=frozenset({SERVER_AUTH})))
         own = (*_named(served), *_through_cacerts(verdict.path, observation, pinned.at))
     else:
-        verdict = chain.judge(served.chain, Expected(pinned.roots, pinned.at, trust_domain=pinned.trust_domain))
+        verdict = chain.judge(served.chain, pinned.expected(pinned.trust_domain))
         own = (*_server_identity(served, pinned), *_through_spire(verdict.path, pinned))
     return _verdict(served, verdict, own)
 

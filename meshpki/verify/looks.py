@@ -13,7 +13,7 @@ from meshpki.components.serving import pod_ref
 from meshpki.components.trust import CERT_MANAGER, PIN, istiod_certificate
 from meshpki.errors import MeshpkiError, PreconditionError
 from meshpki.pki.bundle import read_bundle
-from meshpki.pki.certificate import UnparsableError
+from meshpki.pki.certificate import UnparsableError, read_chain
 from meshpki.pki.handshake import served_chain
 from meshpki.settings import Settings
 from meshpki.verify import local_authorities
@@ -55,7 +55,8 @@ def pin(reader: Reader) -> Look:
         data = (reader.get(PIN) or {}).get("data", {})
         number, roots = data.get("generation", ""), read_bundle(data.get("root.pem", "").encode()).anchors
         generation = int(number) if number.isascii() and number.isdecimal() else 0
-        return Observation(pin=Recorded(generation, data.get("root.sha256", ""), roots))
+        chain = read_chain(data["chain.pem"].encode()) if data.get("chain.pem") else ()
+        return Observation(pin=Recorded(generation, data.get("root.sha256", ""), roots, chain))
 
     return Look(f"the pin {PIN}", f"`get` configmaps/{PIN.name} in {PIN.namespace}", take)
 

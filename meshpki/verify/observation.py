@@ -17,12 +17,13 @@ Party = Literal["root", "istiod-ca", "spire", ""]
 class Recorded:
     """The pin as its ConfigMap holds it: newest generation, its fingerprint as it is written there, and the roots.
 
-    The newest root is the first.
+    The newest root is the first. `chain` is that of an existing CA, from the CA that signs to the root; empty without.
     """
 
     generation: int
     sha256: str
     roots: tuple[Certificate, ...]
+    chain: tuple[Certificate, ...] = ()
 
 
 @dataclass(frozen=True)

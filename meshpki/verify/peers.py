@@ -48,17 +48,21 @@ class _Member:
 
 @dataclass(frozen=True)
 class Trust:
-    """Every anchor that some pod trusts, by fingerprint; the pinned roots, newest first; for which domain and when."""
+    """Every anchor that some pod trusts, by fingerprint; the pinned roots, newest first; for which domain and when.
+
+    `max_depth` is how many intermediates a chain may have.
+    """
 
     anchors: Mapping[str, Certificate]
     roots: tuple[Certificate, ...]
     trust_domain: str
     at: datetime
+    max_depth: int = 1
 
     def expected(self, fingerprints: Iterable[str]) -> Expected:
         """What a chain is judged against by somebody who holds these anchors."""
         held = tuple(self.anchors[one] for one in sorted(fingerprints) if one in self.anchors)
-        return Expected(held, self.at, trust_domain=self.trust_domain)
+        return Expected(held, self.at, self.max_depth, self.trust_domain)
 
 
 def judge_peers(pods: Iterable["PodVerdict"], trust: Trust) -> tuple[PeerVerdict, ...]:
@@ -101,7 +105,7 @@ def _pair(presenter: _Member, verifier: _Member, trust: Trust) -> PeerVerdict:
 
 def _next(presenter: _Member, trust: Trust) -> PeerVerdict:
     newest = trust.roots[0]
-    verdict = chain.judge(presenter.chain, Expected((newest,), trust.at, trust_domain=trust.trust_domain))
+    verdict = chain.judge(presenter.chain, Expected((newest,), trust.at, trust.max_depth, trust.trust_domain))
     later = PeerGroup((), frozenset({newest.sha256}), ())
     if verdict.result == "proven":
         return PeerVerdict(presenter.group, later, "proven")

@@ -61,7 +61,8 @@ class WorkloadVerdict:
 class Report:
     """Everything that was looked at, against which roots, at which moment (UTC); and what was not.
 
-    `peers` are the pairs of groups of pods, each with whether the second accepts the first.
+    `peers` are the pairs of groups of pods, each with whether the second accepts the first. `chain` is that of an
+    existing CA, from the CA that signs to its root; empty where the root is the mesh's own.
     """
 
     at: datetime
@@ -71,6 +72,7 @@ class Report:
     places: tuple[PlaceVerdict, ...] = ()
     peers: tuple[PeerVerdict, ...] = ()
     unseen: tuple[Unseen, ...] = ()
+    chain: tuple[Certificate, ...] = ()
 
     @property
     def pods(self) -> tuple[PodVerdict, ...]:

@@ -91,7 +91,7 @@ def _gone(seen: Observation) -> tuple[Unseen, ...]:
         return ()
     needs = "its CertificateRequest, which is gone; cert-manager may drop it"
     missing = (
-        ("what the pinned root was issued as", seen.pin is not None and of_root(seen) is None),
+        ("what the pinned root was issued as", seen.pin is not None and not seen.pin.chain and of_root(seen) is None),
         ("the newest cacerts", of_istiod(seen) is None),
     )
     return tuple(Unseen(what, needs) for what, absent in missing if absent)

@@ -3,6 +3,7 @@
 import threading
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -107,6 +108,17 @@ def test_a_watch_tells_of_a_change_that_came_after_it_was_opened(cluster: Cluste
         changed.clear()
         cluster.apply(config_map("a", home, key="value"))
         assert changed.wait(10)
+
+
+def test_a_selector_by_field_tells_the_type_of_a_secret_and_no_data(cluster: Cluster, home: str) -> None:
+    secret = {**config_map("a", home), "kind": "Secret", "type": "kubernetes.io/tls", "data": {}}
+    secret["data"] = {"tls.crt": "Y2FuYXJ5", "tls.key": "Y2FuYXJ5"}
+    cluster.apply(secret)
+    query = Query("v1", "Secret", home, fields="metadata.name=a,type=kubernetes.io/tls")
+    (seen,) = cluster.headers(query)
+    assert seen["metadata"]["name"] == "a"
+    assert "data" not in seen
+    assert cluster.headers(replace(query, fields="metadata.name=a,type=Opaque")) == []
 
 
 def test_metadata_carries_no_data(cluster: Cluster, home: str) -> None:

@@ -6,8 +6,10 @@ from meshpki.components.spire_authorities import Slots
 from meshpki.forecast.clocks import Event, clocks
 from meshpki.forecast.observation import Observation
 from meshpki.forecast.signing import signing
-from meshpki.pki.renewal import NOBODY
+from meshpki.pki.renewal import NOBODY, OWNER
+from tests.support import certificates as made
 from tests.support.certificates import AT, HOUR
+from tests.support.existing import CORPORATE, ISSUING
 from tests.support.forecasts import DAY, MINUTE, certificate, seen, slots, svid
 
 ROOT_ENDS = AT + 900 * DAY
@@ -106,3 +108,17 @@ def test_the_longest_life_below_it_says_when_a_root_is_to_be_rotated() -> None:
     long = certificate(-HOUR, 99 * DAY - HOUR, ca=True)
     (clock,) = [one for one in clocks(seen(spire_ca=long)) if one.event is Event.ROTATE]
     assert clock.at == ROOT_ENDS - timedelta(days=99)
+
+
+def test_what_lies_above_the_mesh_is_its_owner_s_to_renew_the_ca_between_too() -> None:
+    top = made.root(CORPORATE.but(not_after=AT + 900 * DAY))
+    between = top.issue(ISSUING.but(not_after=AT + 400 * DAY)).certificate
+    observation = seen(roots=(top.certificate,), anchors=(top.certificate,), chain=(between, top.certificate))
+    found = [(one.name, one.event, one.at) for one in clocks(observation) if one.by == OWNER]
+    assert found == [
+        ("CA CN=Corporate Issuing CA", Event.ROTATE, AT + 340 * DAY),
+        ("CA CN=Corporate Issuing CA", Event.ENDS, AT + 400 * DAY),
+        ("root CN=Corporate Root", Event.ROTATE, AT + 840 * DAY),
+        ("root CN=Corporate Root", Event.ENDS, AT + 900 * DAY),
+    ]
+    assert NOBODY not in {one.by for one in clocks(observation)}

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from meshpki.settings import (
     Artifacts,
+    Existing,
     Istio,
     IstiodCA,
     Namespaces,
@@ -43,6 +44,8 @@ DATA = st.recursive(
     ),
     max_leaves=8,
 )
+PEM = "-----BEGIN CERTIFICATE-----\nMIIB\nAA==\n-----END CERTIFICATE-----\n"
+EXISTING = st.just(Existing()) | st.builds(Existing, LABEL, st.sampled_from([PEM, PEM * 2]))
 OPERATOR = st.dictionaries(st.sampled_from(["hub", "tag", "unvalidatedValues"]), DATA, max_size=3)
 
 
@@ -61,7 +64,11 @@ def durations(draw: st.DrawFn) -> tuple[Root, IstiodCA, Spire]:
     storage = Storage(draw(st.sampled_from(["1Gi", "5", "0.5Ti", "1.20"])), draw(st.just("") | LABEL))
     fingerprint = draw(st.just("") | SHA256)
     name = draw(NAME)
-    return Root(root, fingerprint, name), IstiodCA(intermediate, renewal), Spire(authority, svid, level, storage)
+    return (
+        Root(root, fingerprint, name, draw(EXISTING)),
+        IstiodCA(intermediate, renewal),
+        Spire(authority, svid, level, storage),
+    )
 
 
 @st.composite

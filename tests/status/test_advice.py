@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from meshpki.pki.renewal import OWNER, Renewal
 from meshpki.status.advice import ISTIOD_CA, ROOT, SPIRE_CA, advice
 from meshpki.status.drift import Drift
 from meshpki.status.report import AuthorityStatus, State, StatusReport, StepStatus
@@ -38,6 +39,11 @@ TABLE = [
     ("a rotation is under way", replace(WELL, rotation=WAY), list(WAY.next_commands)),
     ("and the root expired meanwhile", replace(ca(ROOT, **EXPIRED), rotation=WAY), list(WAY.next_commands)),
     ("the root is expired", ca(ROOT, **EXPIRED), ["meshpki rotate root"]),
+    (
+        "a root that its owner renews is expired",
+        ca(ROOT, **EXPIRED, renewal=Renewal(OWNER)),
+        ["meshpki explain MPK-284"],
+    ),
     ("cacerts is expired", ca(ISTIOD_CA, **EXPIRED), ["meshpki rotate istiod-ca --compromised"]),
     ("SPIRE's CA is expired", ca(SPIRE_CA, **EXPIRED), ["meshpki rotate spire-ca --restart-agents"]),
     ("spire-server is gone", ca(SPIRE_CA, state=State.ABSENT, reason="no pod"), ["meshpki up"]),

@@ -9,12 +9,14 @@ import pytest
 
 from meshpki.cluster.client import NoAccessError
 from meshpki.cluster.manifest import Object, Ref
-from meshpki.pki.renewal import Renewal
+from meshpki.components.existing_root import pin_manifest
+from meshpki.pki.renewal import OWNER, Renewal
 from meshpki.settings import defaults
 from meshpki.status import authorities
 from meshpki.status.report import State
 from tests.support import certificates as made
 from tests.support.certificates import AT, HOUR
+from tests.support.existing import CORPORATE, ISSUING
 from tests.support.mesh import Mesh, mesh, pin, pod
 
 ROOT, CA = made.mesh_root(), made.mesh_spire_ca()
@@ -150,3 +152,13 @@ def test_a_server_that_serves_no_ca_or_nothing_at_all_is_not_well(tmp_path: Path
     for cluster in (alone, silent):
         (found,) = authorities.spire_ca(cluster, defaults(), AT)
         assert (found.state, bool(found.reason)) == (State.NOT_READY, True)
+
+
+def test_an_existing_ca_is_listed_below_its_root_and_renewed_by_its_owner() -> None:
+    top = made.root(CORPORATE)
+    ended = top.issue(ISSUING.but(not_after=AT - HOUR))
+    found = authorities.root(mesh(pin_manifest((ended.certificate, top.certificate))), AT)
+    assert [(one.name, one.subject, one.state, one.renewal.by if one.renewal else "") for one in found] == [
+        ("root", "CN=Corporate Root", State.READY, OWNER),
+        ("existing CA", "CN=Corporate Issuing CA", State.NOT_READY, OWNER),
+    ]

@@ -84,7 +84,8 @@ class InMemoryCluster:
 
     def metadata(self, ref: Ref) -> Object | None:
         live = self.get(ref)
-        return {"metadata": live["metadata"]} if live else None
+        partial = {"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata"}
+        return {**partial, "metadata": live["metadata"]} if live else None
 
     def headers(self, query: Query) -> list[Object]:
         self._request("headers", query)
