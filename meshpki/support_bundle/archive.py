@@ -22,7 +22,7 @@ MANIFEST = "manifest.json"
 MEMBER_LIMIT = 8 * 1024 * 1024
 SECTION_LIMIT = 32 * 1024 * 1024
 _MODE = 0o600
-_ROOM = MEMBER_LIMIT - 4096  # for a list's items
+_BRACKETS = 8  # around a list, and between its items
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 
 
@@ -46,11 +46,14 @@ class Missing:
 class Archive:
     """A tar.gz that is written from its first member on; what is secret by its form never gets into it.
 
-    Members may have MEMBER_LIMIT bytes each and SECTION_LIMIT in each folder; what has no room is told as missing.
+    A member may have so many bytes, and all of a folder (`section`) so many; what has no room is told as missing.
     """
 
-    def __init__(self, stream: BinaryIO, at: datetime) -> None:
+    def __init__(
+        self, stream: BinaryIO, at: datetime, *, member: int = MEMBER_LIMIT, section: int = SECTION_LIMIT
+    ) -> None:
         """`at` (UTC) is the time of every member."""
+        self._member, self._section = member, section
         self._at, self.members, self.missing = at, list[Member](), list[Missing]()
         self._compressed = gzip.GzipFile("", "wb", fileobj=stream, mtime=int(at.timestamp()))
         # closed by __exit__, whose manifest is the last member
@@ -75,7 +78,7 @@ class Archive:
         parts = [_safe(part) for part in name.split("/")]
         content = without_forms(text).encode(errors="replace")
         within, path = self._filled[parts[0]] + len(content), "/".join(parts)
-        if len(content) > MEMBER_LIMIT or within > SECTION_LIMIT:
+        if len(content) > self._member or within > self._section:
             self.lacks(path, f"its {len(content)} bytes are more than there is room for")
         elif all(one.name != path for one in self.members):
             self._filled[parts[0]] = within
@@ -90,9 +93,9 @@ class Archive:
         shown, size, more = list[str](), 0, 0
         for one in items:
             text = json.dumps(one, indent=1)
-            if len(shown) < most and size + len(text) < _ROOM:
+            if len(shown) < most and size + len(text) + _BRACKETS < self._member:
                 shown.append(text)
-                size += len(text) + 2
+                size += len(text) + _BRACKETS
             else:
                 more += 1
         if shown:

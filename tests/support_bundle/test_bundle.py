@@ -16,7 +16,6 @@ from meshpki.cluster.manifest import Object, Query, Ref
 from meshpki.install import WISH, wish_manifest
 from meshpki.settings import Settings, defaults
 from meshpki.support_bundle import FOLDER, Archive
-from meshpki.support_bundle.archive import MEMBER_LIMIT, SECTION_LIMIT
 from tests.support import certificates as made
 from tests.support.canaries import Canaries, members
 from tests.support.cluster import config_map
@@ -290,21 +289,20 @@ def test_a_name_of_the_cluster_is_safe_to_unpack(name: str, safe: str) -> None:
 
 def test_members_and_folders_are_bounded_and_what_has_no_room_is_told() -> None:
     stream = io.BytesIO()
-    with Archive(stream, AT) as archive:
-        archive.add("logs/big", "x" * (MEMBER_LIMIT + 1))
-        for number in range(SECTION_LIMIT // MEMBER_LIMIT + 1):
-            archive.add(f"logs/{number}", "x" * MEMBER_LIMIT)
+    with Archive(stream, AT, member=100, section=300) as archive:
+        archive.add("logs/big", "x" * 101)
+        for number in range(4):
+            archive.add(f"logs/{number}", "x" * 100)
         archive.add("other/one", "x")
-    missing = [one.what for one in archive.missing]
-    assert missing == ["logs/big", f"logs/{SECTION_LIMIT // MEMBER_LIMIT}"]
+    assert [one.what for one in archive.missing] == ["logs/big", "logs/3"]
     assert [one.name for one in archive.members[-2:]] == ["other/one", "manifest.json"]
 
 
 def test_of_a_long_list_as_much_is_kept_as_has_room() -> None:
     stream = io.BytesIO()
-    with Archive(stream, AT) as archive:
+    with Archive(stream, AT, member=100) as archive:
         archive.add_list("a.json", ({"n": number} for number in range(5)), "things", 3)
-        archive.add_list("b.json", ("x" * (MEMBER_LIMIT // 3) for _ in range(4)), "texts", 9)
+        archive.add_list("b.json", ("x" * 30 for _ in range(4)), "texts", 9)
         archive.add_list("c.json", (), "nothing", 9)
     found = members(stream.getvalue())
     assert json.loads(found[f"{FOLDER}/a.json"]) == [{"n": 0}, {"n": 1}, {"n": 2}]
