@@ -15,10 +15,9 @@ from meshpki.rights import missing, needed
 from meshpki.settings import Settings
 from meshpki.settings.fields import flatten
 from meshpki.settings.releases import components, kubernetes_range, release_of
-from meshpki.surroundings import ENFORCE, Component, components_of, forbidding, skews
+from meshpki.surroundings import ENFORCE, Component, components_of, forbidding, is_default, skews
 
 _CSI = Ref("storage.k8s.io/v1", "CSIDriver", "", "csi.spiffe.io")
-_DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 
 
 @dataclass(frozen=True)
@@ -223,7 +222,7 @@ def _trust_domain(seen: Seen, settings: Settings) -> tuple[str, str, str] | None
 
 def _storage(seen: Seen, settings: Settings) -> tuple[str, str, str] | None:
     wanted = settings.spire.storage.class_name
-    defaults = [item for item in seen.storage_classes if _default_class(item)]
+    defaults = [item for item in seen.storage_classes if is_default(item)]
     named = [item for item in seen.storage_classes if item["metadata"]["name"] == wanted]
     if seen.claims or (named if wanted else defaults):
         return None
@@ -280,10 +279,6 @@ def _component(labels: dict[str, str]) -> str:
 def _ours(item: Object) -> bool:
     labels: dict[str, str] = item["metadata"].get("labels", {})
     return MANAGED_BY.items() <= labels.items()
-
-
-def _default_class(item: Object) -> bool:
-    return bool(item["metadata"].get("annotations", {}).get(_DEFAULT_CLASS) == "true")
 
 
 CHECKS = (

@@ -13,6 +13,7 @@ _SKEW = timedelta(seconds=10)
 # A kubelet renews its Lease every ten seconds (kubelet pkg/kubelet, NodeLeaseDurationSeconds 40).
 _SILENT = timedelta(seconds=60)
 ENFORCE = "pod-security.kubernetes.io/enforce"
+_DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 _NAMES = ("cert-manager", "spire-server", "spire-agent", "istiod", "ztunnel")
 _LEVELS = ("privileged", "baseline", "restricted")
 
@@ -57,6 +58,11 @@ def forbidding(namespaces: Iterable[Object], needed: Mapping[str, str]) -> tuple
         for name, level in found
         if name in needed and level in _LEVELS and _LEVELS.index(level) > _LEVELS.index(needed[name])
     )
+
+
+def is_default(storage_class: Object) -> bool:
+    """Whether claims that name no StorageClass get this one (Kubernetes, "Storage Classes")."""
+    return bool(storage_class["metadata"].get("annotations", {}).get(_DEFAULT_CLASS) == "true")
 
 
 @dataclass(frozen=True)

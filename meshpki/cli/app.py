@@ -12,6 +12,7 @@ import typer
 from meshpki.cli import (
     artifacts,
     certs,
+    completion,
     config,
     down,
     explain,
@@ -28,11 +29,13 @@ from meshpki.cli import (
     rotate,
     status,
     step,
+    support_bundle,
+    terminal_options,
     up,
     verify,
     version,
 )
-from meshpki.errors import FAILED, INTERRUPTED, USAGE, GateTimeoutError, MeshpkiError, StepError
+from meshpki.errors import FAILED, INTERRUPTED, OK, USAGE, GateTimeoutError, MeshpkiError, StepError
 
 _HELP = """Certificates of a service mesh, from nothing to provably right.
 
@@ -41,12 +44,15 @@ cert-manager holds the root; SPIRE and istiod live below it; every workload's id
 
 app = typer.Typer(
     name="meshpki",
+    cls=terminal_options.Everywhere,
     help=_HELP,
     no_args_is_help=True,
+    add_completion=False,  # `meshpki completion` prints it, and writes no file of the user's
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
 )
+app.callback()(terminal_options.meshpki)
 app.command(epilog=up.EXAMPLES)(up.up)
 app.command(epilog=down.EXAMPLES)(down.down)
 app.command(epilog=preflight.EXAMPLES)(preflight.preflight)
@@ -59,6 +65,7 @@ app.command(epilog=forecast.EXAMPLES)(forecast.forecast)
 app.command(epilog=inspect.EXAMPLES)(inspect.inspect)
 app.command(epilog=graph.EXAMPLES)(graph.graph)
 app.command(epilog=report.EXAMPLES)(report.report)
+app.command(epilog=support_bundle.EXAMPLES)(support_bundle.support_bundle)
 app.add_typer(rotate.app, name="rotate")
 app.add_typer(rbac.app, name="rbac")
 app.add_typer(step.app, name="step")
@@ -66,6 +73,7 @@ app.add_typer(artifacts.app, name="artifacts")
 app.add_typer(lab.app, name="lab")
 app.add_typer(config.app, name="config")
 app.command()(explain.explain)
+app.command(epilog=completion.EXAMPLES)(completion.completion)
 app.command()(version.version)
 
 
@@ -88,6 +96,11 @@ def _told(command: Callable[[], object]) -> int:
         if isinstance(error, StepError | GateTimeoutError):
             output.progress(f"  again: {shlex.join(['meshpki', *sys.argv[1:]])}")
         return error.exit_code
+    except SystemExit as end:
+        if not isinstance(end.__context__, BrokenPipeError):
+            raise
+        output.hush(sys.__stdout__ or sys.stdout)  # Typer's own help, to a reader that went away
+        code = OK
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the last place that can put a bug into words

@@ -17,7 +17,8 @@ def counting() -> Iterator[Callable[[int, int], None]]:
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("checked"))
+    bars = (BarColumn(),) if output.terminal().unicode else ()
+    columns = (*bars, MofNCompleteColumn(), TextColumn("checked"))
     with Progress(*columns, console=output.console(), transient=True) as bar:
         task = bar.add_task("", total=None)
         yield lambda done, of: bar.update(task, completed=done, total=of)

@@ -8,6 +8,13 @@ from typing import TYPE_CHECKING, TextIO
 
 from meshpki.errors import MeshpkiError
 
+ASCII = "MESHPKI_ASCII"
+# what the forms draw with, and what stands for it where that cannot be shown
+_PLAINLY = str.maketrans(
+    {"─": "-", "│": "|", "├": "|", "└": "`", "…": "...", "✔": "+", "✓": "+", "✘": "x", "✗": "x", "·": "-", "→": "->"}
+)
+_RED, _RESET = "\x1b[31m", "\x1b[0m"
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -22,10 +29,21 @@ class Terminal:
 
 
 def terminal() -> Terminal:
-    """Decided once from the terminal and the environment: CI, NO_COLOR and TERM=dumb are heeded."""
+    """Decided by the terminal and the environment: CI, TERM=dumb, NO_COLOR, FORCE_COLOR, MESHPKI_ASCII are heeded."""
     watched = sys.stderr.isatty() and not os.environ.get("CI") and os.environ.get("TERM") != "dumb"
+    color = (watched or bool(os.environ.get("FORCE_COLOR"))) and not os.environ.get("NO_COLOR")
     encoding = (sys.stderr.encoding or "").lower().replace("-", "")
-    return Terminal(watched, watched and not os.environ.get("NO_COLOR"), encoding == "utf8")
+    return Terminal(watched, color, encoding == "utf8" and not os.environ.get(ASCII))
+
+
+def choose(color: str, *, ascii_only: bool) -> None:
+    """What the command line says of it, `auto`, `always` or `never`, for this process and those that it starts."""
+    if color != "auto":
+        said, unsaid = ("FORCE_COLOR", "NO_COLOR") if color == "always" else ("NO_COLOR", "FORCE_COLOR")
+        os.environ.pop(unsaid, None)
+        os.environ[said] = "1"
+    if ascii_only:
+        os.environ[ASCII] = "1"
 
 
 def width() -> int:
@@ -44,17 +62,45 @@ def progress(text: str) -> None:
 
 
 def _write(stream: TextIO, text: str) -> None:
-    """A reader that went away (`| head`) is no failure: the work goes on, and the exit code stays what it is."""
+    """A reader that went away (`| head`) is no failure: the work goes on, and the exit code stays what it is.
+
+    Raises MeshpkiError (MPK-262) where standard output can take no more.
+    """
+    ended = text if text.endswith("\n") else f"{text}\n"
     try:
-        stream.write(text if text.endswith("\n") else f"{text}\n")
+        try:
+            stream.write(in_ascii(ended) if os.environ.get(ASCII) else ended)
+        except UnicodeEncodeError:
+            stream.write(in_ascii(ended))
         stream.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        hush(stream)
+    except OSError as error:
+        hush(stream)
+        if stream is sys.stdout:
+            what = f"standard output cannot be written: {error.strerror or type(error).__name__}"
+            raise MeshpkiError("MPK-262", what, remedy="make room, or write elsewhere, and run it again") from error
+
+
+def hush(stream: TextIO) -> None:
+    """What is written to a stream from now on goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def in_ascii(text: str) -> str:
+    """The same with nothing but ASCII: drawn otherwise, or by number as JSON writes it."""
+    drawn = text.translate(_PLAINLY)
+    if drawn.isascii():
+        return drawn
+    import json
+
+    return "".join(one if one.isascii() else json.dumps(one)[1:-1] for one in drawn)
 
 
 def failure(error: MeshpkiError) -> None:
     """Print an error whole: code and what happened, where, what to do, and where to read more."""
-    progress(f"error {error.code}: {plain(error.what)}")
+    word = f"{_RED}error{_RESET}" if terminal().color else "error"
+    progress(f"{word} {error.code}: {plain(error.what)}")
     if error.where:
         progress(f"  where: {plain(error.where)}")
     if error.remedy:

@@ -139,9 +139,10 @@ class ApiServer:
         since: datetime | None = None,
         timestamps: bool = False,
         previous: bool = False,
+        limit: int = 0,
     ) -> str:
         """See Reader.logs."""
-        query = {"container": container, "tailLines": str(lines)}
+        query = {"container": container, "tailLines": str(lines), **({"limitBytes": str(limit)} if limit else {})}
         query |= {"sinceTime": f"{since.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"} if since else {}
         query |= {name: "true" for name, asked in (("timestamps", timestamps), ("previous", previous)) if asked}
         return self._api.read("GET", POD.format(pod, "log"), query, accept="*/*").decode(errors="replace")

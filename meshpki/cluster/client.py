@@ -105,11 +105,12 @@ class Reader(Protocol):
         since: datetime | None = None,
         timestamps: bool = False,
         previous: bool = False,
+        limit: int = 0,
     ) -> str:
         """The last lines a container wrote, each with the kubelet's time before it if asked for `timestamps`.
 
-        Only those from the whole second of `since` on; those of the container before its last restart with `previous`,
-        which raises ClusterError where there was none.
+        Only those from the whole second of `since` on, and of these the first `limit` bytes (0: all); those of the
+        container before its last restart with `previous`, which raises ClusterError where there was none.
         """
 
     def forward(self, pod: Ref, port: int) -> AbstractContextManager[socket.socket]:

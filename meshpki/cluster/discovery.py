@@ -37,13 +37,13 @@ def resources(listing: Object) -> dict[str, Resource]:
 def served(discovered: Object) -> tuple[Kind, ...]:
     """The kinds of an APIGroupDiscoveryList (apidiscovery.k8s.io/v2), each in the version that its group prefers."""
     found: dict[tuple[str, str], Kind] = {}
-    for group in discovered.get("items", []):
+    for group in discovered.get("items") or []:
         name = group.get("metadata", {}).get("name", "")
-        for version in group.get("versions", []):
-            for one in version.get("resources", []):
-                kind = one.get("responseKind", {}).get("kind", "")
+        for version in group.get("versions") or []:
+            for one in version.get("resources") or []:
+                kind = (one.get("responseKind") or {}).get("kind", "")
                 api_version = f"{name}/{version['version']}" if name else str(version["version"])
-                known = Kind(api_version, kind, one.get("scope") == "Namespaced", frozenset(one.get("verbs", [])))
+                known = Kind(api_version, kind, one.get("scope") == "Namespaced", frozenset(one.get("verbs") or []))
                 found.setdefault((name, kind), known)
     return tuple(found.values())
 

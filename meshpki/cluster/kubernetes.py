@@ -62,6 +62,11 @@ def connect(context: str = "", kubeconfig: Path | None = None, *, force_conflict
     return KubernetesCluster(settings, chosen, force_conflicts=force_conflicts)
 
 
+def contexts(kubeconfig: Path | None = None) -> list[str]:
+    """The names of a kubeconfig's contexts; raises what the client raises where it cannot be read."""
+    return [str(one["name"]) for one in config.list_kube_config_contexts(str(kubeconfig) if kubeconfig else None)[0]]
+
+
 class KubernetesCluster(ApiServer):
     """A Cluster over one API server connection pool; safe to use from many threads."""
 

@@ -80,9 +80,12 @@ class Leased(Cluster):
         since: datetime | None = None,
         timestamps: bool = False,
         previous: bool = False,
+        limit: int = 0,
     ) -> str:
         """See Reader.logs."""
-        return self._reader.logs(pod, container, lines, since=since, timestamps=timestamps, previous=previous)
+        return self._reader.logs(
+            pod, container, lines, since=since, timestamps=timestamps, previous=previous, limit=limit
+        )
 
     def forward(self, pod: Ref, port: int) -> AbstractContextManager[socket.socket]:
         """See Reader.forward."""

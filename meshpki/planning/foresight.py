@@ -16,6 +16,7 @@ from meshpki.workflow.apply import content, same, wanted
 from meshpki.workflow.event import Outcome
 
 _ACTIONS = {Outcome.CREATED: Action.CREATE, Outcome.CONFIGURED: Action.CHANGE, Outcome.UNCHANGED: Action.SAME}
+_WEBHOOK = "failed calling webhook"
 _UNREAD = "the data of a Secret is never read"
 
 
@@ -102,7 +103,9 @@ def _reason(manifest: Object, foresight: Foresight, error: ClusterError) -> str:
         if ref.namespace not in foresight.namespaces:
             raise _unmade(ref, error.what) from error
         return f"namespace {ref.namespace} is not there yet"
-    if isinstance(error, NoAccessError) or not error.transient:
+    # A plain 500 is a refusal as well: so is answered what no server-side apply can merge.
+    refused = error.status == HTTPStatus.INTERNAL_SERVER_ERROR and _WEBHOOK not in error.what
+    if isinstance(error, NoAccessError) or refused or not error.transient:
         raise error
     return error.what
 

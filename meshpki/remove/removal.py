@@ -7,7 +7,7 @@ from meshpki.cluster.manifest import STEP_LABEL, Object, Ref, ref_of
 from meshpki.components.istioctl import RECORD
 from meshpki.components.trust import CERT_MANAGER, PIN
 from meshpki.install import OUTLINE, WISH
-from meshpki.remove.seen import CRD, ISTIO_BUNDLE, NAMESPACE, Seen
+from meshpki.remove.seen import CRD, ISTIO_BUNDLES, NAMESPACE, Seen
 from meshpki.remove.whose import dependent, everywhere, foreign, istios, labelled, made_elsewhere, told
 from meshpki.rotate.generations import numbered
 
@@ -163,7 +163,7 @@ def _step(one: Object, namespaces: Mapping[str, str]) -> str:
     ref = ref_of(one)
     if ref.namespace == RECORD.namespace:
         return _CERT_MANAGER
-    if istios(one) or ref.name == ISTIO_BUNDLE:
+    if istios(one) or ref.name in ISTIO_BUNDLES:
         return _ISTIO
     return namespaces.get(ref.namespace) or ROTATION
 

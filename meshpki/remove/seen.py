@@ -12,7 +12,8 @@ from meshpki.lease.record import LEASE
 
 OURS = ",".join(f"{label}={value}" for label, value in MANAGED_BY.items())
 NAMESPACE, CRD = "Namespace", "CustomResourceDefinition"
-ISTIO_BUNDLE = "istio-ca-root-cert"
+# istiod puts one of each into every namespace (Istio 1.29)
+ISTIO_BUNDLES = ("istio-ca-root-cert", "istio-ca-crl")
 OWNERS = (
     *(("apps/v1", kind) for kind in ("Deployment", "ReplicaSet", "StatefulSet", "DaemonSet")),
     *(("batch/v1", kind) for kind in ("Job", "CronJob")),
@@ -63,7 +64,7 @@ def look(reader: Reader) -> Seen:
             lists.of(inner),
             lists.of(_instances(kinds, (*ours, *istio))),
             lists.of([Query("coordination.k8s.io/v1", "Lease", RECORD.namespace)]),
-            lists.of([Query("v1", "ConfigMap", fields=f"metadata.name={ISTIO_BUNDLE}")]) if istio_is_ours else (),
+            lists.of(_bundles()) if istio_is_ours else (),
             tuple(reader.scan(Query("v1", "Pod"))),
             {one["metadata"]["uid"]: one for one in owners},
             pinned(reader),
@@ -77,6 +78,10 @@ def left(reader: Reader) -> tuple[Ref, ...]:
     kinds = [kind for kind in reader.kinds() if "list" in kind.verbs and kind.kind not in _UNCOUNTED]
     with ThreadPoolExecutor(_IN_FLIGHT, thread_name_prefix="look") as pool:
         return tuple(ref_of(one) for one in _Lists(reader, pool).ours(kinds))
+
+
+def _bundles() -> list[Query]:
+    return [Query("v1", "ConfigMap", fields=f"metadata.name={name}") for name in ISTIO_BUNDLES]
 
 
 def _instances(kinds: Sequence[Kind], ours: Sequence[Object]) -> list[Query]:

@@ -130,7 +130,8 @@ class _Gone:
             found = dict(zip(refs, pool.map(reader.metadata, refs), strict=True))
         there = {ref: one for ref, one in found.items() if one and one["metadata"].get("uid") == self._uids[ref]}
         self._gone |= {*refs} - {*there}
-        return [{"apiVersion": ref.api_version, "kind": ref.kind, **one} for ref, one in there.items()]
+        # what comes back calls itself PartialObjectMetadata
+        return [{**one, "apiVersion": ref.api_version, "kind": ref.kind} for ref, one in there.items()]
 
 
 def _delete_wave(cluster: Cluster, refs: Sequence[Ref], gone: _Gone, sweep: _Sweep, stop: threading.Event) -> None:

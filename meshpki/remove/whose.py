@@ -6,7 +6,7 @@ from enum import StrEnum
 from meshpki.cluster.manifest import MANAGED_BY, Object, ref_of
 from meshpki.components.istioctl import MANAGED
 from meshpki.components.spire import CSI_DRIVER
-from meshpki.remove.seen import ISTIO_BUNDLE, OWNERS
+from meshpki.remove.seen import ISTIO_BUNDLES, OWNERS
 from meshpki.verify.pods import PROXY
 
 # Field managers of what meshpki installs, and of the control plane: what they alone wrote is nobody's work.
@@ -15,7 +15,10 @@ _PARTS = ("meshpki", "istioctl", "istio-operator", "pilot-", "cert-manager", "sp
 _BY_NAME = {("Secret", "cert-manager-webhook-ca")}
 _NAME_LABEL, _OUR_LABEL = "f:kubernetes.io/metadata.name", f"f:{next(iter(MANAGED_BY))}"
 _ISTIO_LABEL, _, _ISTIO_VALUE = MANAGED.partition("=")
-_OF_EACH_NAMESPACE = {("ServiceAccount", "default"), ("ConfigMap", "kube-root-ca.crt")}
+_OF_EACH_NAMESPACE = {
+    ("ServiceAccount", "default"),
+    *(("ConfigMap", name) for name in ("kube-root-ca.crt", *ISTIO_BUNDLES)),
+}
 
 
 class Whose(StrEnum):
@@ -38,7 +41,7 @@ def istios(header: Object) -> bool:
 
 def everywhere(header: Object) -> bool:
     """Whether every namespace has one: it comes and goes with the namespace."""
-    return (header["kind"], header["metadata"]["name"]) in {*_OF_EACH_NAMESPACE, ("ConfigMap", ISTIO_BUNDLE)}
+    return (header["kind"], header["metadata"]["name"]) in _OF_EACH_NAMESPACE
 
 
 def dependent(header: Object) -> bool:

@@ -167,7 +167,7 @@ def listing(lab: Lab) -> set[str]:
     return {line for line in said.splitlines() if not RENAMED.match(line)}
 
 
-PASSING = {"events", "componentstatuses", "certificatesigningrequests"}
+PASSING = {"events", "apiservices", "componentstatuses", "certificatesigningrequests"}
 RENAMED = re.compile(
     r"(Pod|ReplicaSet|ControllerRevision|EndpointSlice|Secret) (kube-system|default)/|Lease kube-system/apiserver-"
 )

@@ -21,7 +21,7 @@ SCHEMA = json.loads(files("meshpki").joinpath("schemas/plan-report.json").read_t
 WISH = """apiVersion: meshpki.dev/v1alpha1
 kind: Mesh
 spire: {logLevel: DEBUG}
-istio: {operator: {values: {pilot: {env: {PILOT_TRACE_SAMPLING: "1"}}}}}
+istio: {operator: {values: {pilot: {traceSampling: 10}}}}
 """
 
 
@@ -68,9 +68,28 @@ def test_a_change_is_foreseen_field_by_field_with_what_istioctl_would_do(
         <= set(istio)
         <= {"Deployment istiod", "ConfigMap values", "ConfigMap istio-sidecar-injector"}
     )
-    assert "PILOT_TRACE_SAMPLING" in istio["Deployment istiod"]["fields"][0]["path"]
+    (field,) = istio["Deployment istiod"]["fields"]
+    assert field == {
+        "path": "spec.template.spec.containers[discovery].env[PILOT_TRACE_SAMPLING].value",
+        "kind": "change",
+        "before": "1",
+        "after": "10",
+    }
     assert {name for name, step in steps.items() if changed(step["objects"])} == {"settings", "spire"}
     assert audit.persisted(*OURS) == []
+
+
+def test_what_the_api_server_would_refuse_istioctl_is_told_before_it_runs(
+    mesh: Mesh, meshpki: Command, tmp_path: Path
+) -> None:
+    settings = tmp_path / "mesh.yaml"
+    # the chart sets this variable itself, and a list may name it once
+    twice = 'istio: {operator: {values: {pilot: {env: {PILOT_TRACE_SAMPLING: "1"}}}}}'
+    settings.write_text(f"apiVersion: meshpki.dev/v1alpha1\nkind: Mesh\n{twice}\n")
+    refused = meshpki("plan", *mesh.where(), "-f", str(settings), "--only", "istio")
+    assert refused.returncode == 1
+    assert "duplicate entries" in refused.stderr
+    assert "istio-system/istiod" in refused.stderr
 
 
 def test_the_diff_of_a_change_shows_the_line_that_changes(mesh: Mesh, meshpki: Command, tmp_path: Path) -> None:

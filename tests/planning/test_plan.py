@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from meshpki.cluster.client import Cluster, ClusterError
-from meshpki.cluster.manifest import Object, Ref, owned, ref_of
+from meshpki.cluster.manifest import Object, Ref, owned
 from meshpki.errors import PreconditionError, StepError
 from meshpki.install import Target, steps, wish_manifest
 from meshpki.planning import Action, ObjectPlan, PlanReport, glance, look
@@ -139,21 +139,30 @@ def test_an_object_whose_kind_or_namespace_nothing_makes_is_refused(manifest: Ob
     assert refused.value.code == "MPK-221"
 
 
-def test_a_webhook_that_does_not_answer_yet_is_no_refusal_and_a_conflict_is_one() -> None:
-    plan = plan_of(config_map("c", key="1"))
-    for status, passes in ((500, True), (409, False)):
-        memory = cluster()
-        memory.put(owned(wish_manifest(defaults()), "settings"))
+@pytest.mark.parametrize(
+    ("status", "said", "judged"),
+    [
+        (500, "Internal error occurred: failed calling webhook", True),
+        (429, "too many requests", True),
+        (503, "not ready", True),
+        (500, "failed to create typed patch object: duplicate entries", False),
+        (409, "a conflict with another field manager", False),
+        (422, "invalid", False),
+        (400, "unknown field", False),
+    ],
+)
+def test_a_server_that_cannot_say_yet_is_no_refusal_and_all_else_is_one(status: int, said: str, judged: bool) -> None:
+    memory = cluster()
 
-        def refuse(manifest: Object, manager: str = "", status: int = status) -> Object:
-            raise ClusterError("MPK-102", "refused", where=str(ref_of(manifest)), status=status)
+    def refuse(manifest: Object, _manager: str = "") -> Object:
+        raise ClusterError("MPK-102", said, where="a path", status=status)
 
-        memory.dry_run = refuse  # type: ignore[method-assign]
-        if passes:
-            assert looked(memory, plan)["c"].offline == "refused"
-        else:
-            with pytest.raises(ClusterError):
-                looked(memory, plan)
+    memory.dry_run = refuse  # type: ignore[method-assign]
+    if judged:
+        assert looked(memory, plan_of(config_map("c", key="1")))["c"].offline == said
+        return
+    with pytest.raises(ClusterError, match=said):
+        looked(memory, plan_of(config_map("c", key="1")))
 
 
 def test_a_secret_is_planned_without_its_data_ever_being_asked_for() -> None:

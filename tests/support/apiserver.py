@@ -29,7 +29,13 @@ TOKEN = "token-of-a-test"
 
 _ACCEPT_SUFFIX = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _PIECE = 16 * 1024
-_KINDS = {"pods": "Pod", "configmaps": "ConfigMap", "events": "Event", "services": "Service"}
+_KINDS = {
+    "pods": "Pod",
+    "configmaps": "ConfigMap",
+    "events": "Event",
+    "services": "Service",
+    "namespaces": "Namespace",
+}
 _DISCOVERY: dict[str, Object] = {
     "/api": {"kind": "APIVersions", "versions": ["v1"]},
     "/apis": {"kind": "APIGroupList", "apiVersion": "v1", "groups": []},

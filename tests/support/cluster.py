@@ -84,7 +84,8 @@ class InMemoryCluster:
 
     def metadata(self, ref: Ref) -> Object | None:
         live = self.get(ref)
-        return {"metadata": live["metadata"]} if live else None
+        partial = {"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata"}
+        return {**partial, "metadata": live["metadata"]} if live else None
 
     def headers(self, query: Query) -> list[Object]:
         self._request("headers", query)
@@ -140,6 +141,7 @@ class InMemoryCluster:
         since: datetime | None = None,
         timestamps: bool = False,
         previous: bool = False,
+        limit: int = 0,
     ) -> str:
         """Lines of `answers` by container or by `pod container`, with their times before them; the end of the last."""
         self._request("logs", pod)
@@ -152,7 +154,8 @@ class InMemoryCluster:
         if since is not None:
             floor = since.replace(microsecond=0)
             found = [line for line in found if datetime.fromisoformat(line.partition(" ")[0]) >= floor]
-        return "".join(found if timestamps else [line.partition(" ")[2] for line in found])
+        text = "".join(found if timestamps else [line.partition(" ")[2] for line in found])
+        return text.encode()[: limit or None].decode(errors="replace")
 
     @contextlib.contextmanager
     def forward(self, pod: Ref, port: int) -> Iterator[socket.socket]:

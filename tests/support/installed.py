@@ -109,6 +109,7 @@ def _made_besides(cluster: InMemoryCluster) -> list[Object]:
         header("v1", "PersistentVolumeClaim", "data-spire-server-0", "spire-server", "kube-controller-manager"),
         header("v1", "ConfigMap", "istio-ca-root-cert", "default", "pilot-discovery"),
         header("v1", "ConfigMap", "istio-ca-root-cert", "bookinfo", "pilot-discovery"),
+        header("v1", "ConfigMap", "istio-ca-crl", "default", "pilot-discovery"),
         header("v1", "ConfigMap", "kube-root-ca.crt", "cert-manager", "kube-controller-manager"),
         header("coordination.k8s.io/v1", "Lease", "cert-manager-controller", "kube-system", "controller"),
         header("coordination.k8s.io/v1", "Lease", "kube-scheduler", "kube-system", "kube-scheduler"),
