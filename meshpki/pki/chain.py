@@ -57,7 +57,7 @@ def judge(chain: Sequence[Certificate], expected: Expected, contract: Contract =
       6 no CA · 7 says so (warning) · 8, 9 critical key usage for signatures · 10 for no more (warning)
       11 has extended key usages (warning) · 12 for both sides
       16 signers' key usage critical · 17 for signing only (warning)
-      18, 20 signers' SPIFFE ID (warning) · 19 without a path · 21 the leaf's trust domain
+      18, 20 signers' SPIFFE ID (warning; of the mesh's own CAs) · 19 without a path · 21 the leaf's trust domain
       43 no other anchor can be taken for one of the path: Envoy would not try the right one after it
       45 no root is sent between the leaf and the anchor: Envoy would end there
 

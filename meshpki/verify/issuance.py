@@ -91,8 +91,12 @@ def judge_requests(observation: Observation, pinned: Pinned) -> Iterator[PlaceVe
 
 
 def _strangers(observation: Observation, signers: tuple[Certificate, ...]) -> Iterator[Signed]:
+    """What others obtained from one of these CAs, or from one right below them that came along: a CA of before."""
     for one in observation.signed or ():
-        if one.chain and not one.party and any(one.chain[0].signed_by(signer) for signer in signers):
+        if one.party or not one.chain:
+            continue
+        between = tuple(ca for ca in one.chain[1:] if any(ca.signed_by(signer) for signer in signers))
+        if any(one.chain[0].signed_by(signer) for signer in (*signers, *between)):
             yield one
 
 

@@ -88,6 +88,14 @@ def test_a_ca_that_somebody_else_obtained_below_the_existing_ca_is_found() -> No
     assert "MPK-358" in [one.code for one in found]
 
 
+def test_a_ca_that_was_obtained_from_the_owner_s_ca_of_before_is_found_too() -> None:
+    before = TOP.issue(ISSUING)
+    stranger = before.issue(SPIRE_CA)
+    asked = replace(signed(stranger), chain=made.read(stranger, before))
+    pin = Recorded(1, TOP.certificate.sha256, (TOP.certificate,), CHAIN)
+    assert set(rogues(Observation(pin=pin, signed=(asked,)), CHAIN)) == {stranger.certificate.key_sha256}
+
+
 def test_the_root_needs_no_request_and_istiod_s_ca_is_proven_below_the_existing_one() -> None:
     cacerts = CA.issue(CACERTS)
     pin = Recorded(1, TOP.certificate.sha256, (TOP.certificate,), CHAIN)
