@@ -5,7 +5,7 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -25,6 +25,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 hypothesis.settings.register_profile("unhurried", deadline=None)
 hypothesis.settings.load_profile("unhurried")
 
+_SEEN = pytest.StashKey[list[str]]()
 REQUIRED = os.environ.get("MESHPKI_LAB") == "required"
 
 
@@ -35,6 +36,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """A suite that has no sample cheap enough belongs to `nox -s acceptance` alone."""
+    if config.getoption("--full"):
+        return
+    left = [item for item in items if item.get_closest_marker("acceptance")]
+    items[:] = [item for item in items if item not in left]
+    config.hook.pytest_deselected(items=left)
+
+
 def pytest_report_header(config: pytest.Config) -> str:
     how = "in full" if config.getoption("--full") else f"sampled, --seed {config.getoption('--seed')}"
     return f"expensive suites: {how}; lab: {'required' if REQUIRED else 'used where it can run'}"
@@ -43,6 +53,17 @@ def pytest_report_header(config: pytest.Config) -> str:
 @pytest.fixture(scope="session")
 def sample(request: pytest.FixtureRequest) -> random.Random:
     return random.Random(request.config.getoption("--seed"))  # noqa: S311 - a sample, no secret
+
+
+@pytest.fixture(scope="session")
+def say(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """What a suite has seen, told at the end of the run."""
+    return request.config.stash.setdefault(_SEEN, []).append
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    for line in config.stash.get(_SEEN, []):
+        terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,8 @@
 """The ways by which a root is replaced by hand, counted by the probe of `rotate root`: what each of them loses.
 
-They leave a mesh that is pinned to a root it lives under no more, so this file is the last one; with --full each way
-has a lab of its own.
+Each leaves a mesh that is pinned to a root it lives under no more, so each has a lab made for it.
 """
 
-import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -26,7 +24,7 @@ from tests.e2e.by_hand import Hand, Watch
 from tests.e2e.conftest import Mesh
 from tests.e2e.test_1_killed import fresh
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.acceptance]
 
 CLOCK = SystemClock()
 WELL_WITHIN = 180.0
@@ -111,14 +109,12 @@ def gone(mesh: Mesh, meshpki: Command, way: Way) -> Lost:
         return Lost(counted.tally(), watch.refused, watch.pods)
 
 
-def test_each_naive_way_loses_what_rotate_root_does_not(
-    mesh: Mesh, meshpki: Command, sample: random.Random, request: pytest.FixtureRequest, say: Callable[[str], None]
+@pytest.mark.parametrize("way", WAYS, ids=[way.name.partition(":")[0] for way in WAYS])
+def test_a_naive_way_loses_what_rotate_root_does_not(
+    way: Way, mesh: Mesh, meshpki: Command, say: Callable[[str], None]
 ) -> None:
-    full = request.config.getoption("--full")
-    for way in WAYS if full else [sample.choice(WAYS)]:
-        if full:
-            fresh(meshpki)
-            assert meshpki("up", "--lab").returncode == 0
-        lost = gone(mesh, meshpki, way)
-        say(f"{way.name}: {lost}")
-        assert way.loses(lost), way.name
+    fresh(meshpki)
+    assert meshpki("up", "--lab").returncode == 0
+    lost = gone(mesh, meshpki, way)
+    say(f"{way.name}: {lost}")
+    assert way.loses(lost)
