@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from meshpki.cluster.kubernetes import KubernetesCluster, connect
 from meshpki.lab.lab import Lab
 from tests.conftest import Command
 
@@ -210,6 +211,12 @@ def mesh(lab: Lab, meshpki: Command) -> Mesh:
     done = meshpki("up", "--lab", "-o", "json")
     assert done.returncode == 0, done.stderr
     return Mesh(lab, json.loads(done.stdout))
+
+
+@pytest.fixture(scope="module")
+def lab_cluster(mesh: Mesh) -> KubernetesCluster:
+    """A connection of now: earlier tests make the lab anew, with another CA."""
+    return connect(mesh.lab.context, mesh.lab.kubeconfig)
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from typing import TypeVar
 import pytest
 
 from meshpki.cli.session import SystemClock
-from meshpki.cluster.kubernetes import KubernetesCluster, connect
+from meshpki.cluster.kubernetes import KubernetesCluster
 from meshpki.cluster.manifest import MANAGED_BY, Object, Query, owned
 from meshpki.components.probe import NAMESPACE, STEP, probe, remove
 from meshpki.components.probe_flow import CLIENT
@@ -32,12 +32,6 @@ pytestmark = pytest.mark.lab
 TARGET = "details.bookinfo:9080/health"
 CLOCK = SystemClock()
 LIMITS = Limits(gate=timedelta(minutes=3))
-
-
-@pytest.fixture(scope="module")
-def lab_cluster(mesh: Mesh) -> KubernetesCluster:
-    """A connection of now: earlier tests make the lab anew, with another CA."""
-    return connect(mesh.lab.context, mesh.lab.kubeconfig)
 
 
 @pytest.fixture(scope="module")

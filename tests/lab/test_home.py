@@ -28,6 +28,12 @@ with held(Path(sys.argv[1])):
 """
 
 
+@pytest.fixture(autouse=True)
+def claims(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lab of the other tests bears the default name on this machine."""
+    monkeypatch.setattr("meshpki.lab.home.CLAIMS", tmp_path)
+
+
 def located(**environment: str) -> list[str]:
     """What a process with this environment finds."""
     plain = {name: value for name, value in os.environ.items() if not name.startswith("MESHPKI_LAB_")}
@@ -116,8 +122,7 @@ def test_only_one_command_is_at_work_on_a_lab(tmp_path: Path) -> None:
         assert holder(home.turn) == os.getpid()
 
 
-def test_a_lab_of_the_same_name_from_another_home_is_let_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("meshpki.lab.home.CLAIMS", tmp_path)
+def test_a_lab_of_the_same_name_from_another_home_is_let_be(tmp_path: Path) -> None:
     one, two, beside = Home(tmp_path / "one"), Home(tmp_path / "two"), Home(tmp_path / "three", "beside")
     one.make()
     argv = [sys.executable, "-c", HOLD, str(one.claim)]
@@ -134,8 +139,7 @@ def test_a_lab_of_the_same_name_from_another_home_is_let_be(tmp_path: Path, monk
         pass
 
 
-def test_the_home_whose_supervisor_holds_the_name_has_its_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("meshpki.lab.home.CLAIMS", tmp_path)
+def test_the_home_whose_supervisor_holds_the_name_has_its_turn(tmp_path: Path) -> None:
     home = Home(tmp_path / "one")
     home.make()
     with held(home.supervisor), held(home.claim), turn(home):
