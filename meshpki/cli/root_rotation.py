@@ -287,7 +287,7 @@ class _Run:
     def _closing(self, proof: Proof) -> Closing | None:
         if not self._wish.compromised:
             return None
-        took = {span.stage: (span.ended - proof.began).total_seconds() for span in proof.spans if span.done}
+        took = {one.stage: round((one.ended - proof.began).total_seconds(), 1) for one in proof.spans if one.done}
         left = tuple(sorted(self._left_behind)), compromise.beyond_reach(self._cluster)
         return Closing(took.get(goals.FORGET), took.get(compromise.DRAIN), *left)
 
