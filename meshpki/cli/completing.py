@@ -74,7 +74,7 @@ def words_after(line: str) -> list[str]:
             source = _source(param)
             if source:
                 # Typer takes it where a parameter is declared; said here, it holds for every command there is
-                param._custom_shell_complete = partial(_named, source)  # noqa: SLF001
+                param._custom_shell_complete = partial(_named, source)  # noqa: SLF001 - Typer keeps no public place for it
     return [word for word in _of_typer(command, said) if word]
 
 
