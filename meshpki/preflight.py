@@ -113,7 +113,7 @@ def look(reader: Reader, settings: Settings, manifests: Iterable[Object], at: da
         root=reader.get(root_certificate(settings, pin.generation)) if pin else None,
         at=at,
         existing=bool(settings.root.existing.secret_name) and secret_is_there(reader, settings),
-        missing_rights=tuple(map(str, missing(reader, needed(manifests)))),
+        missing_rights=tuple(map(str, missing(reader, needed(manifests, settings)))),
         skews=skews(reader.date(), at, leases, nodes),
         namespaces=tuple(reader.list(Query("v1", "Namespace"))),
     )

@@ -11,7 +11,7 @@ from meshpki.cli.options import Files
 from meshpki.errors import UsageError
 
 if TYPE_CHECKING:
-    from meshpki.verify.rights import Subject
+    from meshpki.roles.role import Subject
 
 EXAMPLES = """\b
 Examples:
@@ -50,11 +50,12 @@ def verify(
 
     Without a subject the group meshpki-verifiers has them. Of settings the namespaces count; no cluster is asked.
     """
+    from meshpki.roles.role import manifests
     from meshpki.settings import read
-    from meshpki.verify.rights import manifests, rights
+    from meshpki.verify.rights import PURPOSES, rights
 
     bound = [_subject(text) for text in subjects or ["group:meshpki-verifiers"]]
-    items = list(manifests(rights(read(files or []), authorities=authorities), bound))
+    items = list(manifests(rights(read(files or []), authorities=authorities), bound, PURPOSES))
     if form is Format.JSON:
         import json
 
@@ -66,7 +67,7 @@ def verify(
 
 
 def _subject(text: str) -> "Subject":
-    from meshpki.verify.rights import Subject
+    from meshpki.roles.role import Subject
 
     kind, _, name = text.partition(":")
     namespace, _, account = name.partition("/")

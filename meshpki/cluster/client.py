@@ -90,11 +90,8 @@ class Reader(Protocol):
         Another field manager than ours stands for an installer that takes over what it applies, whoever owns it.
         """
 
-    def dry_create(self, manifest: Object) -> Object:
-        """What the server would store if the object were created; with `generateName` it is always a new one."""
-
-    def allowed(self, verb: str, group: str, resource: str, namespace: str = "") -> bool:
-        """Whether the user of this connection has a right (SelfSubjectAccessReview)."""
+    def allowed(self, verb: str, group: str, resource: str, namespace: str = "", name: str = "") -> bool:
+        """Whether the user of this connection has a right (SelfSubjectAccessReview); without a name, on any."""
 
     def logs(
         self,

@@ -159,7 +159,7 @@ def judge_injection(reader: Reader) -> Readiness:
 
 def _not_injected(reader: Reader) -> str:
     try:
-        pod = reader.dry_create(_probe())
+        pod = reader.dry_run(_probe())
     except ClusterError as error:
         return f"a pod is not injected: {error.what}"
     drivers = [volume.get("csi", {}).get("driver") for volume in pod["spec"].get("volumes", [])]

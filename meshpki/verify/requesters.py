@@ -10,7 +10,6 @@ from meshpki.settings import Settings
 from meshpki.verify.observation import Requester
 from meshpki.verify.places import Place, PlaceKind, PlaceVerdict
 
-RBAC = "rbac.authorization.k8s.io/v1"
 KINDS = ("ClusterRole", "Role", "ClusterRoleBinding", "RoleBinding")
 _GROUP = CERT_MANAGER.partition("/")[0]
 # A request's spec cannot be changed; a Certificate's can, and cert-manager then makes the request.

@@ -7,8 +7,9 @@ from typer.testing import CliRunner, Result
 
 from meshpki.cli.rbac import app
 from meshpki.errors import UsageError
+from meshpki.roles.role import Subject, manifests
 from meshpki.settings import defaults
-from meshpki.verify.rights import Subject, manifests, rights
+from meshpki.verify.rights import PURPOSES, rights
 
 
 def run(*argv: str) -> Result:
@@ -19,7 +20,9 @@ def test_yaml_and_json_are_the_same_objects() -> None:
     documents = list(yaml.safe_load_all(run("--authorities").stdout))
     listed = json.loads(run("--authorities", "-o", "json").stdout)
     assert (listed["kind"], listed["items"]) == ("List", documents)
-    assert documents == list(manifests(rights(defaults(), authorities=True), [Subject("Group", "meshpki-verifiers")]))
+    assert documents == list(
+        manifests(rights(defaults(), authorities=True), [Subject("Group", "meshpki-verifiers")], PURPOSES)
+    )
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from meshpki.components.istiod_ca import istiod_ca as istiod_ca_step
 from meshpki.errors import GateTimeoutError, MeshpkiError, PreconditionError, StepError
 from meshpki.install import WISH, kept_wish, wish_manifest
 from meshpki.rotate import istiod_ca
-from meshpki.rotate.leaf import NAMESPACE
+from meshpki.rotate.leaf import NAMESPACE, POD
 from meshpki.rotate.mark import ANNOTATION
 from meshpki.settings import IstiodCA, Settings, defaults, read_text
 from meshpki.workflow.apply import wanted
@@ -146,10 +146,10 @@ def test_a_leaf_that_the_ca_of_before_signed_is_no_proof() -> None:
 def test_what_an_earlier_run_left_is_cleared() -> None:
     there = Rotating().cluster()
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE.name}}
-    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "leaf-0", "namespace": NAMESPACE.name}, "spec": {}}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": POD.name, "namespace": NAMESPACE.name}, "spec": {}}
     there.put(namespace, pod)
     rotate(there)
-    assert ("delete", f"Pod {NAMESPACE.name}/leaf-0") in there.writes
+    assert ("delete", str(POD)) in there.writes
     assert NAMESPACE not in there.objects
 
 

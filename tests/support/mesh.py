@@ -140,8 +140,8 @@ class Mesh(InMemoryCluster):
             raise ClusterError("MPK-102", f"list refused: {query.kind}", status=403)
         return super().list(query)
 
-    def allowed(self, verb: str, group: str, resource: str, namespace: str = "") -> bool:
-        return super().allowed(verb, group, resource, namespace) and resource not in self.denied
+    def allowed(self, verb: str, group: str, resource: str, namespace: str = "", name: str = "") -> bool:
+        return super().allowed(verb, group, resource, namespace, name) and resource not in self.denied
 
 
 def mesh(*objects: Object, **envoys: bytes) -> Mesh:
