@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from meshpki.cluster.client import Reader
 from meshpki.cluster.manifest import MANAGED_BY, Object, Query, Ref
 from meshpki.components.existing_root import secret_is_there
-from meshpki.components.istioctl import RECORD
+from meshpki.components.istioctl import OURS as ISTIO
 from meshpki.components.trust import PIN, Pin, istiod_certificate, pinned, root_certificate
 from meshpki.errors import MeshpkiError, PreconditionError, UsageError
 from meshpki.preflight_root import ROOT_CHECKS
@@ -36,7 +36,6 @@ class Seen:
     cacerts_certificate: Object | None = None
     mesh_config: Object | None = None
     spire_config: Object | None = None
-    record: Object | None = None
     pin: Pin | None = None
     root: Object | None = None
     existing: bool = False
@@ -108,7 +107,6 @@ def look(reader: Reader, settings: Settings, manifests: Iterable[Object], at: da
         cacerts_certificate=None if pin else reader.get(istiod_certificate(settings)),
         mesh_config=reader.get(Ref("v1", "ConfigMap", names.istio, "istio")),
         spire_config=reader.get(Ref("v1", "ConfigMap", names.spire_server, "spire-server")),
-        record=reader.get(RECORD),
         pin=pin,
         root=reader.get(root_certificate(settings, pin.generation)) if pin else None,
         at=at,
@@ -175,7 +173,7 @@ def _istio(seen: Seen, settings: Settings) -> tuple[str, str, str] | None:
         if labels.get("app") != "istiod":
             continue
         where = f"Deployment {metadata['namespace']}/{metadata['name']}"
-        if seen.record is None or metadata["namespace"] != settings.namespaces.istio:
+        if not ISTIO.items() <= labels.items() or metadata["namespace"] != settings.namespaces.istio:
             return "an Istio is there that meshpki did not install", where, "remove it, or use another cluster"
     return None
 

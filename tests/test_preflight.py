@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from meshpki.cluster.manifest import Object
+from meshpki.components.istioctl import OURS as ISTIO
 from meshpki.components.trust import Pin
 from meshpki.errors import UsageError
 from meshpki.preflight import CHECKS, Seen, examine
@@ -36,13 +37,14 @@ def secret(**annotations: str) -> Object:
 
 GOOD = Seen(version="v1.35.4", nodes=(node(),), storage_classes=(storage_class(),))
 PINNED = replace(GOOD, pin=Pin(1, (certificates.mesh_root().certificate,)))
-RECORD = {"metadata": {"name": "meshpki-istio"}}
+UNLABELLED = {"operator.istio.io/managed": ""}
+ANOTHERS = {"install.operator.istio.io/owning-resource": "installed-state"}
 NAMED = {"cert-manager.io/certificate-name": "cacerts"}
 RENDERED, FOREIGN = (workload("Certificate", "istio-system", "cacerts", **labels) for labels in (OURS, {}))
 
 
-def istiod(namespace: str = "istio-system", revision: str = "default") -> Object:
-    return workload("Deployment", namespace, "istiod", app="istiod", **{"istio.io/rev": revision})
+def istiod(namespace: str = "istio-system", revision: str = "default", **labels: str) -> Object:
+    return workload("Deployment", namespace, "istiod", app="istiod", **{"istio.io/rev": revision, **ISTIO, **labels})
 
 
 def refused(seen: Seen, settings: Settings | None = None, ignore: tuple[str, ...] = ()) -> list[tuple[str, str]]:
@@ -54,7 +56,7 @@ def refused(seen: Seen, settings: Settings | None = None, ignore: tuple[str, ...
     [
         GOOD,
         replace(GOOD, deployments=(workload("Deployment", "cert-manager", "cert-manager", **OURS),)),
-        replace(GOOD, deployments=(istiod(),), record=RECORD),
+        replace(GOOD, deployments=(istiod(),)),
         replace(PINNED, cacerts=secret(**NAMED)),
         replace(GOOD, cacerts=secret(**NAMED), cacerts_certificate=RENDERED),
         replace(GOOD, stateful_sets=(workload("StatefulSet", "spire-server", "spire-server", **OURS),)),
@@ -88,13 +90,14 @@ def test_a_cluster_that_is_new_or_ours_is_let_through(seen: Seen) -> None:
             "cert-manager",
             "MPK-104",
         ),
-        (replace(GOOD, deployments=(istiod(),)), "istio", "MPK-105"),
-        (replace(GOOD, deployments=(istiod("other"),), record=RECORD), "istio", "MPK-105"),
+        (replace(GOOD, deployments=(istiod(**UNLABELLED),)), "istio", "MPK-105"),
+        (replace(GOOD, deployments=(istiod("other"),)), "istio", "MPK-105"),
+        (replace(GOOD, deployments=(istiod(**ANOTHERS),)), "istio", "MPK-105"),
         (replace(GOOD, stateful_sets=(workload("StatefulSet", "spire", "spire-server"),)), "spire", "MPK-106"),
         (replace(GOOD, csi_driver={"metadata": {"name": "csi.spiffe.io"}}), "spire", "MPK-106"),
         (replace(GOOD, daemon_sets=(workload("DaemonSet", "istio-system", "ztunnel"),)), "istio-shape", "MPK-114"),
         (
-            replace(GOOD, deployments=(istiod(), istiod(revision="canary")), record=RECORD),
+            replace(GOOD, deployments=(istiod(), istiod(revision="canary"))),
             "istio-shape",
             "MPK-114",
         ),

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,6 +62,11 @@ def ref_of(manifest: Object) -> Ref:
 def only(ref: Ref) -> Query:
     """The query that answers with this object alone."""
     return Query(ref.api_version, ref.kind, ref.namespace, fields=f"metadata.name={ref.name}")
+
+
+def selector(labels: Mapping[str, str]) -> str:
+    """Labels as the selector of those who bear all of them."""
+    return ",".join(f"{label}={value}" for label, value in labels.items())
 
 
 def early(manifest: Object) -> bool:

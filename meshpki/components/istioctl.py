@@ -16,7 +16,7 @@ from pathlib import Path
 import yaml
 
 from meshpki.cluster.client import Cluster, Reader
-from meshpki.cluster.manifest import Object, Query, Ref, digest, owned
+from meshpki.cluster.manifest import Object, Query, Ref, digest, owned, selector
 from meshpki.cluster.render import load
 from meshpki.components.istio_objects import installed
 from meshpki.components.trust import STATE_NAMESPACE
@@ -25,7 +25,9 @@ from meshpki.leash import leashed
 from meshpki.workflow.apply import apply
 
 RECORD = Ref("v1", "ConfigMap", STATE_NAMESPACE, "meshpki-istio")
-MANAGED = "operator.istio.io/managed=Reconcile"
+# What istioctl installed of our IstioOperator; of anybody else's it names another owner (istio 1.29 install.go).
+MANAGED = "operator.istio.io/managed"
+OURS = {MANAGED: "Reconcile", "install.operator.istio.io/owning-resource": "meshpki"}
 _RBAC = "rbac.authorization.k8s.io/v1"
 _INSTALLED = (
     *(("apps/v1", "Deployment"), ("v1", "Service"), ("v1", "ConfigMap"), ("v1", "ServiceAccount")),
@@ -167,8 +169,7 @@ def recorded(reader: Reader, operator: Object) -> bool:
 
 
 def claim(cluster: Cluster) -> None:
-    """Say, before istioctl's first write, that this Istio is ours: a run killed inside istioctl can then go on."""
-    # written even where it says so already: whatever comes before each write comes before istioctl's, too
+    """Forget the record before istioctl writes anything; what comes before each write of ours comes before its, too."""
     cluster.apply(owned(_record("", ""), "istio"))
 
 
@@ -202,7 +203,7 @@ def fingerprint(reader: Reader) -> str:
     found = [
         (item["kind"], item["metadata"]["name"], item["metadata"]["uid"], _content(item))
         for api_version, kind in _INSTALLED
-        for item in reader.list(Query(api_version, kind, labels=MANAGED))
+        for item in reader.list(Query(api_version, kind, labels=selector(OURS)))
     ]
     return digest(sorted(found, key=lambda row: row[:3]))
 

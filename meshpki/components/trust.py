@@ -5,6 +5,7 @@ given a Secret's certificate without its key.
 """
 
 import base64
+import re
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -18,6 +19,7 @@ from meshpki.workflow.step import Failed, Readiness, Ready, Waiting
 STATE_NAMESPACE = "kube-system"
 PIN = Ref("v1", "ConfigMap", STATE_NAMESPACE, "meshpki-trust")
 ALIAS = "meshpki-root"
+_ROOT_NAME = re.compile(rf"{ALIAS}-g[0-9]+")
 CERT_MANAGER = "cert-manager.io/v1"
 
 
@@ -73,6 +75,11 @@ def pinned(reader: Reader) -> Pin | None:
 def root_name(generation: int) -> str:
     """The Certificate and the Secret of one generation of the root."""
     return f"{ALIAS}-g{generation}"
+
+
+def is_root_name(name: str) -> bool:
+    """Whether it is the name of some generation of the root."""
+    return _ROOT_NAME.fullmatch(name) is not None
 
 
 def root_certificate(settings: Settings, generation: int) -> Ref:

@@ -125,7 +125,7 @@ def test_on_a_terminal_the_roots_name_is_typed(
 def test_a_mesh_without_a_root_is_asked_about_all_the_same(
     there: InMemoryCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for ref in [ref for ref in there.objects if ref.kind == "Certificate"]:
+    for ref in [ref for ref in there.objects if ref.kind == "Certificate" or ref.name == ROOT]:
         del there.objects[ref]
     monkeypatch.setattr(sys, "stdin", Terminal("n\n"))
     assert refusal(there, Asked(purge=True)).code == "MPK-112"

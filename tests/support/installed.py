@@ -1,6 +1,7 @@
 """A cluster in memory as `up` leaves it: every manifest of the steps, and what the parts of the mesh make besides."""
 
 from meshpki.cluster.manifest import MANAGED_BY, Object, Ref, owned, ref_of
+from meshpki.components.istioctl import OURS as ISTIO
 from meshpki.components.istioctl import RECORD
 from meshpki.components.istiod_ca import istiod_ca
 from meshpki.components.root_ca import pin_manifest, root_ca
@@ -12,7 +13,6 @@ from tests.support.certificates import Issued
 from tests.support.cluster import InMemoryCluster, config_map, namespace
 
 ROOT = "meshpki-root-g1"
-_ISTIO = {"operator.istio.io/managed": "Reconcile"}
 __all__ = ["ROOT", "installed"]
 
 
@@ -89,9 +89,11 @@ def installed(root: Issued | None = None) -> InMemoryCluster:
 def _made_besides(cluster: InMemoryCluster) -> list[Object]:
     """What istioctl, cert-manager, istiod and the controllers made."""
     certificate = cluster.objects[Ref("cert-manager.io/v1", "Certificate", "cert-manager", ROOT)]
-    istiod = {**header("apps/v1", "Deployment", "istiod", "istio-system", "istio-operator", labels=_ISTIO)}
+    istiod = {
+        **header("apps/v1", "Deployment", "istiod", "istio-system", "istio-operator", labels={**ISTIO, "app": "istiod"})
+    }
     istio_crd = {**crd("gateways.networking.istio.io")}
-    istio_crd["metadata"] = {**istio_crd["metadata"], "labels": _ISTIO}
+    istio_crd["metadata"] = {**istio_crd["metadata"], "labels": ISTIO}
     return [
         istiod,
         istio_crd,
