@@ -1,6 +1,7 @@
 """The upstream installer as a child process that dies with us, and the record by which a later run needs none."""
 
 import gzip
+import hashlib
 import io
 import os
 import shutil
@@ -44,12 +45,16 @@ _MEMBER_LIMIT = 256 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Istioctl:
-    """Where istioctl lies (a release archive), how it reaches the cluster, and the proxies it runs with."""
+    """Where istioctl lies (a release archive), how it reaches the cluster, and the proxies it runs with.
+
+    `sha256` is what the archive was checked to be; what is unpacked later has to be that still.
+    """
 
     archive: Path
     kubeconfig: Path | None = None
     context: str = ""
     environment: Mapping[str, str] | None = None
+    sha256: str = ""
 
     def install(self, operator: Object, readiness_seconds: int, stop: threading.Event) -> None:
         """Run `istioctl install`; it is killed when `stop` is set. Raises StepError (MPK-206) with its last lines."""
@@ -98,7 +103,15 @@ class Istioctl:
         """The program and a file of the IstioOperator, in a folder that goes away with them."""
         wish = folder / "operator.yaml"
         wish.write_text(yaml.dump(operator, Dumper=yaml.CSafeDumper), encoding="utf-8")
-        return str(_extract(self.archive, folder)), str(wish)
+        copy = folder / "istioctl.tar.gz"
+        shutil.copyfile(self.archive, copy)
+        with copy.open("rb") as content:
+            found = hashlib.file_digest(content, "sha256").hexdigest()
+        if self.sha256 and found != self.sha256:
+            what = f"it has SHA-256 {found} now, and had {self.sha256} when it was checked"
+            remedy = "keep the directory still while meshpki runs, and run the same command again"
+            raise PreconditionError("MPK-051", what, where=str(self.archive), remedy=remedy)
+        return str(_extract(copy, folder)), str(wish)
 
     def _target(self) -> list[str]:
         kubeconfig = ["--kubeconfig", str(self.kubeconfig)] if self.kubeconfig else []

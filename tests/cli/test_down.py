@@ -15,7 +15,7 @@ from meshpki.cli.app import app
 from meshpki.cli.format import Format
 from meshpki.cli.removing import Asked, remove, remove_from
 from meshpki.cluster.manifest import Object, Ref, owned
-from meshpki.errors import FAILED, PRECONDITION, USAGE, MeshpkiError, PreconditionError, StepError, UsageError
+from meshpki.errors import FAILED, OK, PRECONDITION, USAGE, MeshpkiError, PreconditionError, StepError, UsageError
 from meshpki.lease.holder import Holder
 from meshpki.lease.record import LEASE, written
 from tests.support.certificates import AT, mesh_root
@@ -73,6 +73,14 @@ def test_a_dry_run_lists_both_and_writes_nothing(there: InMemoryCluster) -> None
     assert valid(outcome.told(Format.JSON))["dryRun"] is True
     assert there.objects == before
     assert there.writes == []
+
+
+def test_a_dry_run_says_what_would_be_refused_and_exits_so(there: InMemoryCluster) -> None:
+    assert remove_from(there, Asked(dry_run=True)).exit_code == OK
+    there.put(namespace("team"), pod("app", "team", None, sidecar=True))
+    outcome = remove_from(there, Asked(dry_run=True))
+    assert outcome.exit_code == PRECONDITION
+    assert [one["code"] for one in valid(outcome.told(Format.JSON))["refused"]] == ["MPK-233"]  # type: ignore[attr-defined]
 
 
 def test_the_report_is_held_to_its_schema(there: InMemoryCluster) -> None:
@@ -174,7 +182,13 @@ def test_a_name_without_purge_is_a_mistake() -> None:
 
 @pytest.mark.parametrize(
     ("settings", "meant"),
-    [("", True), ("trustDomain: other.example", False), ("namespaces: {istio: mesh}", False)],
+    [
+        ("", True),
+        ("trustDomain: other.example", False),
+        ("namespaces: {istio: mesh}", False),
+        (f"root: {{fingerprint: {mesh_root().certificate.sha256}}}", True),
+        (f"root: {{fingerprint: {'0' * 64}}}", False),
+    ],
 )
 def test_settings_say_which_mesh_is_meant(
     there: InMemoryCluster, tmp_path: Path, settings: str, meant: bool, monkeypatch: pytest.MonkeyPatch

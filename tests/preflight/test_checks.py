@@ -5,13 +5,15 @@ from datetime import timedelta
 
 import pytest
 
-from meshpki.cluster.manifest import Object
+from meshpki.cluster.client import NoAccessError
+from meshpki.cluster.manifest import Object, Query
 from meshpki.components.istioctl import OURS as ISTIO
 from meshpki.components.trust import Pin
 from meshpki.errors import UsageError
-from meshpki.preflight import CHECKS, Seen, examine
+from meshpki.preflight import CHECKS, Seen, examine, look
 from meshpki.settings import Existing, Root, Settings, defaults, read_text
 from tests.support import certificates
+from tests.support.cluster import InMemoryCluster, config_map
 from tests.support.existing import CORPORATE, ISSUING, NOW, corporate, wish
 
 OURS = {"app.kubernetes.io/managed-by": "meshpki", "app.kubernetes.io/part-of": "meshpki"}
@@ -206,3 +208,17 @@ def test_a_chain_that_is_no_certificate_inside_is_refused_in_words() -> None:
     pem = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
     settings = replace(defaults(), root=Root(existing=Existing("corporate-ca", pem)))
     assert [code for _, code in refused(OWNED, settings)] == ["MPK-287"]
+
+
+class Denying(InMemoryCluster):
+    """Somebody who may not list some kinds."""
+
+    def list(self, query: Query) -> list[Object]:
+        if query.kind in ("Node", "StorageClass"):
+            raise NoAccessError("MPK-102", f"User cannot list {query.kind}", status=403)
+        return super().list(query)
+
+
+def test_a_list_that_is_not_allowed_is_a_missing_right_beside_the_others() -> None:
+    seen = look(Denying(), defaults(), [config_map("a")], NOW)
+    assert seen.missing_rights == ("list nodes", "list storageclasses")
