@@ -7,7 +7,7 @@ from meshpki.cluster.manifest import STEP_LABEL, Object, Ref, ref_of
 from meshpki.components.trust import CERT_MANAGER, PIN, STATE_NAMESPACE, is_root_name
 from meshpki.install import OUTLINE, WISH
 from meshpki.remove.seen import CRD, ISTIO_BUNDLES, NAMESPACE, Seen
-from meshpki.remove.whose import dependent, everywhere, foreign, istios, labelled, made_elsewhere, told
+from meshpki.remove.whose import dependent, everywhere, foreign, granted, istios, labelled, made_elsewhere, told
 from meshpki.rotate.generations import numbered
 
 ROTATION, SETTINGS = "rotation", "settings"
@@ -144,7 +144,8 @@ def _namespaces(seen: Seen, needed: set[str]) -> tuple[dict[Ref, str], tuple[Ref
 
 def _left_by_a_part(one: Object) -> bool:
     """Whether a part of the mesh made it by itself in a namespace of ours, so that it goes even if that stays."""
-    return not (labelled(one) or dependent(one) or everywhere(one) or foreign(one) or one["kind"] in ("Pod", "Lease"))
+    anyones = labelled(one) or dependent(one) or everywhere(one) or granted(one) or foreign(one)
+    return not anyones and one["kind"] not in ("Pod", "Lease")
 
 
 def _elections(seen: Seen) -> Iterator[Object]:

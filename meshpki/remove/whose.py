@@ -10,6 +10,7 @@ from meshpki.components.istioctl import OURS as ISTIO
 from meshpki.components.spire import CSI_DRIVER
 from meshpki.components.trust import ALIAS
 from meshpki.remove.seen import ISTIO_BUNDLES, OWNERS
+from meshpki.roles.role import PART_OF
 from meshpki.verify.pods import PROXY
 
 # Field managers of what meshpki installs, and of the control plane: what they alone wrote is nobody's work.
@@ -46,6 +47,11 @@ def istios(header: Object) -> bool:
     return ISTIO.items() <= _labels(header).items()
 
 
+def granted(header: Object) -> bool:
+    """Whether it is of a role that `meshpki rbac` printed: it lasts as long as its namespace."""
+    return header["kind"] in ("Role", "RoleBinding") and PART_OF.items() <= _labels(header).items()
+
+
 def everywhere(header: Object) -> bool:
     """Whether every namespace has one: it comes and goes with the namespace."""
     return (header["kind"], header["metadata"]["name"]) in _OF_EACH_NAMESPACE
@@ -63,6 +69,8 @@ def foreign(header: Object) -> bool:
     if MANAGED in _labels(header):
         return True  # of another IstioOperator than ours
     kind, name = header["kind"], header["metadata"]["name"]
+    if granted(header):
+        return False
     if kind == "Lease" or (kind, name) == _WEBHOOKS_OWN:
         return False
     if kind in _ASKED_FOR and not _ASKED_FOR[kind].fullmatch(name):

@@ -17,6 +17,7 @@ from meshpki.lease.record import LEASE, written
 from meshpki.remove.refusals import named, refusals
 from meshpki.remove.removal import ORDER, Removal, decide
 from meshpki.remove.seen import left, look
+from meshpki.roles.role import PART_OF, RBAC_GROUP
 from tests.support.certificates import AT, mesh_root
 from tests.support.cluster import InMemoryCluster, config_map, namespace
 from tests.support.installed import ROOT, header, installed, ours, pod
@@ -150,6 +151,15 @@ def test_a_gateway_of_another_istio_operator_stays_and_its_pod_forbids_the_remov
     assert not {Ref("apps/v1", "Deployment", space, "gateway") for space in ("team", "istio-system")} & going(removal)
     assert "Namespace istio-system" in staying(removal)
     assert [one.code for one in refusals(look(cluster), purge=False)] == ["MPK-233"]
+
+
+def test_printed_roles_stay_as_long_as_their_namespace_and_hold_none_of_them() -> None:
+    cluster = installed(mesh_root())
+    before = going(decided(cluster))
+    for kind in ("Role", "RoleBinding"):
+        for space in ("istio-system", "cert-manager"):
+            cluster.put(header(f"{RBAC_GROUP}/v1", kind, "meshpki-install", space, labels=PART_OF))
+    assert going(decided(cluster)) == before
 
 
 def a_secret_that_cert_manager_wrote(cluster: InMemoryCluster) -> Ref:

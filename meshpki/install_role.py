@@ -1,0 +1,112 @@
+"""The least roles of `up`: each object that it applies by its name, and what its checks and gates look at.
+
+Server-side apply of what is not there yet is authorized as a create of that very name (apiserver
+pkg/endpoints/handlers/patch.go at 1.35), so that there is no right here to create whatever one likes.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+
+from meshpki.cluster.manifest import Object
+from meshpki.components.root_probe import ISSUER
+from meshpki.components.trust import CERT_MANAGER, PIN, STATE_NAMESPACE
+from meshpki.lease.record import LEASE
+from meshpki.rights import Resource, resources
+from meshpki.roles.role import RBAC_GROUP, Right
+from meshpki.settings import Settings
+
+NAME = "meshpki-install"
+ISTIOCTL = f"{NAME}-istioctl"
+PURPOSES = {
+    NAME: "what meshpki up, plan and preflight need besides what verify reads",
+    ISTIOCTL: "for istioctl install alone, which looks for Secrets of its own to remove; not for plan",
+}
+
+_APPLIED = ("get", "create", "patch")
+_CERTIFICATES = CERT_MANAGER.partition("/")[0]
+_HOOKS = "admissionregistration.k8s.io"
+
+
+def rights(settings: Settings, manifests: Iterable[Object]) -> tuple[Right, ...]:
+    """Every right to bring up, under the Lease, a mesh of these manifests: all that `meshpki render` writes."""
+    every = list(manifests)
+    pruned = Right(ISTIOCTL, "", "", "secrets", ("list",))
+    return (*_applied(every), *_granting(every), *_state(), *_looks(settings), *_existing(settings), pruned)
+
+
+def namespaces(manifests: Iterable[Object]) -> Iterator[Object]:
+    """Those that roles lie in, as `up` makes them: `down` takes them away again, whoever applied them."""
+    return (one for one in manifests if one["kind"] == "Namespace")
+
+
+def _applied(manifests: Sequence[Object]) -> Iterator[Right]:
+    named: defaultdict[tuple[str, Resource], set[str]] = defaultdict(set)
+    known = resources(manifests)
+    for one in manifests:
+        named[_namespace(one), known[one["apiVersion"], one["kind"]]].add(one["metadata"]["name"])
+    for (namespace, (group, resource)), names in sorted(named.items()):
+        yield Right(NAME, namespace, group, resource, _APPLIED, tuple(sorted(names)))
+
+
+def _granting(manifests: Sequence[Object]) -> Iterator[Right]:
+    """What a role grants need not be held to make it, nor to bind it: `escalate` and `bind`, of these names alone."""
+    made: defaultdict[tuple[str, str, str], set[str]] = defaultdict(set)
+    for one in manifests:
+        kind, namespace = one["kind"], _namespace(one)
+        if kind in ("Role", "ClusterRole"):
+            made[namespace, kind, "escalate"].add(one["metadata"]["name"])
+        if kind in ("RoleBinding", "ClusterRoleBinding"):
+            made[namespace, one["roleRef"]["kind"], "bind"].add(one["roleRef"]["name"])
+    for (namespace, kind, verb), names in sorted(made.items()):
+        yield Right(NAME, namespace, RBAC_GROUP, f"{kind.lower()}s", (verb,), tuple(sorted(names)))
+
+
+def _state() -> Iterator[Right]:
+    """The pin, which is not rendered, and the Lease, which is created by POST: no name limits that."""
+    yield Right(NAME, STATE_NAMESPACE, "", "configmaps", _APPLIED, (PIN.name,))
+    yield Right(NAME, LEASE.namespace, "coordination.k8s.io", "leases", ("create",))
+    yield Right(NAME, LEASE.namespace, "coordination.k8s.io", "leases", ("get", "update", "delete"), (LEASE.name,))
+
+
+def _looks(settings: Settings) -> Iterator[Right]:
+    """What preflight, the gates and Istio's record read, and what is tried without being stored."""
+    names = settings.namespaces
+    for group, resource in _LISTED:
+        yield Right(NAME, "", group, resource, ("list", "watch"))
+    yield Right(NAME, "", "", "pods/portforward", ("get", "create"))
+    yield Right(NAME, names.bookinfo, "", "pods/exec", ("get", "create"))
+    yield Right(NAME, names.istio, "", "secrets", ("get",), ("cacerts",))
+    # dry runs: a Certificate that cert-manager's webhook must let through, and a pod that istiod's must inject
+    yield Right(NAME, names.cert_manager, _CERTIFICATES, "certificates", ("create", "patch"), ("meshpki-probe",))
+    yield Right(NAME, "default", "", "pods", ("create", "patch"), ("meshpki-probe",))
+
+
+_LISTED = (
+    *(("", resource) for resource in ("nodes", "namespaces", "pods", "events", "persistentvolumeclaims")),
+    *(("", resource) for resource in ("configmaps", "services", "serviceaccounts")),
+    *(("apps", resource) for resource in ("deployments", "statefulsets", "daemonsets")),
+    *((RBAC_GROUP, resource) for resource in ("clusterroles", "clusterrolebindings", "roles", "rolebindings")),
+    *((_HOOKS, resource) for resource in ("mutatingwebhookconfigurations", "validatingwebhookconfigurations")),
+    ("apiextensions.k8s.io", "customresourcedefinitions"),
+    ("policy", "poddisruptionbudgets"),
+    ("storage.k8s.io", "storageclasses"),
+    ("storage.k8s.io", "csinodes"),
+    ("coordination.k8s.io", "leases"),
+    ("discovery.k8s.io", "endpointslices"),
+    *((_CERTIFICATES, resource) for resource in ("certificates", "certificaterequests", "clusterissuers")),
+)
+
+
+def _existing(settings: Settings) -> Iterator[Right]:
+    """Below a root of the user's: whether its Secret is there, and the request that shows what it signs."""
+    if not settings.root.existing.secret_name:
+        return
+    names, probe = (settings.root.existing.secret_name,), (ISSUER.name,)
+    space, verbs = settings.namespaces.cert_manager, (*_APPLIED, "delete")
+    yield Right(NAME, space, "", "secrets", ("list",), names)
+    yield Right(NAME, space, _CERTIFICATES, "certificaterequests", verbs, probe)
+    yield Right(NAME, "", _CERTIFICATES, "clusterissuers", verbs, probe)
+
+
+def _namespace(manifest: Object) -> str:
+    return str(manifest["metadata"].get("namespace", ""))
