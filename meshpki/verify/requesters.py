@@ -55,9 +55,7 @@ def judge_requesters(found: Sequence[Requester] | None) -> Iterator[PlaceVerdict
         return
     place = Place(PlaceKind.REQUESTERS, Ref(CERT_MANAGER, "ClusterIssuer", "", ALIAS))
     if not found:
-        yield PlaceVerdict(
-            place, "proven", reason="by RBAC, only the mesh's own parts, administrators and operators may ask it"
-        )
+        yield PlaceVerdict(place, "proven", reason="by RBAC, only the mesh's own and its operators may ask it")
         return
     everybody = [_in_words(subject, list(rights)) for subject, rights in groupby(found, lambda one: one.subject)]
     remedy = "narrow these bindings, or let cert-manager's approver-policy keep isCA for cacerts and SPIRE alone"
