@@ -5,17 +5,18 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from meshpki.cluster.client import Reader
-from meshpki.cluster.manifest import MANAGED_BY, Object, Query, Ref
+from meshpki.cluster.manifest import Object, Query, Ref
 from meshpki.components.existing_root import secret_is_there
 from meshpki.components.istioctl import RECORD
 from meshpki.components.trust import PIN, Pin, istiod_certificate, pinned, root_certificate
 from meshpki.errors import MeshpkiError, PreconditionError, UsageError
+from meshpki.preflight_approval import APPROVAL_CHECKS, would_be_denied
 from meshpki.preflight_root import ROOT_CHECKS
 from meshpki.rights import missing, needed
 from meshpki.settings import Settings
 from meshpki.settings.fields import flatten
 from meshpki.settings.releases import components, kubernetes_range, release_of
-from meshpki.surroundings import ENFORCE, Component, components_of, forbidding, is_default, skews
+from meshpki.surroundings import ENFORCE, Component, components_of, forbidding, foreign, is_default, ours, skews
 
 _CSI = Ref("storage.k8s.io/v1", "CSIDriver", "", "csi.spiffe.io")
 
@@ -44,6 +45,7 @@ class Seen:
     missing_rights: tuple[str, ...] = ()
     skews: tuple[str, ...] = ()
     namespaces: tuple[Object, ...] = ()
+    denied: tuple[Ref, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,7 @@ def look(reader: Reader, settings: Settings, manifests: Iterable[Object], at: da
         missing_rights=tuple(map(str, missing(reader, needed(manifests)))),
         skews=skews(reader.date(), at, leases, nodes),
         namespaces=tuple(reader.list(Query("v1", "Namespace"))),
+        denied=would_be_denied(reader, settings),
     )
 
 
@@ -159,12 +162,12 @@ def _platform(seen: Seen, _settings: Settings) -> tuple[str, str, str] | None:
 
 
 def _cert_manager(seen: Seen, settings: Settings) -> tuple[str, str, str] | None:
-    return _foreign(seen.deployments, "cert-manager", "cert-manager", settings.namespaces.cert_manager)
+    return foreign(seen.deployments, "cert-manager", "cert-manager", settings.namespaces.cert_manager)
 
 
 def _spire(seen: Seen, settings: Settings) -> tuple[str, str, str] | None:
-    found = _foreign(seen.stateful_sets, "spire-server", "SPIRE", settings.namespaces.spire_server)
-    if found is None and seen.csi_driver is not None and not _ours(seen.csi_driver):
+    found = foreign(seen.stateful_sets, "spire-server", "SPIRE", settings.namespaces.spire_server)
+    if found is None and seen.csi_driver is not None and not ours(seen.csi_driver):
         return "a CSI driver of SPIFFE is there that meshpki did not install", str(_CSI), "remove the other SPIRE first"
     return found
 
@@ -199,8 +202,8 @@ def _cacerts(seen: Seen, settings: Settings) -> tuple[str, str, str] | None:
     if seen.cacerts is None:
         return None
     notes = seen.cacerts["metadata"].get("annotations", {})
-    ours = seen.pin is not None or (seen.cacerts_certificate is not None and _ours(seen.cacerts_certificate))
-    if ours and notes.get("cert-manager.io/certificate-name") == istiod_certificate(settings).name:
+    made_here = seen.pin is not None or (seen.cacerts_certificate is not None and ours(seen.cacerts_certificate))
+    if made_here and notes.get("cert-manager.io/certificate-name") == istiod_certificate(settings).name:
         return None
     where = f"Secret {settings.namespaces.istio}/cacerts"
     return "it is not ours: istiod has another CA already", where, "keep that mesh, or delete the Secret yourself"
@@ -260,27 +263,6 @@ def _pod_security(seen: Seen, settings: Settings) -> tuple[str, str, str] | None
     return None
 
 
-def _foreign(found: Sequence[Object], name: str, title: str, namespace: str) -> tuple[str, str, str] | None:
-    for item in found:
-        metadata = item["metadata"]
-        named = name in (metadata["name"], _component(metadata.get("labels", {})))
-        if named and not (_ours(item) and metadata["namespace"] == namespace):
-            where = f"{item['kind']} {metadata['namespace']}/{metadata['name']}"
-            return f"a {title} is there that meshpki did not install", where, "remove it, or use another cluster"
-    return None
-
-
-def _component(labels: dict[str, str]) -> str:
-    """What a chart calls the thing whatever its release is named: cert-manager's controller, SPIRE's server."""
-    title = labels.get("app.kubernetes.io/name", "")
-    return title if labels.get("app.kubernetes.io/component", "controller") == "controller" else ""
-
-
-def _ours(item: Object) -> bool:
-    labels: dict[str, str] = item["metadata"].get("labels", {})
-    return MANAGED_BY.items() <= labels.items()
-
-
 CHECKS = (
     Check("rights", "MPK-118", _rights),
     Check("kubernetes-version", "MPK-103", _kubernetes, can_wait=True),
@@ -293,6 +275,7 @@ CHECKS = (
     Check("trust-domain", "MPK-108", _trust_domain),
     Check("storage", "MPK-110", _storage, can_wait=True),
     *(Check(*row) for row in ROOT_CHECKS),
+    *(Check(*row) for row in APPROVAL_CHECKS),
     Check("clock", "MPK-120", _clock, can_wait=True),
     Check("pod-security", "MPK-121", _pod_security),
     Check("rotation", "MPK-430", _rotation),

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from enum import StrEnum
 
 from meshpki.cluster.manifest import MANAGED_BY, Object, ref_of
+from meshpki.components.approval import NAME as APPROVER_POLICY
 from meshpki.components.istioctl import MANAGED
 from meshpki.components.spire import CSI_DRIVER
 from meshpki.remove.seen import ISTIO_BUNDLES, OWNERS
@@ -11,8 +12,8 @@ from meshpki.verify.pods import PROXY
 
 # Field managers of what meshpki installs, and of the control plane: what they alone wrote is nobody's work.
 _PARTS = ("meshpki", "istioctl", "istio-operator", "pilot-", "cert-manager", "spire-", "kube-", "kubelet")
-# cert-manager's webhook writes by its binary's name alone, which many have.
-_BY_NAME = {("Secret", "cert-manager-webhook-ca")}
+# These webhooks write by their binary's name alone, which many have.
+_BY_NAME = {("Secret", "cert-manager-webhook-ca"), ("Secret", f"{APPROVER_POLICY}-tls")}
 _NAME_LABEL, _OUR_LABEL = "f:kubernetes.io/metadata.name", f"f:{next(iter(MANAGED_BY))}"
 _ISTIO_LABEL, _, _ISTIO_VALUE = MANAGED.partition("=")
 _OF_EACH_NAMESPACE = {
