@@ -53,6 +53,7 @@ def joined(parts: Iterable[Observation]) -> Observation:
         pin=next((part.pin for part in every if part.pin), None),
         signed=next((part.signed for part in every if part.signed is not None), None),
         requesters=next((part.requesters for part in every if part.requesters is not None), None),
+        policed=any(part.policed for part in every),
         local=next((part.local for part in every if part.local), None),
         skew=next((part.skew for part in every if part.skew is not None), None),
         unseen=tuple(one for part in every for one in part.unseen),
