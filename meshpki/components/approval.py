@@ -19,7 +19,7 @@ from meshpki.workflow.step import Gate, Later, Readiness, Ready, Step, Waiting
 STEP = "approval"
 NAME = "cert-manager-approver-policy"
 POLICY = ("policy.cert-manager.io/v1alpha1", "CertificateRequestPolicy")
-ISTIOD_CA = "meshpki-istiod-ca"
+ISTIOD_CA, NOTHING_ELSE = "meshpki-istiod-ca", "meshpki-nothing-else"
 # cert-manager's controllers without the one that approves every request (cert-manager v1.21, disableAutoApproval).
 WITHOUT_APPROVER = "--controllers=*,-certificaterequests-approver"
 _REFUSED = (400, 403, 422)
@@ -27,14 +27,17 @@ _REFUSED = (400, 403, 422)
 
 def approval(settings: Settings, crds: Sequence[Object]) -> Step:
     """The step of approver-policy and its policies; `crds` are from its release."""
-    namespace, judged = settings.namespaces.cert_manager, policies(settings)
+    namespace, every = settings.namespaces.cert_manager, policies(settings)
+    allowing = tuple(one for one in every if one["metadata"]["name"] != NOTHING_ELSE)
+    denying = tuple(one for one in every if one not in allowing)
     return Step(
         name=STEP,
         summary=f"approver-policy {settings.versions.approver_policy}: the mesh's own CAs alone",
         needs=("cert-manager",),
         manifests=(*crds, *objects(settings)),
-        # its webhook refuses them, or is not there to be asked, before
-        later=(Later("webhook", judged),),
+        # No policy can be applied before the webhook answers; and a mesh that runs already is not denied its own CAs
+        # in the moment before their policies count.
+        later=(Later("webhook", allowing), Later("policies", denying)),
         gates=(
             rollout(
                 "rollout",
@@ -43,10 +46,11 @@ def approval(settings: Settings, crds: Sequence[Object]) -> Step:
                 f"look at `kubectl -n {namespace} logs deploy/{NAME}`",
             ),
             _webhook(namespace),
-            ready(judged),
+            ready("policies", allowing),
+            ready("all-else", denying),
             denied(namespace),
         ),
-        programs=(rogue_request(settings, after="policies"),),
+        programs=(rogue_request(settings, after="all-else"),),
     )
 
 
@@ -72,7 +76,7 @@ def istiod_policy(settings: Settings) -> Step:
         summary=f"istiod's CA allowed for {go_duration(settings.istiod_ca.duration)}",
         needs=("settings",),
         manifests=(policy,),
-        gates=(ready((policy,)),),
+        gates=(ready("policies", (policy,)),),
     )
 
 
@@ -92,7 +96,7 @@ def _manifests(settings: Settings) -> tuple[Object, ...]:
         uses=(
             _use("cert-manager", ("meshpki-root", ISTIOD_CA), cert_manager),
             _use("spire", ("meshpki-spire",), spire),
-            _use("everybody", ("meshpki-nothing-else",), {"kind": "Group", "name": "system:authenticated"}),
+            _use("everybody", (NOTHING_ELSE,), {"kind": "Group", "name": "system:authenticated"}),
         ),
         root={
             "named": f"self.matches(r'^{root}[0-9]+$')",
@@ -161,14 +165,14 @@ def _policy(selector: Object) -> Object:
     return {"apiVersion": api_version, "kind": kind, "metadata": metadata, "spec": {"selector": selector}}
 
 
-def ready(manifests: Iterable[Object]) -> Gate:
+def ready(name: str, manifests: Iterable[Object]) -> Gate:
     """The gate that opens when approver-policy itself has seen these policies as they are now.
 
     A denial is for good, and cert-manager then waits an hour: nothing may be asked for before.
     """
     refs = tuple(map(ref_of, manifests))
     return Gate(
-        name="policies",
+        name=name,
         proves="approver-policy judges by the policies as they are now",
         check=partial(judge_policies, refs=refs),
         hint="look at `kubectl describe certificaterequestpolicies`",
@@ -186,4 +190,4 @@ def judge_policies(reader: Reader, refs: Sequence[Ref]) -> Readiness:
         if not holds(live, "Ready"):
             said = str((condition(live, "Ready") or {}).get("message", ""))
             return Waiting(f"{ref} is not ready for its newest generation{f': {said}' if said else ''}")
-    return Ready(f"{len(refs)} policies")
+    return Ready(", ".join(ref.name for ref in refs))

@@ -4,7 +4,7 @@ import threading
 
 from meshpki.cluster.client import Cluster, Reader
 from meshpki.cluster.manifest import MANAGED_BY, Object, Query, Ref, ref_of
-from meshpki.components.approval import NAME, POLICY, objects
+from meshpki.components.approval import NAME, NOTHING_ELSE, POLICY, objects
 from meshpki.components.rogue_request import APPROVER, rogue_ref
 from meshpki.components.rollout import deployment
 from meshpki.settings import Settings
@@ -33,18 +33,19 @@ def withdrawal(settings: Settings, after: str) -> Program:
 
 
 def _leaving(reader: Reader, settings: Settings) -> tuple[Ref, ...]:
-    """All of it in the order of removal: without its rights it cannot make again what it made by itself."""
+    """All of it in the order of removal: what denies goes before what allows, its rights before what it made itself."""
     namespace = settings.namespaces.cert_manager
     hook, own = _apart(tuple(map(ref_of, objects(settings))), "ValidatingWebhookConfiguration")
     last, rest = _apart(own, "Deployment")
     policies = tuple(ref_of(one) for one in reader.list(Query(*POLICY, labels=_OURS)))
+    denying, allowing = (tuple(one for one in policies if (one.name == NOTHING_ELSE) is last) for last in (True, False))
     made = (
         rogue_ref(namespace),
         Ref("v1", "Secret", namespace, f"{NAME}-tls"),
         Ref("coordination.k8s.io/v1", "Lease", namespace, APPROVER),
     )
     bindings = tuple(ref for ref in rest if "Binding" in ref.kind)
-    return (*hook, *policies, *bindings, *(ref for ref in rest if ref not in bindings), *made, *last)
+    return (*hook, *denying, *allowing, *bindings, *(ref for ref in rest if ref not in bindings), *made, *last)
 
 
 def _apart(refs: tuple[Ref, ...], kind: str) -> tuple[tuple[Ref, ...], tuple[Ref, ...]]:

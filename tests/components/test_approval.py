@@ -13,6 +13,7 @@ from meshpki.cluster.client import ClusterError
 from meshpki.cluster.manifest import Object, ref_of
 from meshpki.components.approval import (
     NAME,
+    NOTHING_ELSE,
     POLICY,
     WITHOUT_APPROVER,
     approval,
@@ -227,10 +228,18 @@ def test_the_gates_open_once_a_rogue_is_denied_and_a_second_run_writes_nothing()
     found = cluster(decision("Denied"))
     events = brought_up(found)
     opened = [event.gate for event in events if isinstance(event, GateOpened) and event.step == "approval"]
-    assert list(dict.fromkeys(opened)) == ["rollout", "webhook", "policies", "denied"]
+    assert list(dict.fromkeys(opened)) == ["rollout", "webhook", "policies", "all-else", "denied"]
     before = len(found.writes)
     brought_up(found)
     assert len(found.writes) == before
+
+
+def test_what_denies_all_else_comes_after_what_allows_the_mesh_its_own() -> None:
+    found = cluster(decision("Denied"))
+    brought_up(found)
+    applied = [what.partition(" ")[2] for verb, what in found.writes if verb == "apply" and what.startswith(POLICY[1])]
+    assert applied[-1] == NOTHING_ELSE
+    assert len(applied) == len(policies(POLICED))
 
 
 def test_nothing_is_asked_for_before_every_policy_is_seen() -> None:

@@ -51,6 +51,7 @@ def test_a_killed_withdrawal_is_gone_on_with_since_the_deployment_goes_last() ->
     deleted = [what for verb, what in found.writes if verb == "delete"]
     assert deleted[-1] == str(DEPLOYMENT)
     assert deleted[0].startswith("ValidatingWebhookConfiguration")
+    assert deleted[1].endswith("meshpki-nothing-else")
     stop = threading.Event()
     stop.set()
     other = policed()

@@ -252,8 +252,14 @@ def test_the_policies_come_when_their_webhook_answers_and_the_root_when_they_are
     made = stages(steps(chosen, releases(tmp_path), Target()), wish_manifest(chosen))
     names = [stage.name for stage in made]
     first = names.index("approval")
-    assert names[first - 1 : first + 3] == ["cert-manager", "approval", "meshpki-root", "root-ca"]
-    waited = [wait.command() for stage in made[first : first + 2] for wait in stage.waits]
+    assert names[first - 1 : first + 4] == [
+        "cert-manager",
+        "approval",
+        "meshpki-root",
+        "meshpki-nothing-else",
+        "root-ca",
+    ]
+    waited = [wait.command() for stage in made[first : first + 3] for wait in stage.waits]
     hook = "validatingwebhookconfiguration/cert-manager-approver-policy"
     assert any("rollout status deployment/cert-manager-approver-policy" in command for command in waited)
     assert any(hook in command and "caBundle" in command for command in waited)
