@@ -23,6 +23,7 @@ from meshpki.settings import Settings
 _LIMIT = 256 * 1024 * 1024
 _TIMEOUT = urllib3.Timeout(connect=10, read=60)
 
+_POLICY_CRD = "approver-policy-crd"
 _CRDS = ("clusterfederatedtrustdomains", "clusterspiffeids", "clusterstaticentries")
 
 
@@ -51,6 +52,7 @@ class Releases:
     cert_manager: Path
     istioctl: Path
     spire_crds: tuple[Path, ...]
+    policy_crds: tuple[Path, ...] = ()
     istioctl_sha256: str = ""
 
 
@@ -63,6 +65,7 @@ def wanted(settings: Settings) -> tuple[Artifact, ...]:
     versions, pins = settings.versions, {**_published_pins(), **settings.artifacts.pins}
     github = "https://github.com"
     crds = f"{github}/spiffe/spire-controller-manager/raw/v{versions.spire_controller_manager}/config/crd/bases"
+    policies = f"{github}/cert-manager/approver-policy/raw/{versions.approver_policy}/deploy/crds"
     urls = {
         f"cert-manager-{versions.cert_manager}.yaml": (
             f"{github}/cert-manager/cert-manager/releases/download/{versions.cert_manager}/cert-manager.yaml"
@@ -75,6 +78,10 @@ def wanted(settings: Settings) -> tuple[Artifact, ...]:
             for kind in _CRDS
         },
     }
+    if settings.approval.policy:
+        urls[f"{_POLICY_CRD}-{versions.approver_policy}.yaml"] = (
+            f"{policies}/policy.cert-manager.io_certificaterequestpolicies.yaml"
+        )
     return tuple(Artifact(name, url, pins.get(name, "")) for name, url in urls.items())
 
 
@@ -92,7 +99,9 @@ def obtain(settings: Settings, directory: Path | None = None, *, download: bool 
     """
     chosen = _chosen(settings, directory)
     found = [_checked(artifact, _place(artifact, chosen, settings, download=download)) for artifact in wanted(settings)]
-    return Releases(found[0], found[1], tuple(found[2:]), wanted(settings)[1].sha256)
+    policies = tuple(path for path in found if path.name.startswith(_POLICY_CRD))
+    spire = tuple(path for path in found[2:] if path not in policies)
+    return Releases(found[0], found[1], spire, policies, istioctl_sha256=wanted(settings)[1].sha256)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
 from meshpki.cluster.manifest import Object
+from meshpki.components.approval import POLICY
+from meshpki.components.rogue_request import NAME as ROGUE
 from meshpki.components.root_probe import ISSUER
 from meshpki.components.trust import CERT_MANAGER, PIN, STATE_NAMESPACE
 from meshpki.lease.record import LEASE
@@ -31,7 +33,8 @@ def rights(settings: Settings, manifests: Iterable[Object]) -> tuple[Right, ...]
     """Every right to bring up, under the Lease, a mesh of these manifests: all that `meshpki render` writes."""
     every = list(manifests)
     pruned = Right(ISTIOCTL, "", "", "secrets", ("list",))
-    return (*_applied(every), *_granting(every), *_state(), *_looks(settings), *_existing(settings), pruned)
+    optional = (*_existing(settings), *_approval(settings))
+    return (*_applied(every), *_granting(every), *_state(), *_looks(settings), *optional, pruned)
 
 
 def namespaces(manifests: Iterable[Object]) -> Iterator[Object]:
@@ -106,6 +109,17 @@ def _existing(settings: Settings) -> Iterator[Right]:
     yield Right(NAME, space, "", "secrets", ("list",), names)
     yield Right(NAME, space, _CERTIFICATES, "certificaterequests", verbs, probe)
     yield Right(NAME, "", _CERTIFICATES, "clusterissuers", verbs, probe)
+
+
+def _approval(settings: Settings) -> Iterator[Right]:
+    """With policies: a dry run of one, and the rogue request that has to be denied."""
+    if not settings.approval.policy:
+        return
+    group, verbs = POLICY[0].partition("/")[0], (*_APPLIED, "delete")
+    space = settings.namespaces.cert_manager
+    yield Right(NAME, "", group, "certificaterequestpolicies", ("list", "watch"))
+    yield Right(NAME, "", group, "certificaterequestpolicies", ("create", "patch"), ("meshpki-probe",))
+    yield Right(NAME, space, _CERTIFICATES, "certificaterequests", verbs, (ROGUE,))
 
 
 def _namespace(manifest: Object) -> str:

@@ -34,14 +34,14 @@ def steps() -> None:
 @app.command("list")
 def list_steps(form: Form = Format.TEXT) -> None:
     """List the steps in the order in which they are shown; each starts as soon as what it needs is open."""
-    from meshpki.install import OUTLINE
+    from meshpki.install import EVERY
 
     if form is Format.JSON:
-        rows = [{"name": row.name, "needs": list(row.needs), "proves": row.proves} for row in OUTLINE]
+        rows = [{"name": row.name, "needs": list(row.needs), "proves": row.proves} for row in EVERY]
         output.data(json.dumps(rows, indent=2))
         return
-    width = max(len(row.name) for row in OUTLINE)
-    output.data("\n".join(f"{row.name:<{width}}  {row.proves}" for row in OUTLINE))
+    width = max(len(row.name) for row in EVERY)
+    output.data("\n".join(f"{row.name:<{width}}  {row.proves}" for row in EVERY))
 
 
 @app.command(epilog=EXAMPLES)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from meshpki.components.trust import PIN
 from meshpki.errors import MeshpkiError, PreconditionError, UsageError
 from meshpki.preflight import parts
+from meshpki.preflight.approval import APPROVAL_CHECKS
 from meshpki.preflight.parts import Problem
 from meshpki.preflight.root import ROOT_CHECKS
 from meshpki.preflight.seen import Seen, look
@@ -149,6 +150,7 @@ CHECKS = (
     Check("trust-domain", "MPK-108", parts.trust_domain),
     Check("storage", "MPK-110", _storage, can_wait=True),
     *(Check(*row) for row in ROOT_CHECKS),
+    *(Check(*row) for row in APPROVAL_CHECKS),
     Check("clock", "MPK-120", _clock, can_wait=True),
     Check("pod-security", "MPK-121", _pod_security),
     Check("rotation", "MPK-430", _rotation),

@@ -1,11 +1,9 @@
 """Whether parts of a mesh are there already that meshpki did not install, or that another mesh is made of."""
 
-from collections.abc import Sequence
-
-from meshpki.cluster.manifest import MANAGED_BY, Object
 from meshpki.components.istioctl import OURS as ISTIO
 from meshpki.components.trust import istiod_certificate
 from meshpki.preflight.seen import CSI, Seen
+from meshpki.preflight.surroundings import foreign, ours
 from meshpki.settings import Settings
 
 Problem = tuple[str, str, str]
@@ -13,13 +11,13 @@ Problem = tuple[str, str, str]
 
 def cert_manager(seen: Seen, settings: Settings) -> Problem | None:
     """Another cert-manager would take over, or fight for, what ours makes."""
-    return _foreign(seen.deployments, "cert-manager", "cert-manager", settings.namespaces.cert_manager)
+    return foreign(seen.deployments, "cert-manager", "cert-manager", settings.namespaces.cert_manager)
 
 
 def spire(seen: Seen, settings: Settings) -> Problem | None:
     """Another SPIRE, or another's CSI driver, which there can be one of."""
-    found = _foreign(seen.stateful_sets, "spire-server", "SPIRE", settings.namespaces.spire_server)
-    if found is None and seen.csi_driver is not None and not _ours(seen.csi_driver):
+    found = foreign(seen.stateful_sets, "spire-server", "SPIRE", settings.namespaces.spire_server)
+    if found is None and seen.csi_driver is not None and not ours(seen.csi_driver):
         return "a CSI driver of SPIFFE is there that meshpki did not install", str(CSI), "remove the other SPIRE first"
     return found
 
@@ -57,8 +55,8 @@ def cacerts(seen: Seen, settings: Settings) -> Problem | None:
     if seen.cacerts is None:
         return None
     notes = seen.cacerts["metadata"].get("annotations", {})
-    ours = seen.pin is not None or (seen.cacerts_certificate is not None and _ours(seen.cacerts_certificate))
-    if ours and notes.get("cert-manager.io/certificate-name") == istiod_certificate(settings).name:
+    made_here = seen.pin is not None or (seen.cacerts_certificate is not None and ours(seen.cacerts_certificate))
+    if made_here and notes.get("cert-manager.io/certificate-name") == istiod_certificate(settings).name:
         return None
     where = f"Secret {settings.namespaces.istio}/cacerts"
     return "it is not ours: istiod has another CA already", where, "keep that mesh, or delete the Secret yourself"
@@ -77,24 +75,3 @@ def trust_domain(seen: Seen, settings: Settings) -> Problem | None:
         where = f"ConfigMap {settings.namespaces.spire_server}/spire-server"
         return f"SPIRE runs with another trust domain than {wanted}", where, remedy
     return None
-
-
-def _foreign(found: Sequence[Object], name: str, title: str, namespace: str) -> Problem | None:
-    for item in found:
-        metadata = item["metadata"]
-        named = name in (metadata["name"], _component(metadata.get("labels", {})))
-        if named and not (_ours(item) and metadata["namespace"] == namespace):
-            where = f"{item['kind']} {metadata['namespace']}/{metadata['name']}"
-            return f"a {title} is there that meshpki did not install", where, "remove it, or use another cluster"
-    return None
-
-
-def _component(labels: dict[str, str]) -> str:
-    """What a chart calls the thing whatever its release is named: cert-manager's controller, SPIRE's server."""
-    title = labels.get("app.kubernetes.io/name", "")
-    return title if labels.get("app.kubernetes.io/component", "controller") == "controller" else ""
-
-
-def _ours(item: Object) -> bool:
-    labels: dict[str, str] = item["metadata"].get("labels", {})
-    return MANAGED_BY.items() <= labels.items()

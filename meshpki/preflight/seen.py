@@ -8,6 +8,7 @@ from meshpki.cluster.client import NoAccessError, Reader
 from meshpki.cluster.manifest import Object, Query, Ref
 from meshpki.components.existing_root import secret_is_there
 from meshpki.components.trust import Pin, istiod_certificate, pinned, root_certificate
+from meshpki.preflight.approval import would_be_denied
 from meshpki.preflight.surroundings import skews
 from meshpki.rights import missing, needed, plural
 from meshpki.settings import Settings
@@ -38,6 +39,7 @@ class Seen:
     missing_rights: tuple[str, ...] = ()
     skews: tuple[str, ...] = ()
     namespaces: tuple[Object, ...] = ()
+    denied: tuple[Ref, ...] = ()
 
 
 def look(reader: Reader, settings: Settings, manifests: Iterable[Object], at: datetime) -> Seen:
@@ -45,7 +47,7 @@ def look(reader: Reader, settings: Settings, manifests: Iterable[Object], at: da
 
     `manifests` are what is to be applied: the rights to do so are asked for.
     """
-    names, pin, denied = settings.namespaces, pinned(reader), list[str]()
+    names, pin, unlisted = settings.namespaces, pinned(reader), list[str]()
 
     def listed(api_version: str, kind: str, namespace: str = "") -> tuple[Object, ...]:
         try:
@@ -53,7 +55,7 @@ def look(reader: Reader, settings: Settings, manifests: Iterable[Object], at: da
         except NoAccessError as error:
             if not error.status:
                 raise
-            denied.append(f"list {plural(kind)}")
+            unlisted.append(f"list {plural(kind)}")
             return ()
 
     nodes, leases = listed("v1", "Node"), listed("coordination.k8s.io/v1", "Lease", "kube-node-lease")
@@ -78,5 +80,6 @@ def look(reader: Reader, settings: Settings, manifests: Iterable[Object], at: da
         existing=bool(settings.root.existing.secret_name) and secret_is_there(reader, settings),
         skews=skews(there, here, leases, nodes),
         namespaces=listed("v1", "Namespace"),
-        missing_rights=(*denied, *map(str, missing(reader, needed(manifests, settings)))),
+        denied=would_be_denied(reader, settings),
+        missing_rights=(*unlisted, *map(str, missing(reader, needed(manifests, settings)))),
     )

@@ -4,15 +4,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from meshpki.cluster.manifest import STEP_LABEL, Object, Ref, ref_of
+from meshpki.components.rogue_request import APPROVER
 from meshpki.components.trust import CERT_MANAGER, PIN, STATE_NAMESPACE, is_root_name
-from meshpki.install import OUTLINE, WISH
+from meshpki.install import EVERY, WISH
 from meshpki.remove.seen import CRD, ISTIO_BUNDLES, NAMESPACE, Seen
 from meshpki.remove.whose import dependent, everywhere, foreign, granted, istios, labelled, made_elsewhere, told
 from meshpki.rotate.generations import numbered
 
 ROTATION, SETTINGS = "rotation", "settings"
 # Backwards through the steps, after what a killed rotation left; the kept settings are the last to go.
-ORDER = (ROTATION, *(row.name for row in reversed(OUTLINE)), SETTINGS)
+ORDER = (ROTATION, *(row.name for row in reversed(EVERY)), SETTINGS)
 _ROOT, _ISTIO, _CERT_MANAGER = "root-ca", "istio", "cert-manager"
 _ELECTION = "cert-manager-"
 _NEEDED = {
@@ -144,8 +145,10 @@ def _namespaces(seen: Seen, needed: set[str]) -> tuple[dict[Ref, str], tuple[Ref
 
 def _left_by_a_part(one: Object) -> bool:
     """Whether a part of the mesh made it by itself in a namespace of ours, so that it goes even if that stays."""
+    if one["kind"] == "Lease":
+        return bool(one["metadata"]["name"] == APPROVER)
     anyones = labelled(one) or dependent(one) or everywhere(one) or granted(one) or foreign(one)
-    return not anyones and one["kind"] not in ("Pod", "Lease")
+    return not anyones and one["kind"] != "Pod"
 
 
 def _elections(seen: Seen) -> Iterator[Object]:

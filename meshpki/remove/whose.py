@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from enum import StrEnum
 
 from meshpki.cluster.manifest import MANAGED_BY, Object, ref_of
+from meshpki.components.approval import NAME as APPROVER_POLICY
 from meshpki.components.istioctl import MANAGED
 from meshpki.components.istioctl import OURS as ISTIO
 from meshpki.components.spire import CSI_DRIVER
@@ -16,12 +17,12 @@ from meshpki.verify.pods import PROXY
 # Field managers of what meshpki installs, and of the control plane: what they alone wrote is nobody's work.
 _PARTS = ("meshpki", "istioctl", "istio-operator", "pilot-", "cert-manager", "spire-", "kube-", "kubelet")
 # cert-manager and the controllers write what others ask for, too: of these kinds only what a part of ours asked for is
-# nobody's work. The webhook writes its own by its binary's name alone, which many have.
+# nobody's work. The webhooks write their own by their binary's name alone, which many have.
 _ASKED_FOR = {
-    "Secret": re.compile(rf"cert-manager-webhook-ca|cacerts|{ALIAS}-g[0-9]+"),
+    "Secret": re.compile(rf"cert-manager-webhook-ca|{APPROVER_POLICY}-tls|cacerts|{ALIAS}-g[0-9]+"),
     "PersistentVolumeClaim": re.compile(r".+-spire-server-[0-9]+"),
 }
-_WEBHOOKS_OWN = ("Secret", "cert-manager-webhook-ca")
+_OF_WEBHOOKS = {("Secret", "cert-manager-webhook-ca"), ("Secret", f"{APPROVER_POLICY}-tls")}
 _NAME_LABEL, _OUR_LABEL = "f:kubernetes.io/metadata.name", f"f:{next(iter(MANAGED_BY))}"
 _OF_EACH_NAMESPACE = {
     ("ServiceAccount", "default"),
@@ -71,7 +72,7 @@ def foreign(header: Object) -> bool:
     kind, name = header["kind"], header["metadata"]["name"]
     if granted(header):
         return False
-    if kind == "Lease" or (kind, name) == _WEBHOOKS_OWN:
+    if kind == "Lease" or (kind, name) in _OF_WEBHOOKS:
         return False
     if kind in _ASKED_FOR and not _ASKED_FOR[kind].fullmatch(name):
         return True

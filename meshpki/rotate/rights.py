@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator
 
+from meshpki.components.approval import ISTIOD_CA, POLICY
 from meshpki.components.probe import probe
 from meshpki.components.probe_control import UNTRUSTED
 from meshpki.components.trust import ALIAS, CERT_MANAGER, PIN, STATE_NAMESPACE
@@ -52,6 +53,9 @@ def _cas(settings: Settings) -> Iterator[Right]:
     yield Right(NAME, names.istio, _CERTIFICATES, "certificates/status", ("patch",), ("cacerts",))
     yield Right(NAME, names.istio, "", "secrets", ("patch",), ("cacerts",))
     yield Right(NAME, "", _CERTIFICATES, "certificaterequests", ("watch",))
+    if settings.approval.policy:
+        group = POLICY[0].partition("/")[0]
+        yield Right(NAME, "", group, "certificaterequestpolicies", (*_APPLIED, "list", "watch"), (ISTIOD_CA,))
 
 
 def _pods(settings: Settings) -> Iterator[Right]:

@@ -15,7 +15,7 @@ from meshpki.status.step import gather, judge
 
 __all__ = ["AuthorityStatus", "RotationStatus", "State", "StatusReport", "StepStatus", "look", "unseen"]
 
-_FROM_RELEASES = ("cert-manager", "spire")
+_FROM_RELEASES = ("cert-manager", "approval", "spire")
 
 
 def look(reader: Reader, settings: Settings, releases: Releases, at: datetime) -> StatusReport:

@@ -46,10 +46,10 @@ def requesters(objects: Iterable[Object], settings: Settings) -> tuple[Requester
     return tuple(sorted(found, key=lambda one: (one.subject, one.namespace, one.resource, one.through)))
 
 
-def judge_requesters(found: Sequence[Requester] | None) -> Iterator[PlaceVerdict]:
+def judge_requesters(found: Sequence[Requester] | None, *, policed: bool = False) -> Iterator[PlaceVerdict]:
     """44: nobody but the mesh's own may obtain a certificate from the root; one warning with everybody who may.
 
-    No verdict where RBAC was not read.
+    Whoever may ask obtains nothing where policies were seen to judge. No verdict where RBAC was not read.
     """
     if found is None:
         return
@@ -58,7 +58,11 @@ def judge_requesters(found: Sequence[Requester] | None) -> Iterator[PlaceVerdict
         yield PlaceVerdict(place, "proven", reason="by RBAC, only the mesh's own and its operators may ask it")
         return
     everybody = [_in_words(subject, list(rights)) for subject, rights in groupby(found, lambda one: one.subject)]
-    remedy = "narrow these bindings, or let cert-manager's approver-policy keep isCA for cacerts and SPIRE alone"
+    if policed:
+        reason = f"{len(everybody)} others may ask it, by RBAC; approver-policy denied a rogue's request"
+        yield PlaceVerdict(place, "proven", reason=reason)
+        return
+    remedy = "narrow these bindings, or have policies approve the mesh's own CAs alone (approval.policy)"
     expected = "by RBAC, only the mesh's own parts may ask the root for a certificate"
     warning = Finding("MPK-370", "warn", 44, expected, _some(everybody, _SHOWN, "; "), remedy)
     yield PlaceVerdict(place, "proven", findings=(warning,), reason=f"{len(everybody)} others may ask it, by RBAC")

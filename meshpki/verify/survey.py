@@ -58,6 +58,7 @@ def joined(parts: Iterable[Observation]) -> Observation:
         pin=_first(part.pin for part in every),
         signed=_first(part.signed for part in every),
         requesters=_first(part.requesters for part in every),
+        policed=any(part.policed for part in every),
         local=_first(part.local for part in every),
         skew=_first(part.skew for part in every),
         unseen=_all(part.unseen for part in every),

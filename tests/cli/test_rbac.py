@@ -6,10 +6,11 @@ import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
+from meshpki import install_role
 from meshpki.cli.rbac import app
 from meshpki.errors import UsageError
 from meshpki.roles.role import Subject, manifests
-from meshpki.settings import defaults
+from meshpki.settings import defaults, read
 from meshpki.verify.rights import PURPOSES, rights
 from tests.support import certificates as made
 from tests.support.existing import corporate
@@ -175,3 +176,15 @@ def test_help_shows_how_to_apply_it() -> None:
     text = run("--help").output
     assert "kubectl apply -f -" in text
     assert "Exit codes" in text
+
+
+def test_with_approval_policies_both_may_apply_them_and_the_rogue_request_is_asked_by_name(tmp_path: Path) -> None:
+    file = tmp_path / "mesh.yaml"
+    file.write_text("apiVersion: meshpki.dev/v1alpha1\nkind: Mesh\napproval: {policy: true}\n")
+    named = {
+        name for _, _, rule in rules(printed("operate", "-f", str(file))) for name in rule.get("resourceNames", ())
+    }
+    assert "meshpki-istiod-ca" in named
+    settings = read([file])
+    asked = {name for right in install_role.rights(settings, ()) for name in right.names}
+    assert {"meshpki-rogue", "meshpki-probe"} <= asked

@@ -6,14 +6,16 @@ from datetime import timedelta
 import pytest
 
 from meshpki.cluster.client import NoAccessError
-from meshpki.cluster.manifest import Object, Query
+from meshpki.cluster.manifest import Object, Query, Ref
+from meshpki.components.approval import POLICY
 from meshpki.components.istioctl import OURS as ISTIO
 from meshpki.components.trust import Pin
 from meshpki.errors import UsageError
 from meshpki.preflight import CHECKS, Seen, examine, look
-from meshpki.settings import Existing, Root, Settings, defaults, read_text
+from meshpki.preflight.approval import would_be_denied
+from meshpki.settings import Approval, Existing, Root, Settings, defaults, read_text
 from tests.support import certificates
-from tests.support.cluster import InMemoryCluster, config_map
+from tests.support.cluster import InMemoryCluster, config_map, namespace
 from tests.support.existing import CORPORATE, ISSUING, NOW, corporate, wish
 
 OURS = {"app.kubernetes.io/managed-by": "meshpki", "app.kubernetes.io/part-of": "meshpki"}
@@ -222,3 +224,42 @@ class Denying(InMemoryCluster):
 def test_a_list_that_is_not_allowed_is_a_missing_right_beside_the_others() -> None:
     seen = look(Denying(), defaults(), [config_map("a")], NOW)
     assert seen.missing_rights == ("list nodes", "list storageclasses")
+
+
+POLICED = replace(defaults(), approval=Approval(policy=True))
+CERTIFICATE = Ref("cert-manager.io/v1", "Certificate", "shop", "frontend")
+
+
+def test_another_approver_policy_is_refused_where_policies_shall_approve_and_nowhere_else() -> None:
+    seen = replace(GOOD, deployments=(workload("Deployment", "cert-manager", "cert-manager-approver-policy"),))
+    assert refused(seen, POLICED) == [("approver-policy", "MPK-122")]
+    assert refused(seen) == []
+    ours = replace(GOOD, deployments=(workload("Deployment", "cert-manager", "cert-manager-approver-policy", **OURS),))
+    assert refused(ours, POLICED) == []
+
+
+def test_whose_next_renewal_would_be_denied_is_told_before_and_can_be_gone_on_with() -> None:
+    seen = replace(GOOD, denied=(CERTIFICATE,))
+    assert refused(seen, POLICED) == [("approval", "MPK-123")]
+    assert refused(seen, POLICED, ("approval",)) == []
+    assert "Certificate shop/frontend" in examine(seen, POLICED).refused[0].error.what
+
+
+def bare(ref: Ref, **labels: str) -> Object:
+    return {
+        "apiVersion": ref.api_version,
+        "kind": ref.kind,
+        "metadata": {"name": ref.name, **({"namespace": ref.namespace} if ref.namespace else {}), "labels": labels},
+    }
+
+
+def test_only_certificates_of_others_would_be_denied_and_none_once_somebody_wrote_policies() -> None:
+    found = InMemoryCluster()
+    found.put(namespace("shop"), namespace("istio-system"))
+    found.put(bare(CERTIFICATE), bare(Ref("cert-manager.io/v1", "Certificate", "istio-system", "cacerts"), **OURS))
+    assert would_be_denied(found, defaults()) == ()
+    assert would_be_denied(found, POLICED) == (CERTIFICATE,)
+    found.put(bare(Ref(*POLICY, "", "meshpki-root"), **OURS))
+    assert would_be_denied(found, POLICED) == (CERTIFICATE,)
+    found.put(bare(Ref(*POLICY, "", "shop")))
+    assert would_be_denied(found, POLICED) == ()

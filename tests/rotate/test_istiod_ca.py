@@ -8,24 +8,27 @@ from itertools import islice
 
 import pytest
 
-from meshpki.cluster.manifest import owned, ref_of
+from meshpki.cluster.manifest import Object, Ref, owned, ref_of
+from meshpki.components import approval
+from meshpki.components.approval import policies
 from meshpki.components.istiod_ca import istiod_ca as istiod_ca_step
 from meshpki.errors import GateTimeoutError, MeshpkiError, PreconditionError, StepError
 from meshpki.install import WISH, kept_wish, wish_manifest
 from meshpki.rotate import istiod_ca
 from meshpki.rotate.leaf import NAMESPACE, POD
 from meshpki.rotate.mark import ANNOTATION
-from meshpki.settings import IstiodCA, Settings, defaults, read_text
+from meshpki.settings import Approval, IstiodCA, Settings, defaults, read_text
 from meshpki.workflow.apply import wanted
 from meshpki.workflow.event import Event, GateOpened, Outcome, StepDone
 from meshpki.workflow.work import Limits
-from tests.support.cluster import FakeClock
+from tests.support.cluster import FakeClock, InMemoryCluster
 from tests.support.istiod_ca import REF
 from tests.support.mesh import Mesh
 from tests.support.rotation import Rotating
 
 HOUR = timedelta(hours=1)
 WISH_720 = IstiodCA(720 * HOUR, 180 * HOUR)
+POLICY = Ref(*approval.POLICY, "", approval.ISTIOD_CA)
 LIMITS = Limits(timedelta(minutes=3))
 
 
@@ -74,6 +77,24 @@ def test_the_wish_is_kept_so_that_up_changes_nothing_afterwards() -> None:
     settings = read_text(kept_wish(there), str(WISH))
     assert settings == replace(defaults(), istiod_ca=WISH_720)
     assert settled(there, settings)
+
+
+def test_where_policies_approve_the_new_lifetime_is_allowed_before_it_is_asked_for() -> None:
+    policed = replace(defaults(), approval=Approval(policy=True))
+    there = Rotating(settings=policed).cluster()
+    there.reactions.append(seen)
+    events = rotate(there)
+    assert there.writes.index(("apply", f"{POLICY}")) < there.writes.index(("apply", f"{REF}"))
+    assert there.objects[POLICY]["spec"]["constraints"]["maxDuration"] == "720h"
+    assert opened(events)[0] == "approval/policies"
+    (wish,) = (one for one in policies(replace(policed, istiod_ca=WISH_720)) if ref_of(one) == POLICY)
+    assert wanted(there, owned(wish, "approval"), there.get(POLICY)) == Outcome.UNCHANGED
+
+
+def seen(cluster: InMemoryCluster, stored: Object) -> None:
+    """approver-policy takes a policy up at once."""
+    if ref_of(stored) == POLICY and "status" not in stored:
+        cluster.put({**stored, "status": {"conditions": [{"type": "Ready", "status": "True"}]}})
 
 
 def test_the_evidence_names_the_ca_of_before_and_of_now_and_every_replica() -> None:

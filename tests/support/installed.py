@@ -1,14 +1,18 @@
 """A cluster in memory as `up` leaves it: every manifest of the steps, and what the parts of the mesh make besides."""
 
+from dataclasses import replace
+
 from meshpki.cluster.manifest import MANAGED_BY, Object, Ref, owned, ref_of
+from meshpki.components.approval import approval
 from meshpki.components.istioctl import OURS as ISTIO
 from meshpki.components.istioctl import RECORD
 from meshpki.components.istiod_ca import istiod_ca
+from meshpki.components.rogue_request import rogue_ref
 from meshpki.components.root_ca import pin_manifest, root_ca
 from meshpki.components.spire import spire
 from meshpki.components.workloads import workloads
 from meshpki.install import wish_manifest
-from meshpki.settings import defaults
+from meshpki.settings import Approval, defaults
 from tests.support.certificates import Issued
 from tests.support.cluster import InMemoryCluster, config_map, namespace
 
@@ -83,6 +87,20 @@ def installed(root: Issued | None = None) -> InMemoryCluster:
     if root:
         cluster.put(owned(pin_manifest(1, root.certificate), "root-ca"))
     cluster.put(*_made_besides(cluster))
+    return cluster
+
+
+def policed(root: Issued | None = None) -> InMemoryCluster:
+    """The same with approver-policy, and what that makes by itself."""
+    cluster, settings = installed(root), replace(defaults(), approval=Approval(policy=True))
+    cluster.put(owned(crd("certificaterequestpolicies.policy.cert-manager.io"), "approval"))
+    cluster.put(*(owned(one, "approval") for one in approval(settings, ()).objects))
+    rogue = rogue_ref("cert-manager")
+    cluster.put(
+        owned(header(rogue.api_version, rogue.kind, rogue.name, rogue.namespace, "meshpki"), "approval"),
+        header("v1", "Secret", "cert-manager-approver-policy-tls", "cert-manager", "cmd"),
+        header("coordination.k8s.io/v1", "Lease", "policy.cert-manager.io", "cert-manager", "cmd"),
+    )
     return cluster
 
 

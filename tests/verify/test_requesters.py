@@ -177,3 +177,10 @@ def test_one_of_many_bindings_or_of_a_long_name_stays_readable() -> None:
 
 def test_where_rbac_was_not_read_nothing_is_said_of_it() -> None:
     assert list(judge_requesters(None)) == []
+
+
+def test_whoever_may_ask_is_no_warning_where_a_rogue_was_seen_to_be_denied() -> None:
+    found = requesters((ASKER, binding(EVE)), defaults())
+    (verdict,) = judge_requesters(found, policed=True)
+    assert (verdict.result, verdict.findings) == ("proven", ())
+    assert verdict.reason == "1 others may ask it, by RBAC; approver-policy denied a rogue's request"
