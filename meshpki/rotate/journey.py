@@ -8,7 +8,7 @@ from meshpki.components.trust import PIN, Pin, pinned, root_name
 from meshpki.errors import PreconditionError
 from meshpki.rotate import acts, compromise, goals, scan, sight
 from meshpki.rotate.facts import Facts, Turn
-from meshpki.rotate.generations import listed, next_number, roots, turn_of
+from meshpki.rotate.generations import listed, next_number, orphans, roots, turn_of
 from meshpki.rotate.goals import STAGES, Stage, position
 from meshpki.rotate.new_root import new_root
 from meshpki.rotate.root import steps
@@ -81,7 +81,7 @@ def first_step(reader: Reader, settings: Settings) -> Step:
     if len(pin.roots) > 1:
         what = "somebody else began a root rotation a moment ago"
         raise PreconditionError("MPK-430", what, where=str(PIN), remedy="see `meshpki status`")
-    return new_root(settings, pin, next_number(pin, listed(reader, settings)))
+    return new_root(settings, pin, next_number(pin, listed(reader, settings), orphans(reader, settings)))
 
 
 def remaining(reader: Reader, rotation: Rotation, last: str = "") -> tuple[Step, ...]:
