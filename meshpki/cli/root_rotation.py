@@ -186,8 +186,7 @@ class _Run:
         if not nodes:
             what = "no node takes a pod: all are cordoned, or not ready"
             raise PreconditionError("MPK-450", what, remedy="uncordon one, or go without: --no-probe")
-        if "deletionTimestamp" in (self._cluster.get(probe.NAMESPACE_REF) or {"metadata": {}})["metadata"]:
-            probe.remove(self._cluster, self._clock)  # an earlier run's, on its way out: nothing may be put into it
+        probe.make_way(self._cluster, self._clock, self._settings, len(nodes))
         try:
             self._follow((probe.probe(self._settings, nodes, self._wish.target),))
             control = self._board.lines[probe.STEP].said.get("control", "")
@@ -203,7 +202,7 @@ class _Run:
                     raise
                 self._evidence.conclude()
         except BaseException:
-            self._cluster.delete(probe.NAMESPACE_REF)  # its end is not waited for: the error is worth more
+            probe.discard(self._cluster)  # its end is not waited for: the error is worth more
             raise
         probe.remove(self._cluster, self._clock)
 
