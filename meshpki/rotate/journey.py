@@ -86,11 +86,22 @@ def first_step(reader: Reader, settings: Settings) -> Step:
 
 def remaining(reader: Reader, rotation: Rotation, last: str = "") -> tuple[Step, ...]:
     """The stages that are not through yet, up to and with `last` where one is named; none where that is through."""
-    here = position(rotation.look(reader), rotation.turn) or STAGES[-1]
+    here = _beginning(rotation.look(reader), rotation.turn)
     names = [stage.name for stage in STAGES]
     if last and names.index(last) < names.index(here.name):
         return ()
     return steps(rotation, here.name, last)
+
+
+def _beginning(facts: Facts, turn: Turn) -> Stage:
+    """Where a run begins: in the first stage of all where a look did not see everything, since no later one asks again.
+
+    A stage that is through costs two looks. From `istiod-ca` on, a silent istiod keeps its own stage waiting, and what
+    a run was killed at there (`cacerts` without its second root) is mended before anybody is waited for.
+    """
+    here, names = position(facts, turn) or STAGES[-1], [stage.name for stage in STAGES]
+    taken_for_granted = names.index(here.name) < names.index(goals.ISTIOD_CA)
+    return STAGES[0] if taken_for_granted and sight.unseen(facts) else here
 
 
 def required_turn(reader: Reader, settings: Settings) -> Turn:
