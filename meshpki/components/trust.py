@@ -5,13 +5,15 @@ given a Secret's certificate without its key.
 """
 
 import base64
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from meshpki.cluster.client import Reader
 from meshpki.cluster.manifest import Object, Query, Ref
 from meshpki.cluster.readiness import condition, holds
-from meshpki.pki.certificate import Certificate, read_chain
+from meshpki.errors import PreconditionError
+from meshpki.pki.certificate import Certificate, UnparsableError, read_chain
 from meshpki.settings import Settings
 from meshpki.workflow.step import Failed, Readiness, Ready, Waiting
 
@@ -60,11 +62,20 @@ class Pin:
 
 
 def pinned(reader: Reader) -> Pin | None:
-    """The pin, None before the first root was issued."""
+    """The pin, None before the first root was issued; raises PreconditionError (MPK-387) where it is none of ours."""
     stored = reader.get(PIN)
     if stored is None:
         return None
-    data = stored["data"]
+    try:
+        return _read(stored["data"])
+    except (LookupError, TypeError, ValueError, UnparsableError) as error:
+        why = error.what if isinstance(error, UnparsableError) else "a field is missing, or is no number"
+        what = f"the pin does not hold a root and its generation: {why}"
+        remedy = "restore it from a backup; see `meshpki explain MPK-387`"
+        raise PreconditionError("MPK-387", what, where=str(PIN), remedy=remedy) from error
+
+
+def _read(data: Mapping[str, str]) -> Pin:
     chain = data.get("chain.pem", "")
     roots = read_chain(data["root.pem"].encode())
     return Pin(int(data["generation"]), roots, read_chain(chain.encode()) if chain else ())
