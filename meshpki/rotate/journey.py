@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from meshpki.cluster.client import Cluster, Reader
+from meshpki.cluster.client import Clock, Cluster, Reader
 from meshpki.components.trust import PIN, Pin, pinned, root_name
 from meshpki.errors import PreconditionError
 from meshpki.rotate import acts, compromise, goals, scan, sight
@@ -75,13 +75,14 @@ def required_pin(reader: Reader) -> Pin:
     return pin
 
 
-def first_step(reader: Reader, settings: Settings) -> Step:
+def first_step(reader: Reader, settings: Settings, clock: Clock) -> Step:
     """The first stage: another generation of the root, issued and pinned beside the old one."""
     pin = required_pin(reader)
     if len(pin.roots) > 1:
         what = "somebody else began a root rotation a moment ago"
         raise PreconditionError("MPK-430", what, where=str(PIN), remedy="see `meshpki status`")
-    return new_root(settings, pin, next_number(pin, listed(reader, settings), orphans(reader, settings)))
+    number = next_number(pin, listed(reader, settings), orphans(reader, settings))
+    return new_root(settings, pin, number, clock)
 
 
 def remaining(reader: Reader, rotation: Rotation, last: str = "") -> tuple[Step, ...]:

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from meshpki.cluster.client import Reader
+from meshpki.cluster.client import ClusterError, Reader
 from meshpki.components.istio import ISTIOD_PORTS
 from meshpki.components.trust import istiod_certificate
 from meshpki.errors import GateTimeoutError
@@ -17,6 +17,7 @@ from meshpki.workflow.plan import Plan
 from meshpki.workflow.step import Failed, Readiness, Ready, Waiting
 from meshpki.workflow.work import Limits
 from tests.support.rotating import SETTINGS, Rotating, rotating
+from tests.support.session import Session
 from tests.support.travel import Traveller
 
 NAMES = [stage.name for stage in goals.STAGES]
@@ -54,6 +55,15 @@ def test_a_stage_that_is_through_leaves_nothing_to_do() -> None:
         goals.ACTIVATE,
         goals.ISTIOD_CA,
     ]
+
+
+@pytest.mark.parametrize("status", [0, 429, 503])
+def test_a_busy_api_server_does_not_end_a_rotation_before_it_has_begun(status: int) -> None:
+    mesh = rotating()
+    fault = ClusterError("MPK-102", "not now", status=status)
+    session = Session(mesh, faults=dict.fromkeys((1, 3, 4), fault))
+    assert Traveller(session, mesh.hours).forth(until=goals.NEW_ROOT) == [goals.NEW_ROOT]
+    assert journey.required_turn(mesh, SETTINGS).entering.number == 2
 
 
 def one_istiod_is_silent() -> tuple[Rotating, Turn, Callable[[], None]]:
