@@ -110,7 +110,7 @@ def retire_root(asked: Asked, name: str) -> str:
         return output.plain("\n".join([*lines, "a dry run: nothing was changed"]))
     announce(cluster, lines, asked)
     with one_run(cluster, before) as leased:
-        gone = retire.retire(leased, certificate)
+        gone = retire.retire(leased, certificate, SystemClock())
     return output.plain("\n".join(f"deleted {ref}" for ref in gone))
 
 
@@ -186,8 +186,7 @@ class _Run:
         if not nodes:
             what = "no node takes a pod: all are cordoned, or not ready"
             raise PreconditionError("MPK-450", what, remedy="uncordon one, or go without: --no-probe")
-        if "deletionTimestamp" in (self._cluster.get(probe.NAMESPACE_REF) or {"metadata": {}})["metadata"]:
-            probe.remove(self._cluster, self._clock)  # an earlier run's, on its way out: nothing may be put into it
+        probe.make_way(self._cluster, self._clock, self._settings, len(nodes))
         try:
             self._follow((probe.probe(self._settings, nodes, self._wish.target),))
             control = self._board.lines[probe.STEP].said.get("control", "")
@@ -203,7 +202,7 @@ class _Run:
                     raise
                 self._evidence.conclude()
         except BaseException:
-            self._cluster.delete(probe.NAMESPACE_REF)  # its end is not waited for: the error is worth more
+            probe.discard(self._cluster)  # its end is not waited for: the error is worth more
             raise
         probe.remove(self._cluster, self._clock)
 
@@ -219,7 +218,7 @@ class _Run:
 
     def _forth(self) -> Turn:
         if self._intent.standing is None:
-            self._follow((journey.first_step(self._cluster, self._settings),))
+            self._follow((journey.first_step(self._cluster, self._settings, self._clock),))
         turn = journey.required_turn(self._cluster, self._settings)
         return turn if self._wish.until == goals.NEW_ROOT else self._gone(turn)
 

@@ -86,6 +86,12 @@ def owned(manifest: Object, step: str) -> Object:
     return {**manifest, "metadata": {**metadata, "labels": labels, "annotations": annotations}}
 
 
+def ours(one: Object) -> bool:
+    """Whether an object bears the labels of what meshpki made."""
+    labels: dict[str, str] = one["metadata"].get("labels") or {}
+    return MANAGED_BY.items() <= labels.items()
+
+
 def digest(content: object) -> str:
     """SHA-256 (hex) of the canonical JSON of plain data."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)

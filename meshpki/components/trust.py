@@ -72,7 +72,7 @@ def pinned(reader: Reader) -> Pin | None:
     try:
         roots = read_chain(str(data["root.pem"]).encode())
         return Pin(int(data["generation"]), roots, read_chain(chain.encode()) if chain else ())
-    except (KeyError, ValueError, UnparsableError) as error:
+    except (KeyError, TypeError, ValueError, UnparsableError) as error:
         why = f"{error.args[0]} is missing" if isinstance(error, KeyError) else error
         remedy = "see `meshpki explain MPK-376`"
         raise PreconditionError("MPK-376", f"the pin cannot be read: {why}", where=str(PIN), remedy=remedy) from error

@@ -68,7 +68,8 @@ class Done:
 
 
 def look(reader: Reader, settings: Settings) -> Facts:
-    """What the cluster says of istiod's CA, from public sources; raises PreconditionError (MPK-400)."""
+    """What the cluster says of istiod's CA, from public sources; raises PreconditionError (MPK-400, MPK-409)."""
+    leaf.free(reader)
     ref, pin = istiod_certificate(settings), pinned(reader)
     live = reader.get(ref)
     if live is None or pin is None:

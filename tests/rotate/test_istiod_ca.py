@@ -21,7 +21,7 @@ from meshpki.settings import Approval, IstiodCA, Settings, defaults, read_text
 from meshpki.workflow.apply import wanted
 from meshpki.workflow.event import Event, GateOpened, Outcome, StepDone
 from meshpki.workflow.work import Limits
-from tests.support.cluster import FakeClock, InMemoryCluster
+from tests.support.cluster import FakeClock, InMemoryCluster, namespace
 from tests.support.istiod_ca import REF
 from tests.support.mesh import Mesh
 from tests.support.rotation import Rotating
@@ -166,9 +166,8 @@ def test_a_leaf_that_the_ca_of_before_signed_is_no_proof() -> None:
 
 def test_what_an_earlier_run_left_is_cleared() -> None:
     there = Rotating().cluster()
-    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE.name}}
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": POD.name, "namespace": NAMESPACE.name}, "spec": {}}
-    there.put(namespace, pod)
+    there.put(owned(namespace(NAMESPACE.name), "leaf"), pod)
     rotate(there)
     assert ("delete", str(POD)) in there.writes
     assert NAMESPACE not in there.objects
@@ -183,3 +182,20 @@ def test_no_secret_is_asked_for() -> None:
     there = Rotating().cluster()
     rotate(there)
     assert [request for request in there.requests if "Secret" in request[1]] == []
+
+
+def test_a_namespace_of_somebody_else_is_refused_before_anything_is_written() -> None:
+    there = Rotating().cluster()
+    there.put(namespace(NAMESPACE.name))
+    with pytest.raises(PreconditionError, match="meshpki did not make it") as refused:
+        rotate(there)
+    assert (refused.value.code, there.writes) == ("MPK-409", [])
+
+
+def test_a_namespace_that_somebody_makes_meanwhile_is_neither_taken_over_nor_deleted() -> None:
+    there = Rotating().cluster()
+    begun = todo(there)
+    there.put(namespace(NAMESPACE.name))
+    with pytest.raises(PreconditionError, match="MPK-409"):
+        list(istiod_ca.rotate(there, begun, FakeClock(), LIMITS))
+    assert there.objects[NAMESPACE]["metadata"].get("labels") is None
