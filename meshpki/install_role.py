@@ -21,20 +21,35 @@ NAME = "meshpki-install"
 ISTIOCTL = f"{NAME}-istioctl"
 PURPOSES = {
     NAME: "what meshpki up, plan and preflight need besides what verify reads",
-    ISTIOCTL: "for istioctl install alone, which looks for Secrets of its own to remove; not for plan",
+    ISTIOCTL: "for istioctl install alone: it lists Secrets, too, to remove those that it made once; not for plan",
 }
 
 _APPLIED = ("get", "create", "patch")
 _CERTIFICATES = CERT_MANAGER.partition("/")[0]
-_HOOKS = "admissionregistration.k8s.io"
+_CRDS = "customresourcedefinitions"
+_HOOKS = ("mutatingwebhookconfigurations", "validatingwebhookconfigurations")
+# What gates are told the changes of, by name.
+_WATCHED = {
+    *("deployments", "statefulsets", "daemonsets"),
+    *("certificates", "clusterissuers", "certificaterequestpolicies"),
+}
+# What is looked through for another mesh, and for what istioctl left of ours.
+_LISTED = (
+    *(("", resource) for resource in ("nodes", "namespaces", "configmaps", "services", "serviceaccounts")),
+    *(("apps", resource) for resource in ("deployments", "statefulsets", "daemonsets")),
+    *((RBAC_GROUP, resource) for resource in ("clusterroles", "clusterrolebindings", "roles", "rolebindings")),
+    *(("storage.k8s.io", resource) for resource in ("storageclasses", "csinodes")),
+    ("apiextensions.k8s.io", _CRDS),
+    ("policy", "poddisruptionbudgets"),
+)
 
 
 def rights(settings: Settings, manifests: Iterable[Object]) -> tuple[Right, ...]:
     """Every right to bring up, under the Lease, a mesh of these manifests: all that `meshpki render` writes."""
     every = list(manifests)
-    pruned = Right(ISTIOCTL, "", "", "secrets", ("list",))
-    optional = (*_existing(settings), *_approval(settings))
-    return (*_applied(every), *_granting(every), *_state(), *_looks(settings), *optional, pruned)
+    made = (*_applied(every), *_granting(every), *_state())
+    seen = (*_looks(settings), *_watches(every, settings), *_tries(settings))
+    return (*made, *seen, *_existing(settings), *_approval(settings), *_istioctl(settings))
 
 
 def namespaces(manifests: Iterable[Object]) -> Iterator[Object]:
@@ -48,7 +63,8 @@ def _applied(manifests: Sequence[Object]) -> Iterator[Right]:
     for one in manifests:
         named[_namespace(one), known[one["apiVersion"], one["kind"]]].add(one["metadata"]["name"])
     for (namespace, (group, resource)), names in sorted(named.items()):
-        yield Right(NAME, namespace, group, resource, _APPLIED, tuple(sorted(names)))
+        verbs = (*_APPLIED, "watch") if resource in _WATCHED else _APPLIED
+        yield Right(NAME, namespace, group, resource, verbs, tuple(sorted(names)))
 
 
 def _granting(manifests: Sequence[Object]) -> Iterator[Right]:
@@ -66,38 +82,65 @@ def _granting(manifests: Sequence[Object]) -> Iterator[Right]:
 
 def _state() -> Iterator[Right]:
     """The pin, which is not rendered, and the Lease, which is created by POST: no name limits that."""
-    yield Right(NAME, STATE_NAMESPACE, "", "configmaps", _APPLIED, (PIN.name,))
+    yield Right(NAME, STATE_NAMESPACE, "", "configmaps", (*_APPLIED, "watch"), (PIN.name,))
     yield Right(NAME, LEASE.namespace, "coordination.k8s.io", "leases", ("create",))
     yield Right(NAME, LEASE.namespace, "coordination.k8s.io", "leases", ("get", "update", "delete"), (LEASE.name,))
 
 
 def _looks(settings: Settings) -> Iterator[Right]:
-    """What preflight, the gates and Istio's record read, and what is tried without being stored."""
+    """What preflight, the gates and Istio's record read, besides what verify does."""
     names = settings.namespaces
     for group, resource in _LISTED:
-        yield Right(NAME, "", group, resource, ("list", "watch"))
-    yield Right(NAME, "", "", "pods/portforward", ("get", "create"))
-    yield Right(NAME, names.bookinfo, "", "pods/exec", ("get", "create"))
+        yield Right(NAME, "", group, resource, ("list",))
+    yield Right(NAME, names.spire_server, "", "persistentvolumeclaims", ("list",))
+    yield Right(NAME, "kube-node-lease", "coordination.k8s.io", "leases", ("list",))
     yield Right(NAME, names.istio, "", "secrets", ("get",), ("cacerts",))
-    # dry runs: a Certificate that cert-manager's webhook must let through, and a pod that istiod's must inject
+
+
+def _watches(manifests: Sequence[Object], settings: Settings) -> Iterator[Right]:
+    """What gates wait for that meshpki does not apply itself, or not by that name."""
+    names = settings.namespaces
+    crds = [one["metadata"]["name"] for one in manifests if one["kind"] == "CustomResourceDefinition"]
+    awaited = tuple(sorted(name for name in crds if name.endswith(f".{_CERTIFICATES}")))
+    yield Right(NAME, "", "apiextensions.k8s.io", _CRDS, ("watch",), awaited)
+    yield Right(NAME, "", "", "nodes", ("watch",))
+    yield Right(NAME, "", "storage.k8s.io", "csinodes", ("watch",))
+    for resource in _HOOKS:
+        yield Right(NAME, "", "admissionregistration.k8s.io", resource, ("watch",))
+    yield Right(NAME, names.spire_system, "", "configmaps", ("watch",), ("spire-bundle",))
+    yield Right(NAME, names.cert_manager, "discovery.k8s.io", "endpointslices", ("watch",))
+    if settings.workloads.enabled:
+        yield Right(NAME, names.bookinfo, "", "pods", ("watch",))
+    for namespace in sorted({names.cert_manager, names.istio}):
+        yield Right(NAME, namespace, _CERTIFICATES, "certificaterequests", ("watch",))
+
+
+def _tries(settings: Settings) -> Iterator[Right]:
+    """A command in a pod outside the mesh; a Certificate and a pod by dry runs, for webhooks to judge and change."""
+    names = settings.namespaces
+    if settings.workloads.enabled:
+        yield Right(NAME, names.bookinfo, "", "pods/exec", ("get", "create"))
     yield Right(NAME, names.cert_manager, _CERTIFICATES, "certificates", ("create", "patch"), ("meshpki-probe",))
     yield Right(NAME, "default", "", "pods", ("create", "patch"), ("meshpki-probe",))
 
 
-_LISTED = (
-    *(("", resource) for resource in ("nodes", "namespaces", "pods", "events", "persistentvolumeclaims")),
-    *(("", resource) for resource in ("configmaps", "services", "serviceaccounts")),
-    *(("apps", resource) for resource in ("deployments", "statefulsets", "daemonsets")),
-    *((RBAC_GROUP, resource) for resource in ("clusterroles", "clusterrolebindings", "roles", "rolebindings")),
-    *((_HOOKS, resource) for resource in ("mutatingwebhookconfigurations", "validatingwebhookconfigurations")),
-    ("apiextensions.k8s.io", "customresourcedefinitions"),
-    ("policy", "poddisruptionbudgets"),
-    ("storage.k8s.io", "storageclasses"),
-    ("storage.k8s.io", "csinodes"),
-    ("coordination.k8s.io", "leases"),
-    ("discovery.k8s.io", "endpointslices"),
-    *((_CERTIFICATES, resource) for resource in ("certificates", "certificaterequests", "clusterissuers")),
-)
+def _istioctl(settings: Settings) -> Iterator[Right]:
+    """What istioctl itself reads and writes besides its manifests (istio 1.29, operator/pkg/install and validation)."""
+    istio = settings.namespaces.istio
+    for group, resource in (
+        ("", "secrets"),
+        ("autoscaling", "horizontalpodautoscalers"),
+        ("networking.istio.io", "envoyfilters"),
+    ):
+        yield Right(ISTIOCTL, "", group, resource, ("list",))
+    yield Right(ISTIOCTL, istio, "apps", "replicasets", ("list",))
+    yield Right(ISTIOCTL, istio, "", "services", ("create", "patch"), ("istiod-revision-tag-default",))
+    hooks = "admissionregistration.k8s.io"
+    yield Right(ISTIOCTL, "", hooks, _HOOKS[0], ("create", "patch"), ("istio-revision-tag-default",))
+    yield Right(ISTIOCTL, "", hooks, _HOOKS[0], ("update",), ("istio-sidecar-injector",))
+    # networks that do not go with its own
+    yield Right(ISTIOCTL, "kube-system", "", "configmaps", ("get",), ("cilium-config",))
+    yield Right(ISTIOCTL, "", "projectcalico.org", "felixconfigurations", ("get",), ("default",))
 
 
 def _existing(settings: Settings) -> Iterator[Right]:
@@ -115,9 +158,10 @@ def _approval(settings: Settings) -> Iterator[Right]:
     """With policies: a dry run of one, and the rogue request that has to be denied."""
     if not settings.approval.policy:
         return
-    group, verbs = POLICY[0].partition("/")[0], (*_APPLIED, "delete")
+    group, verbs = POLICY[0].partition("/")[0], (*_APPLIED, "watch", "delete")
     space = settings.namespaces.cert_manager
-    yield Right(NAME, "", group, "certificaterequestpolicies", ("list", "watch"))
+    yield Right(NAME, "", group, "certificaterequestpolicies", ("list",))
+    yield Right(NAME, "", _CERTIFICATES, "certificates", ("list",))
     yield Right(NAME, "", group, "certificaterequestpolicies", ("create", "patch"), ("meshpki-probe",))
     yield Right(NAME, space, _CERTIFICATES, "certificaterequests", verbs, (ROGUE,))
 
