@@ -165,9 +165,13 @@ def _restarts(pod: Object) -> int:
 
 
 def _stopped(pod: Object) -> str:
-    """Why its container does not run, empty where it does; one that waits to start again still has its old log."""
-    state = _status(pod).get("state") or {}
-    if "running" in state:
+    """Why its container does not run, empty where it does; one that waits to start again still has its old log.
+
+    Where its kubelet has told nothing of it yet there is no log either.
+    """
+    status = _status(pod)
+    state = status.get("state") or {}
+    if not status or "running" in state:
         return ""
     reason = next((str(one.get("reason", "")) for one in state.values()), "")
     return f"its container does not run{f' ({reason})' if reason else ''}"
