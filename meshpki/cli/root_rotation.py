@@ -9,9 +9,9 @@ from meshpki.cli.holding import mesh_state, one_run
 from meshpki.cli.root_forms import Intent, Outcome
 from meshpki.cli.root_run import RootRun
 from meshpki.cli.root_wish import Wish, agrees, known
-from meshpki.cli.rotating import Asked, announce, opened, refuse
+from meshpki.cli.rotating import Asked, Named, announce, opened, refuse
 from meshpki.cli.session import SystemClock
-from meshpki.cluster.kubernetes import KubernetesCluster
+from meshpki.cluster.client import Clock
 from meshpki.cluster.manifest import Query
 from meshpki.components import spire_authorities
 from meshpki.components.trust import istiod_certificate
@@ -30,6 +30,11 @@ def rotate_root(asked: Asked, wish: Wish) -> Intent | Outcome | Drained:
     """Rotate the root, or go on, or go back; raises the refusal, or the error of the stage that failed."""
     known(wish)
     cluster, settings = opened(asked)
+    return rotated(cluster, settings, asked, wish, SystemClock())
+
+
+def rotated(cluster: Named, settings: Settings, asked: Asked, wish: Wish, clock: Clock) -> Intent | Outcome | Drained:
+    """The same of a cluster that is open."""
     before = mesh_state(cluster)
     here = journey.standing(cluster, settings)
     agrees(here, wish)
@@ -43,10 +48,10 @@ def rotate_root(asked: Asked, wish: Wish) -> Intent | Outcome | Drained:
         return intent
     announce(cluster, intent.lines(), asked)
     with one_run(cluster, before) as leased:
-        return RootRun(leased, settings, wish, Limits(asked.timeout), intent, SystemClock()).carried_out()
+        return RootRun(leased, settings, wish, Limits(asked.timeout), intent, clock).carried_out()
 
 
-def _of_an_expired_root(cluster: KubernetesCluster, wish: Wish) -> Wish:
+def _of_an_expired_root(cluster: Named, wish: Wish) -> Wish:
     """Nothing accepts anything under a root that has ended: what a probe would count has failed already."""
     old = journey.required_pin(cluster).roots[-1]
     if wish.back or old.not_after > datetime.now(UTC):
@@ -55,7 +60,7 @@ def _of_an_expired_root(cluster: KubernetesCluster, wish: Wish) -> Wish:
     return replace(wish, expired=True, probe=False)
 
 
-def _intent(cluster: KubernetesCluster, settings: Settings, here: Standing | None, wish: Wish) -> Intent:
+def _intent(cluster: Named, settings: Settings, here: Standing | None, wish: Wish) -> Intent:
     """What is to be done; raises everything for which beginning it would not be safe."""
     nodes, at = len(cluster.list(Query("v1", "Node"))), datetime.now(UTC)
     first = here.stage.name if here else goals.NEW_ROOT
@@ -75,7 +80,7 @@ def _examine(seen: preflight.Seen, settings: Settings, wish: Wish) -> None:
     refuse([one for one in found if one not in borne])
 
 
-def _deadlines(cluster: KubernetesCluster, settings: Settings) -> tuple[Deadline, ...]:
+def _deadlines(cluster: Named, settings: Settings) -> tuple[Deadline, ...]:
     """What happens by itself next, so that it is known before a yes."""
     slots = (spire_authorities.slots(cluster, pod) for pod in spire_authorities.servers(cluster, settings))
     return deadlines(slots, settings.spire.ca_ttl, cluster.get(istiod_certificate(settings)))

@@ -116,9 +116,9 @@ class Rotating(Mesh):
         return anchors(self.objects[Ref("v1", "ConfigMap", where, name)]["data"][key].encode())
 
 
-def rotating(*, istiods: Sequence[float] = (0.0,), servers: int = 1) -> Rotating:
+def rotating(*, istiods: Sequence[float] = (0.0,), servers: int = 1, mesh: Rotating | None = None) -> Rotating:
     """A mesh as `meshpki up` leaves it; `istiods` are the lags of its replicas, in seconds."""
-    mesh = Rotating()
+    mesh = mesh or Rotating()
     mesh.put(*map(namespace, ("kube-system", "cert-manager", "spire-server", "spire-system", *NAMESPACES)))
     mesh.reactions.append(mesh.cert_manager.react)
     for manifest in (*root_manifests(SETTINGS, 1), *istiod_ca(SETTINGS).manifests):

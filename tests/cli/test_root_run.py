@@ -1,0 +1,124 @@
+"""`meshpki rotate root` from its first look to its last word, beside a probe, on a mesh in memory."""
+
+import _thread
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from meshpki.cli.format import Format
+from meshpki.cli.root_forms import Outcome
+from meshpki.cli.root_rotation import rotated
+from meshpki.cli.root_wish import Wish
+from meshpki.cli.rotating import Asked
+from meshpki.cluster.manifest import Object, Ref
+from meshpki.components.trust import ALIAS, pinned
+from meshpki.errors import FAILED, OK, StepError
+from meshpki.rotate import goals
+from tests.support.cluster import InMemoryCluster
+from tests.support.probed import PLACE, Probed, probed
+from tests.support.rotating import SETTINGS
+
+ASKED = Asked(ask=False, timeout=timedelta(minutes=10))
+
+
+def outcome(mesh: Probed, wish: Wish | None = None, asked: Asked = ASKED) -> Outcome:
+    done = rotated(mesh, SETTINGS, asked, wish or Wish(), mesh.hours)
+    assert isinstance(done, Outcome)
+    return done
+
+
+def alone(mesh: Probed) -> int:
+    """The generation that the mesh lives under, and under no other."""
+    pin = pinned(mesh)
+    assert pin
+    assert len(pin.roots) == 1
+    assert PLACE not in mesh.objects
+    assert mesh.broken == []
+    return pin.generation
+
+
+def once(mesh: Probed, name: str, act: Callable[[], None]) -> None:
+    """Have something happen when an object of this name is written, the first time."""
+    left = [act]
+
+    def react(_cluster: InMemoryCluster, stored: Object) -> None:
+        if stored["metadata"]["name"] == name and left:
+            left.pop()()
+
+    mesh.reactions.append(react)
+
+
+def at_command(mesh: Probed, word: str, act: Callable[[], None]) -> None:
+    """Have something happen when spire-server is told this, each time."""
+    answer = mesh.shell
+    assert answer
+
+    def shell(where: Ref, argv: Sequence[str]) -> str:
+        if word in argv:
+            act()
+        return answer(where, argv)
+
+    mesh.shell = shell
+
+
+def test_a_rotation_beside_a_probe_that_loses_nothing_is_proven_and_leaves_no_probe() -> None:
+    mesh = probed()
+    done = outcome(mesh)
+    assert done.proof.verdict == "proven", done.proof.sentence
+    assert done.exit_code == OK
+    assert (alone(mesh), done.proof.finished) == (2, True)
+
+
+def test_a_request_that_fails_before_the_taint_has_the_mesh_go_back_by_itself() -> None:
+    mesh = probed()
+    once(mesh, ALIAS, mesh.lose)
+    done = outcome(mesh)
+    assert (done.proof.verdict, done.exit_code) == ("failed", FAILED)
+    assert done.error
+    assert done.error.code == "MPK-440"
+    assert (alone(mesh), done.proof.turn.entering.number) == (1, 1)
+    assert done.proof.finished
+    assert {goals.NEW_ROOT, goals.TRUST_ISTIOD, goals.FORGET} <= {span.stage for span in done.proof.spans}
+
+
+def test_a_request_that_fails_after_the_taint_stops_the_run_and_the_next_one_goes_on() -> None:
+    mesh = probed()
+    at_command(mesh, "taint", mesh.lose)
+    with pytest.raises(StepError, match=r"requests failed") as stopped:
+        outcome(mesh)
+    assert stopped.value.code == "MPK-440"
+    done = outcome(mesh)
+    assert (alone(mesh), done.proof.verdict) == (2, "proven")
+    assert "the verdict is of this run alone, which went on at taint" in done.told(Format.TEXT)
+
+
+def test_on_the_way_back_a_request_that_fails_stops_nothing_and_is_told() -> None:
+    mesh = probed()
+    outcome(mesh, Wish(until=goals.TRUST))
+    once(mesh, ALIAS, mesh.lose)
+    done = outcome(mesh, Wish(back=True))
+    assert (done.error, done.proof.verdict, done.exit_code) == (None, "failed", FAILED)
+    assert alone(mesh) == 1
+
+
+def test_a_stage_that_fails_leaves_the_page_with_what_was_counted(tmp_path: Path) -> None:
+    mesh, path = probed(), tmp_path / "proof.html"
+    at_command(mesh, "taint", mesh.lose)
+    with pytest.raises(StepError):
+        outcome(mesh, Wish(report=path))
+    written = path.read_text(encoding="utf-8")
+    assert "MPK-440" in written
+    assert "6 failed of" in written
+
+
+def test_ctrl_c_leaves_the_page_and_no_probe(tmp_path: Path) -> None:
+    mesh, path = probed(), tmp_path / "proof.html"
+    once(mesh, ALIAS, _thread.interrupt_main)
+    with pytest.raises(KeyboardInterrupt):
+        outcome(mesh, Wish(report=path))
+    assert "MPK-447" in path.read_text(encoding="utf-8")
+    assert PLACE not in mesh.objects
+    outcome(mesh)
+    assert alone(mesh) == 2
