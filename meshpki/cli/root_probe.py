@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+from meshpki.cli import output
 from meshpki.cli.board import Board
 from meshpki.cli.root_wish import Wish
 from meshpki.cluster.client import Clock, Cluster
@@ -23,7 +24,7 @@ Follow = Callable[[Sequence[Step]], Board]
 def probed(cluster: Cluster, settings: Settings, wish: Wish, clock: Clock, follow: Follow) -> Iterator[Evidence | None]:
     """While open, requests are sent and counted; the probe is gone again afterwards, however it ends.
 
-    None where none is wished for. Raises what keeps it from starting (MPK-450 and higher).
+    None where none is wished for. Raises what keeps it from starting (MPK-450 and higher); that it does not go is told.
     """
     if not wish.probe:
         yield None
@@ -50,4 +51,7 @@ def probed(cluster: Cluster, settings: Settings, wish: Wish, clock: Clock, follo
     except BaseException:
         cluster.delete(probe.NAMESPACE_REF)  # its end is not waited for: the error is worth more
         raise
-    probe.remove(cluster, clock)
+    try:
+        probe.remove(cluster, clock)
+    except MeshpkiError as left:
+        output.failure(left)  # of a rotation that is through

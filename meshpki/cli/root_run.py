@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from meshpki.cli import output
@@ -32,6 +32,17 @@ from meshpki.workflow.work import Limits
 _IMPATIENCE = timedelta(minutes=1)
 
 
+@dataclass(frozen=True)
+class LastLook:
+    """What the cluster says of itself in the end: `alone` is whether one root is pinned. None where it was not asked.
+
+    Nor is there anything after the first question to which there was no answer.
+    """
+
+    alone: bool | None = None
+    report: Report | None = None
+
+
 class RootRun:
     """One run: its board, and what was seen on the way."""
 
@@ -54,10 +65,11 @@ class RootRun:
         try:
             with probed(self._cluster, self._settings, self._wish, self._clock, self._follow) as self._evidence:
                 turn, error = self._travelled()
+            error = error or self._drained()  # the last look is one at the pods that replace the old ones
         except (MeshpkiError, KeyboardInterrupt, SystemExit) as ended:
             self._keep_evidence(ended)
             raise
-        return self._outcome(turn, self._verified(), error or self._drained())
+        return self._outcome(turn, self._last_look(), error)
 
     def _leaving(self) -> int:
         here = self._intent.standing
@@ -65,11 +77,12 @@ class RootRun:
 
     def _drained(self) -> MeshpkiError | None:
         """Close what was accepted under a compromised root; its pods are replaced, so that no probe counts it."""
-        left = compromise.owed(self._cluster, self._settings) if self._wish.compromised else None
-        if left is None:
+        if not self._wish.compromised:
             return None
         try:
-            self._follow((compromise.drain(self._settings, left, self._clock),))
+            left = compromise.owed(self._cluster, self._settings)
+            if left is not None:
+                self._follow((compromise.drain(self._settings, left, self._clock),))
         except MeshpkiError as failed:
             output.failure(failed)
             return failed
@@ -83,18 +96,21 @@ class RootRun:
         if self._wish.report is None or self._turn is None:
             return
         failed = ended if isinstance(ended, MeshpkiError) else StepError("MPK-447", "the run was interrupted")
+        seen = self._last_look() if failed is ended else LastLook()
         try:
-            found = self._verified() if failed is ended else None
-        except MeshpkiError as silent:
-            output.failure(silent)
-            found = None
-        try:
-            write_page(self._outcome(self._turn, found, failed), self._wish.report)
+            write_page(self._outcome(self._turn, seen, failed), self._wish.report)
         except MeshpkiError as unwritten:
             output.failure(unwritten)
 
-    def _verified(self) -> Report:
-        return verify(self._cluster, self._settings, datetime.now(UTC), authorities=True)
+    def _last_look(self) -> LastLook:
+        """What was counted is worth more than what cannot be seen any more: why not is told, and raised no more."""
+        seen = LastLook()
+        try:
+            seen = LastLook(len(journey.required_pin(self._cluster).roots) == 1)
+            return replace(seen, report=verify(self._cluster, self._settings, datetime.now(UTC), authorities=True))
+        except MeshpkiError as silent:
+            output.failure(silent)
+            return seen
 
     def _travelled(self) -> tuple[Turn, MeshpkiError | None]:
         try:
@@ -158,21 +174,21 @@ class RootRun:
                 follower.show(event, self._board.note(event, self._clock.now()))
         return self._board
 
-    def _outcome(self, turn: Turn, report: Report | None, error: MeshpkiError | None) -> Outcome:
-        finished = report is not None and len(journey.required_pin(self._cluster).roots) == 1
-        seen = self._evidence
+    def _outcome(self, turn: Turn, seen: LastLook, error: MeshpkiError | None) -> Outcome:
+        counted, last = self._evidence, self._board.lines.get(goals.FORGET)
+        through = last is not None and last.state is State.DONE
         proof = Proof(
             turn,
             self._began,
             self._clock.now(),
             tuple(dict.fromkeys((*self._spans, *_spans(self._board)))),
             self._moves,
-            seen.tally if seen else None,
-            seen.control if seen else "",
-            seen.changes if seen else None,
-            finished,
+            counted.tally if counted else None,
+            counted.control if counted else "",
+            counted.changes if counted else None,
+            through if seen.alone is None else seen.alone,
         )
-        return Outcome(self._intent, self._board, proof, report, error, self._closing(proof))
+        return Outcome(self._intent, self._board, proof, seen.report, error, self._closing(proof))
 
     def _closing(self, proof: Proof) -> Closing | None:
         if not self._wish.compromised:

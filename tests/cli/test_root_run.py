@@ -9,13 +9,15 @@ import pytest
 
 from meshpki.cli.format import Format
 from meshpki.cli.root_forms import Outcome
+from meshpki.cli.root_page import write_page
 from meshpki.cli.root_rotation import rotated
 from meshpki.cli.root_wish import Wish
 from meshpki.cli.rotating import Asked
 from meshpki.cluster.manifest import Object, Ref
+from meshpki.components.probe_flow import NAMESPACE
 from meshpki.components.trust import ALIAS, pinned
 from meshpki.errors import FAILED, OK, StepError
-from meshpki.rotate import goals
+from meshpki.rotate import compromise, goals
 from tests.support.cluster import InMemoryCluster
 from tests.support.probed import PLACE, Probed, probed
 from tests.support.rotating import SETTINGS
@@ -122,3 +124,65 @@ def test_ctrl_c_leaves_the_page_and_no_probe(tmp_path: Path) -> None:
     assert PLACE not in mesh.objects
     outcome(mesh)
     assert alone(mesh) == 2
+
+
+def test_what_was_counted_is_told_although_nobody_can_look_at_the_mesh_in_the_end(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mesh = probed()
+
+    def away() -> None:
+        mesh.hidden = frozenset({"ConfigMap"})
+
+    mesh.farewell = away
+    done = outcome(mesh)
+    assert (done.proof.verdict, done.proof.finished, done.report, done.exit_code) == ("proven", True, None, FAILED)
+    assert "get refused: ConfigMap" in capsys.readouterr().err
+    said = done.told(Format.TEXT)
+    assert "could not be looked at in the end" in said
+    assert "--retire meshpki-root-g1" in said
+    write_page(done, tmp_path / "proof.html")
+    assert (tmp_path / "proof.html").exists()
+
+
+def test_a_probe_that_does_not_go_is_told_of_a_rotation_that_is_through(capsys: pytest.CaptureFixture[str]) -> None:
+    mesh = probed()
+
+    def hold() -> None:
+        live = mesh.objects[PLACE]
+        mesh.put({**live, "metadata": {**live["metadata"], "finalizers": ["somebody.invalid/holds"]}})
+
+    once(mesh, NAMESPACE, hold)
+    done = outcome(mesh)
+    assert (done.proof.verdict, done.exit_code) == ("proven", OK)
+    assert "MPK-456" in capsys.readouterr().err
+
+
+def test_the_last_look_at_a_mesh_with_a_compromised_root_is_one_after_its_pods_were_replaced() -> None:
+    mesh = probed()
+
+    def react(_cluster: InMemoryCluster, stored: Object) -> None:
+        notes = stored.get("spec", {}).get("template", {}).get("metadata", {}).get("annotations", {})
+        if compromise.DRAINED in notes and ("client-5d9-x", 15000) in mesh.listeners:
+            del mesh.listeners["client-5d9-x", 15000]
+
+    mesh.reactions.append(react)
+    done = outcome(mesh, Wish(compromised=True))
+    assert done.report
+    assert done.proof.verdict == "proven", done.proof.sentence
+    assert done.report.counts["proven"] == len(done.report.pods) - 1
+    assert done.closing
+    assert done.closing.drained is not None
+
+
+def test_a_drain_that_cannot_be_begun_fails_the_run_and_keeps_what_was_counted() -> None:
+    mesh = probed()
+
+    def away() -> None:
+        mesh.denied = frozenset({"Certificate"})
+
+    mesh.farewell = away
+    done = outcome(mesh, Wish(compromised=True))
+    assert done.error
+    assert "list refused: Certificate" in done.error.what
+    assert (done.proof.verdict, done.exit_code) == ("proven", FAILED)

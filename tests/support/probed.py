@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from meshpki.cluster.client import BACKGROUND, Deletion
 from meshpki.cluster.manifest import Object, Ref, ref_of
 from meshpki.components.probe import node_of
 from meshpki.components.probe_flow import CLIENT, NAMESPACE, SERVER, flows
@@ -75,6 +76,14 @@ class Probed(Rotating):
     clients: dict[str, Client] = field(default_factory=dict)
     lost: list[datetime] = field(default_factory=list)
     cold: bool = False
+    farewell: Callable[[], None] = lambda: None
+
+    def delete(self, ref: Ref, how: Deletion = BACKGROUND) -> bool:
+        """`farewell` is what happens when the probe is deleted."""
+        found = super().delete(ref, how)
+        if ref == PLACE:
+            self.farewell()
+        return found
 
     def start(self, _cluster: InMemoryCluster, stored: Object) -> None:
         """A namespace gets istiod's bundle; a Deployment of the probe is rolled out."""
