@@ -49,9 +49,17 @@ def probed(cluster: Cluster, settings: Settings, wish: Wish, clock: Clock, follo
                 raise
             evidence.conclude()
     except BaseException:
-        cluster.delete(probe.NAMESPACE_REF)  # its end is not waited for: the error is worth more
+        _let_go(cluster)
         raise
     try:
         probe.remove(cluster, clock)
     except MeshpkiError as left:
         output.failure(left)  # of a rotation that is through
+
+
+def _let_go(cluster: Cluster) -> None:
+    """Delete it, and wait for no end: what ended the run is worth more, also than why it cannot be deleted."""
+    try:
+        cluster.delete(probe.NAMESPACE_REF)
+    except MeshpkiError as left:
+        output.failure(left)

@@ -40,6 +40,7 @@ class LastLook:
     """
 
     alone: bool | None = None
+    beyond_reach: tuple[str, ...] = ()
     report: Report | None = None
 
 
@@ -107,6 +108,8 @@ class RootRun:
         seen = LastLook()
         try:
             seen = LastLook(len(journey.required_pin(self._cluster).roots) == 1)
+            if self._wish.compromised:
+                seen = replace(seen, beyond_reach=compromise.beyond_reach(self._cluster))
             return replace(seen, report=verify(self._cluster, self._settings, datetime.now(UTC), authorities=True))
         except MeshpkiError as silent:
             output.failure(silent)
@@ -188,14 +191,14 @@ class RootRun:
             counted.changes if counted else None,
             through if seen.alone is None else seen.alone,
         )
-        return Outcome(self._intent, self._board, proof, seen.report, error, self._closing(proof))
+        return Outcome(self._intent, self._board, proof, seen.report, error, self._closing(proof, seen.beyond_reach))
 
-    def _closing(self, proof: Proof) -> Closing | None:
+    def _closing(self, proof: Proof, beyond_reach: tuple[str, ...]) -> Closing | None:
         if not self._wish.compromised:
             return None
         took = {one.stage: round((one.ended - proof.began).total_seconds(), 1) for one in proof.spans if one.done}
-        left = tuple(sorted(self._left_behind)), compromise.beyond_reach(self._cluster)
-        return Closing(took.get(goals.FORGET), took.get(compromise.DRAIN), *left)
+        left = tuple(sorted(self._left_behind))
+        return Closing(took.get(goals.FORGET), took.get(compromise.DRAIN), left, beyond_reach)
 
 
 def _spans(board: Board) -> tuple[Span, ...]:

@@ -13,16 +13,17 @@ from meshpki.cli.root_page import write_page
 from meshpki.cli.root_rotation import rotated
 from meshpki.cli.root_wish import Wish
 from meshpki.cli.rotating import Asked
+from meshpki.cluster.client import ClusterError
 from meshpki.cluster.manifest import Object, Ref
 from meshpki.components.probe_flow import NAMESPACE
 from meshpki.components.trust import ALIAS, pinned
-from meshpki.errors import FAILED, OK, StepError
+from meshpki.errors import FAILED, OK, GateTimeoutError, StepError
 from meshpki.rotate import compromise, goals
 from tests.support.cluster import InMemoryCluster
 from tests.support.probed import PLACE, Probed, probed
 from tests.support.rotating import SETTINGS
 
-ASKED = Asked(ask=False, timeout=timedelta(minutes=10))
+ASKED, SOON = (Asked(ask=False, timeout=timedelta(minutes=most)) for most in (10, 1))
 
 
 def outcome(mesh: Probed, wish: Wish | None = None, asked: Asked = ASKED) -> Outcome:
@@ -186,3 +187,38 @@ def test_a_drain_that_cannot_be_begun_fails_the_run_and_keeps_what_was_counted()
     assert done.error
     assert "list refused: Certificate" in done.error.what
     assert (done.proof.verdict, done.exit_code) == ("proven", FAILED)
+
+
+def silent() -> None:
+    raise ClusterError("MPK-102", "no answer from the API server", where=str(PLACE))
+
+
+def test_a_probe_that_cannot_be_deleted_hides_neither_ctrl_c_nor_the_stage_that_failed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    mesh = probed()
+    mesh.farewell = silent
+    once(mesh, ALIAS, _thread.interrupt_main)
+    with pytest.raises(KeyboardInterrupt):
+        outcome(mesh)
+    assert "no answer from the API server" in capsys.readouterr().err
+    at_command(mesh, "taint", mesh.lose)
+    with pytest.raises(StepError, match="requests failed"):
+        outcome(mesh)
+
+
+@pytest.mark.parametrize("interrupt", [True, False], ids=["Ctrl-C", "a stage that failed"])
+def test_the_page_needs_no_answer_of_the_cluster(tmp_path: Path, *, interrupt: bool) -> None:
+    mesh, path = probed(), tmp_path / "proof.html"
+
+    def away() -> None:
+        mesh.denied = frozenset({"Pod"})
+
+    mesh.farewell = away
+    if interrupt:
+        once(mesh, ALIAS, _thread.interrupt_main)
+    else:
+        once(mesh, ALIAS, lambda: mesh.listeners.pop(("istiod-0", 15012)))
+    with pytest.raises(KeyboardInterrupt if interrupt else GateTimeoutError):
+        outcome(mesh, Wish(compromised=True, report=path), SOON)
+    assert ("MPK-447" if interrupt else "MPK-440") in path.read_text(encoding="utf-8")
