@@ -169,9 +169,10 @@ class RootRun:
             self._moves = witness.moves()
         return turn
 
-    def _follow(self, steps: Sequence[Step]) -> Board:
+    def _follow(self, steps: Sequence[Step], at_most: timedelta | None = None) -> Board:
         self._board.add([(step.name, step.summary) for step in steps])
-        events = run(Plan(tuple(steps)), self._cluster, self._clock, self._limits)
+        limits = replace(self._limits, gate=min(self._limits.gate, at_most or self._limits.gate))
+        events = run(Plan(tuple(steps)), self._cluster, self._clock, limits)
         with following(self._board) as follower, closing(events) as told:
             for event in told:
                 follower.show(event, self._board.note(event, self._clock.now()))

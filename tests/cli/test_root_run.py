@@ -15,9 +15,10 @@ from meshpki.cli.root_wish import Wish
 from meshpki.cli.rotating import Asked
 from meshpki.cluster.client import ClusterError
 from meshpki.cluster.manifest import Object, Ref
+from meshpki.components.probe import STEP
 from meshpki.components.probe_flow import NAMESPACE
 from meshpki.components.trust import ALIAS, pinned
-from meshpki.errors import FAILED, OK, GateTimeoutError, StepError
+from meshpki.errors import FAILED, OK, GateTimeoutError, PreconditionError, StepError, UsageError
 from meshpki.rotate import compromise, goals
 from tests.support.cluster import InMemoryCluster
 from tests.support.probed import PLACE, Probed, probed
@@ -222,3 +223,41 @@ def test_the_page_needs_no_answer_of_the_cluster(tmp_path: Path, *, interrupt: b
     with pytest.raises(KeyboardInterrupt if interrupt else GateTimeoutError):
         outcome(mesh, Wish(compromised=True, report=path), SOON)
     assert ("MPK-447" if interrupt else "MPK-440") in path.read_text(encoding="utf-8")
+
+
+def test_a_probe_whose_requests_fail_from_the_start_keeps_a_rotation_from_being_begun() -> None:
+    mesh = probed()
+    mesh.cold = True
+    with pytest.raises(GateTimeoutError) as shut:
+        outcome(mesh, asked=SOON)
+    assert (shut.value.code, alone(mesh)) == ("MPK-452", 1)
+
+
+def test_the_way_back_does_not_wait_for_a_mesh_that_loses_requests_to_lose_none(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    mesh = probed()
+    outcome(mesh, Wish(until=goals.TRUST))
+    mesh.cold = True
+    began = mesh.hours.now()
+    done = outcome(mesh, Wish(back=True))
+    assert (alone(mesh), done.proof.verdict, done.exit_code) == (1, "not proven", OK)
+    said = capsys.readouterr().err
+    assert "error MPK-452" in said
+    assert "going on without the probe" in said
+    assert min(span.began for span in done.proof.spans if span.stage != STEP) - began < timedelta(minutes=3)
+
+
+def test_nor_does_a_way_from_a_compromised_root_where_no_node_takes_a_probe() -> None:
+    mesh = probed()
+    for ref in [ref for ref in mesh.objects if ref.kind == "Node"]:
+        mesh.put({**mesh.objects[ref], "spec": {"unschedulable": True}})
+    with pytest.raises(PreconditionError, match="no node takes a pod"):
+        outcome(mesh)
+    assert (outcome(mesh, Wish(compromised=True)).proof.verdict, alone(mesh)) == ("not proven", 2)
+
+
+def test_a_bad_target_of_the_probe_is_refused_on_every_way() -> None:
+    mesh = probed()
+    with pytest.raises(UsageError):
+        outcome(mesh, Wish(compromised=True, target="no target"))
