@@ -18,6 +18,7 @@ from meshpki.components.trust import istiod_certificate
 from meshpki.rotate import compromise, goals, journey, preflight, retire
 from meshpki.rotate.clocks import Deadline, deadlines
 from meshpki.rotate.exposure import of_root
+from meshpki.rotate.generations import listed
 from meshpki.rotate.journey import Standing
 from meshpki.settings import Settings
 from meshpki.workflow.work import Limits
@@ -41,14 +42,25 @@ def rotated(cluster: Named, settings: Settings, asked: Asked, wish: Wish, clock:
     open_still = None if here else compromise.owed(cluster, settings)
     if open_still is not None:
         return drained(cluster, settings, asked, open_still)
-    wish = replace(wish, compromised=wish.compromised or bool(here and here.compromised))
-    wish = _of_an_expired_root(cluster, wish)
+    wish = _of_an_expired_root(cluster, _of_a_compromised_root(cluster, settings, here, wish))
     intent = _intent(cluster, settings, here, wish)
     if asked.dry_run:
         return intent
     announce(cluster, intent.lines(), asked)
     with one_run(cluster, before) as leased:
         return RootRun(leased, settings, wish, Limits(asked.timeout), intent, clock).carried_out()
+
+
+def _of_a_compromised_root(cluster: Named, settings: Settings, here: Standing | None, wish: Wish) -> Wish:
+    """Whoever goes on must close what the root let in, also where the run that said so never came to pin another."""
+    pin = journey.required_pin(cluster)
+    noted = here.compromised if here else pin.generation in compromise.noted(listed(cluster, settings))
+    if wish.compromised or not noted:
+        return wish
+    output.progress(
+        output.plain("an earlier run said that the old root's key is known to somebody else: --compromised")
+    )
+    return replace(wish, compromised=True)
 
 
 def _of_an_expired_root(cluster: Named, wish: Wish) -> Wish:

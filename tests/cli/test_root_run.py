@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from meshpki.cli.format import Format
-from meshpki.cli.root_forms import Outcome
+from meshpki.cli.root_forms import Intent, Outcome
 from meshpki.cli.root_page import write_page
 from meshpki.cli.root_rotation import rotated
 from meshpki.cli.root_wish import Wish
@@ -21,6 +21,7 @@ from meshpki.components.trust import ALIAS, pinned
 from meshpki.errors import FAILED, OK, GateTimeoutError, PreconditionError, StepError, UsageError
 from meshpki.rotate import compromise, goals
 from tests.support.cluster import InMemoryCluster
+from tests.support.hours import Hours
 from tests.support.probed import PLACE, Probed, probed
 from tests.support.rotating import SETTINGS
 
@@ -261,3 +262,27 @@ def test_a_bad_target_of_the_probe_is_refused_on_every_way() -> None:
     mesh = probed()
     with pytest.raises(UsageError):
         outcome(mesh, Wish(compromised=True, target="no target"))
+
+
+def test_a_root_that_was_said_to_be_compromised_is_one_although_that_run_never_began_its_first_stage(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    mesh = probed()
+    once(mesh, NAMESPACE, _thread.interrupt_main)
+    with pytest.raises(KeyboardInterrupt):
+        outcome(mesh, Wish(compromised=True))
+    assert alone(mesh) == 1
+    intent = rotated(mesh, SETTINGS, Asked(dry_run=True), Wish(), mesh.hours)
+    assert isinstance(intent, Intent)
+    assert intent.exposed
+    assert "known to somebody else: --compromised" in capsys.readouterr().err
+    done = outcome(mesh)
+    assert done.closing
+    assert done.closing.drained is not None
+    assert (alone(mesh), compromise.owed(mesh, SETTINGS)) == (2, None)
+
+
+def test_a_root_of_which_nothing_was_said_is_not_compromised() -> None:
+    intent = rotated(probed(), SETTINGS, Asked(dry_run=True), Wish(), Hours())
+    assert isinstance(intent, Intent)
+    assert intent.exposed is None
