@@ -1,7 +1,7 @@
 """What the API server itself answers: objects, watches, dry runs, reviews, logs, its version and clock."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -113,6 +113,10 @@ class ApiServer:
                 return False
             raise
         return True
+
+    def unbroken(self, what: str) -> AbstractContextManager[None]:  # noqa: ARG002 - only who holds the mesh waits
+        """See Writer.unbroken."""
+        return nullcontext()
 
     def allowed(self, verb: str, group: str, resource: str, namespace: str = "", name: str = "") -> bool:
         """See Reader.allowed."""

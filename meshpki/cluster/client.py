@@ -157,6 +157,9 @@ class Writer(Protocol):
     def delete(self, ref: Ref, how: Deletion = BACKGROUND) -> bool:
         """Delete one object; False where it was not there. Raises ClusterError, 409 where it is not the one named."""
 
+    def unbroken(self, what: str) -> AbstractContextManager[None]:
+        """While open, changes are under way of which none may be left out: a run that is stopped ends after them."""
+
 
 class Cluster(Reader, Writer, Protocol):
     """Both halves."""

@@ -124,3 +124,7 @@ class Leased(Cluster):
     def delete(self, ref: Ref, how: Deletion = BACKGROUND) -> bool:
         """See Writer.delete."""
         return self._writer.delete(ref, how)
+
+    def unbroken(self, what: str) -> AbstractContextManager[None]:
+        """See Writer.unbroken."""
+        return self._lease.unbroken(what)

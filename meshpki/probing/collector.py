@@ -24,6 +24,7 @@ _OVERLAP = timedelta(seconds=2)
 _CATCH_UP = 100_000
 _IN_FLIGHT = 16
 _LAST_TRIES = 5
+READER = "probe-reader"
 
 
 @dataclass
@@ -55,7 +56,7 @@ class Probe:
         self._replaced: list[str] = []
         self._unread = ""
         self._lock, self._stop = threading.Lock(), threading.Event()
-        self._thread = threading.Thread(target=self._keep_polling, name="probe", daemon=True)
+        self._thread = threading.Thread(target=self._keep_polling, name=READER, daemon=True)
 
     def __enter__(self) -> Self:
         """Note where the logs stand, and read on from there every two seconds in a thread; raises ClusterError."""

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from meshpki.cli.root_forms import Intent
-from meshpki.cli.root_rotation import _Run
+from meshpki.cli.root_run import RootRun
 from meshpki.cli.root_wish import Wish
 from meshpki.components.probe import NAMESPACE, NAMESPACE_REF
 from meshpki.errors import PreconditionError
@@ -21,6 +21,6 @@ def test_a_namespace_of_a_users_is_neither_labelled_nor_deleted_and_nothing_is_b
     theirs = mesh.objects[NAMESPACE_REF]
     intent = Intent(mesh.context, journey.required_pin(mesh), None, goals.NEW_ROOT, timedelta(minutes=3))
     with pytest.raises(PreconditionError, match="MPK-453"):
-        _Run(mesh, SETTINGS, Wish(), Limits(timedelta(seconds=20)), intent).carried_out()
+        RootRun(mesh, SETTINGS, Wish(), Limits(timedelta(seconds=20)), intent, mesh.hours).carried_out()
     assert mesh.objects[NAMESPACE_REF] == theirs
     assert mesh.writes == []

@@ -231,6 +231,9 @@ class InMemoryCluster:
             self._remove(ref, how)
             return True
 
+    def unbroken(self, what: str) -> contextlib.AbstractContextManager[None]:  # noqa: ARG002 - a protocol's
+        return contextlib.nullcontext()
+
     def _remove(self, ref: Ref, how: Deletion) -> None:
         """An object that bears finalizers stays, marked, until somebody takes them off."""
         live = self.objects[ref]
