@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import io
+import json
 import os
 import shutil
 import subprocess
@@ -99,6 +100,25 @@ class Istioctl:
             raise StepError("MPK-222", what, where="step istio")
         return installed(load(done.stdout), operator)
 
+    def unfit(self, wanted: str) -> str:
+        """Why this istioctl cannot install Istio `wanted`: it does not start, or is of another version; else empty."""
+        with tempfile.TemporaryDirectory(prefix="meshpki-") as folder:
+            binary, _ = self._unpacked({}, Path(folder))
+            argv = [binary, "version", "--remote=false", "--output", "json"]
+            try:
+                said = subprocess.run(
+                    argv,
+                    stdin=subprocess.DEVNULL,
+                    capture_output=True,
+                    env={"HOME": folder, "KUBECONFIG": os.devnull},
+                    timeout=_GENERATE_SECONDS,
+                    check=True,
+                ).stdout
+                found = str(json.loads(said)["clientVersion"]["version"])
+            except (OSError, subprocess.SubprocessError, ValueError, LookupError, TypeError) as error:
+                return f"it does not tell its version: {type(error).__name__}"
+        return "" if found == wanted else f"it is of version {found}, and {wanted} is to be installed"
+
     def _unpacked(self, operator: Object, folder: Path) -> tuple[str, str]:
         """The program and a file of the IstioOperator, in a folder that goes away with them."""
         wish = folder / "operator.yaml"
@@ -179,6 +199,12 @@ def recorded(reader: Reader, operator: Object) -> bool:
     if record is None or record.get("data", {}).get("operator") != digest(operator):
         return False
     return bool(record["data"].get("objects") == fingerprint(reader))
+
+
+def was_run(reader: Reader, operator: Object) -> bool:
+    """Whether the last run of it was of this very IstioOperator; nothing is said of what has become of it since."""
+    live = reader.get(RECORD)
+    return live is not None and live.get("data", {}).get("operator") == digest(operator)
 
 
 def claim(cluster: Cluster) -> None:

@@ -116,6 +116,12 @@ def _rotation(seen: Seen, _settings: Settings) -> Problem | None:
     return "a root rotation is under way: two roots are pinned", str(PIN), remedy
 
 
+def _programs(seen: Seen, _settings: Settings) -> Problem | None:
+    if not seen.unfit:
+        return None
+    return "; ".join(seen.unfit), "artifacts", "take the release archive of that version, and its pin"
+
+
 def _rights(seen: Seen, _settings: Settings) -> Problem | None:
     if not seen.missing_rights:
         return None
@@ -151,6 +157,7 @@ CHECKS = (
     Check("storage", "MPK-110", _storage, can_wait=True),
     *(Check(*row) for row in ROOT_CHECKS),
     *(Check(*row) for row in APPROVAL_CHECKS),
+    Check("istioctl", "MPK-124", _programs),
     Check("clock", "MPK-120", _clock, can_wait=True),
     Check("pod-security", "MPK-121", _pod_security),
     Check("rotation", "MPK-430", _rotation),

@@ -12,6 +12,7 @@ from meshpki.preflight.approval import would_be_denied
 from meshpki.preflight.surroundings import skews
 from meshpki.rights import missing, needed, plural
 from meshpki.settings import Settings
+from meshpki.workflow.step import Program
 
 CSI = Ref("storage.k8s.io/v1", "CSIDriver", "", "csi.spiffe.io")
 
@@ -40,12 +41,15 @@ class Seen:
     skews: tuple[str, ...] = ()
     namespaces: tuple[Object, ...] = ()
     denied: tuple[Ref, ...] = ()
+    unfit: tuple[str, ...] = ()
 
 
-def look(reader: Reader, settings: Settings, manifests: Iterable[Object], at: datetime) -> Seen:
+def look(
+    reader: Reader, settings: Settings, manifests: Iterable[Object], at: datetime, programs: Iterable[Program] = ()
+) -> Seen:
     """Gather what the checks judge, at a moment (UTC); Secrets are seen as metadata only, never their data.
 
-    `manifests` are what is to be applied: the rights to do so are asked for.
+    `manifests` are what is to be applied: the rights to do so are asked for; `programs` are what else is to run.
     """
     names, pin, unlisted = settings.namespaces, pinned(reader), list[str]()
 
@@ -81,5 +85,6 @@ def look(reader: Reader, settings: Settings, manifests: Iterable[Object], at: da
         skews=skews(there, here, leases, nodes),
         namespaces=listed("v1", "Namespace"),
         denied=would_be_denied(reader, settings),
+        unfit=tuple(f"{one.name}: {why}" for one in programs if (why := one.unfit(reader))),
         missing_rights=(*unlisted, *map(str, missing(reader, needed(manifests, settings)))),
     )

@@ -115,3 +115,25 @@ def test_an_archive_that_changed_since_it_was_checked_is_not_run(tmp_path: Path,
     with pytest.raises(MeshpkiError) as refused:
         installer.manifests({"kind": "IstioOperator", "metadata": {"name": "meshpki"}, "spec": {"tag": "1"}})
     assert refused.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("script", "why"),
+    [
+        ('echo \'{"clientVersion": {"version": "1.29.1"}}\'', ""),
+        ('echo \'{"clientVersion": {"version": "1.28.0"}}\'', "it is of version 1.28.0, and 1.29.1 is to be installed"),
+        ("exit 3", "it does not tell its version: CalledProcessError"),
+        ("echo no JSON", "it does not tell its version: JSONDecodeError"),
+        ("echo []", "it does not tell its version: TypeError"),
+    ],
+)
+def test_an_istioctl_of_another_version_is_known_before_it_installs_anything(
+    tmp_path: Path, script: str, why: str
+) -> None:
+    archive = tmp_path / "istioctl.tar.gz"
+    content = f"#!/bin/sh\n{script}\n".encode()
+    spool = io.BytesIO()
+    with tarfile.open(fileobj=spool, mode="w") as pack:
+        pack.addfile(member(size=len(content)), io.BytesIO(content))
+    archive.write_bytes(gzip.compress(spool.getvalue()))
+    assert istioctl.Istioctl(archive).unfit("1.29.1") == why

@@ -14,6 +14,7 @@ from meshpki.errors import UsageError
 from meshpki.preflight import CHECKS, Seen, examine, look
 from meshpki.preflight.approval import would_be_denied
 from meshpki.settings import Approval, Existing, Root, Settings, defaults, read_text
+from meshpki.workflow.step import Program
 from tests.support import certificates
 from tests.support.cluster import InMemoryCluster, config_map, namespace
 from tests.support.existing import CORPORATE, ISSUING, NOW, corporate, wish
@@ -210,6 +211,16 @@ def test_a_chain_that_is_no_certificate_inside_is_refused_in_words() -> None:
     pem = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
     settings = replace(defaults(), root=Root(existing=Existing("corporate-ca", pem)))
     assert [code for _, code in refused(OWNED, settings)] == ["MPK-287"]
+
+
+def test_a_program_that_cannot_do_its_work_is_refused_before_anything_is_written() -> None:
+    def never(*_: object) -> bool:
+        raise AssertionError
+
+    fit, unfit = (Program(name, never, never, unfit=lambda _, why=why: why) for name, why in (("a", ""), ("b", "old")))
+    seen = look(InMemoryCluster(), defaults(), [], NOW, (fit, unfit))
+    assert seen.unfit == ("b: old",)
+    assert refused(replace(GOOD, unfit=seen.unfit)) == [("istioctl", "MPK-124")]
 
 
 class Denying(InMemoryCluster):
