@@ -1,5 +1,6 @@
 """The probe beside a root rotation: it runs before the first stage, counts meanwhile, and is gone afterwards."""
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
@@ -22,6 +23,8 @@ Follow = Callable[[Sequence[Step], timedelta | None], Board]
 
 # A way back, and one away from a lost key, wait no longer for a proof; the probe starts in some ten seconds.
 _AT_MOST = timedelta(minutes=2)
+# How long the answer to its deletion is waited for after Ctrl-C.
+_GO_WITHIN = timedelta(seconds=1)
 
 
 @contextmanager
@@ -87,8 +90,14 @@ def _taken_away(cluster: Cluster, clock: Clock) -> Iterator[None]:
         probe.remove(cluster, clock)  # an earlier run's, on its way out: nothing may be put into it
     try:
         yield
-    except BaseException:
+    except Exception:
         _told(lambda: cluster.delete(probe.NAMESPACE_REF))
+        raise
+    except BaseException:
+        # An API server that does not answer holds up no Ctrl-C.
+        going = threading.Thread(target=_told, args=(lambda: cluster.delete(probe.NAMESPACE_REF),), daemon=True)
+        going.start()
+        going.join(_GO_WITHIN.total_seconds())
         raise
     _told(lambda: probe.remove(cluster, clock))
 
