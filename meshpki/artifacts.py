@@ -23,6 +23,7 @@ from meshpki.settings import Settings
 _LIMIT = 256 * 1024 * 1024
 _TIMEOUT = urllib3.Timeout(connect=10, read=60)
 
+_POLICY_CRD = "approver-policy-crd"
 _CRDS = ("clusterfederatedtrustdomains", "clusterspiffeids", "clusterstaticentries")
 
 
@@ -51,6 +52,8 @@ class Releases:
     cert_manager: Path
     istioctl: Path
     spire_crds: tuple[Path, ...]
+    policy_crds: tuple[Path, ...] = ()
+    istioctl_sha256: str = ""
 
 
 # no release file at all: steps made with it know only what meshpki itself writes
@@ -62,6 +65,7 @@ def wanted(settings: Settings) -> tuple[Artifact, ...]:
     versions, pins = settings.versions, {**_published_pins(), **settings.artifacts.pins}
     github = "https://github.com"
     crds = f"{github}/spiffe/spire-controller-manager/raw/v{versions.spire_controller_manager}/config/crd/bases"
+    policies = f"{github}/cert-manager/approver-policy/raw/{versions.approver_policy}/deploy/crds"
     urls = {
         f"cert-manager-{versions.cert_manager}.yaml": (
             f"{github}/cert-manager/cert-manager/releases/download/{versions.cert_manager}/cert-manager.yaml"
@@ -74,6 +78,10 @@ def wanted(settings: Settings) -> tuple[Artifact, ...]:
             for kind in _CRDS
         },
     }
+    if settings.approval.policy:
+        urls[f"{_POLICY_CRD}-{versions.approver_policy}.yaml"] = (
+            f"{policies}/policy.cert-manager.io_certificaterequestpolicies.yaml"
+        )
     return tuple(Artifact(name, url, pins.get(name, "")) for name, url in urls.items())
 
 
@@ -89,9 +97,11 @@ def obtain(settings: Settings, directory: Path | None = None, *, download: bool 
 
     Raises PreconditionError: MPK-050 missing, 051 digest differs, 052 no pin, 053 download failed.
     """
-    chosen = directory or (Path(settings.artifacts.directory) if settings.artifacts.directory else None)
+    chosen = _chosen(settings, directory)
     found = [_checked(artifact, _place(artifact, chosen, settings, download=download)) for artifact in wanted(settings)]
-    return Releases(found[0], found[1], tuple(found[2:]))
+    policies = tuple(path for path in found if path.name.startswith(_POLICY_CRD))
+    spire = tuple(path for path in found[2:] if path not in policies)
+    return Releases(found[0], found[1], spire, policies, istioctl_sha256=wanted(settings)[1].sha256)
 
 
 @dataclass(frozen=True)
@@ -114,7 +124,7 @@ class Kept:
 
 def kept(settings: Settings, directory: Path | None = None) -> tuple[Kept, ...]:
     """Every file as it lies in a directory, else in the settings' own or the cache; nothing is refused."""
-    chosen = directory or (Path(settings.artifacts.directory) if settings.artifacts.directory else None)
+    chosen = _chosen(settings, directory)
     return tuple(_kept(one, chosen / one.name if chosen else _cached(one)) for one in wanted(settings))
 
 
@@ -160,8 +170,13 @@ def _pinned(artifact: Artifact) -> None:
 
 def with_images(settings: Settings, directory: Path | None = None) -> Releases:
     """The one file that names images, checked; steps made with it lack CRDs and istioctl. Errors as `obtain`."""
-    first = wanted(settings)[0]
-    return replace(NONE, cert_manager=_checked(first, _place(first, directory, settings, download=True)))
+    first, chosen = wanted(settings)[0], _chosen(settings, directory)
+    return replace(NONE, cert_manager=_checked(first, _place(first, chosen, settings, download=True)))
+
+
+def _chosen(settings: Settings, directory: Path | None) -> Path | None:
+    """The directory that is named, else the settings' own, else none."""
+    return directory or (Path(settings.artifacts.directory) if settings.artifacts.directory else None)
 
 
 def _place(artifact: Artifact, directory: Path | None, settings: Settings, *, download: bool) -> Path:

@@ -9,6 +9,7 @@ from meshpki.artifacts import Releases
 from meshpki.cluster.client import Clock, Cluster, Reader
 from meshpki.cluster.manifest import Object, Ref, owned
 from meshpki.cluster.render import load
+from meshpki.components.approval import approval
 from meshpki.components.cert_manager import cert_manager
 from meshpki.components.existing_root import existing_root
 from meshpki.components.images import hub, images, mirrored
@@ -19,6 +20,7 @@ from meshpki.components.root_ca import root_ca
 from meshpki.components.spire import spire
 from meshpki.components.trust import STATE_NAMESPACE, pinned
 from meshpki.components.workloads import workloads
+from meshpki.errors import PreconditionError
 from meshpki.settings import Artifacts, Settings, to_yaml
 from meshpki.workflow.apply import apply
 from meshpki.workflow.event import Applied, Event
@@ -56,20 +58,40 @@ OUTLINE = (
     Row("workloads", ("spire", "istio/injection"), "Bookinfo answers through mTLS, every Envoy has its identity"),
 )
 
+# There where the settings ask for it, before the root is issued.
+APPROVAL = Row("approval", ("cert-manager",), "with approval.policy: a CA that is not the mesh's own is denied")
+_FIRST, *_REST = OUTLINE
+EVERY = (_FIRST, APPROVAL, *_REST)
+
 
 def steps(settings: Settings, releases: Releases, target: Target, generation: int = 1) -> tuple[Step, ...]:
     """The steps of an installation in their order; `generation` is that of the root the mesh lives under."""
-    istioctl = Istioctl(releases.istioctl, target.kubeconfig, target.context, _environment(settings))
+    istioctl = Istioctl(
+        releases.istioctl, target.kubeconfig, target.context, _environment(settings), releases.istioctl_sha256
+    )
     crds = tuple(crd for path in releases.spire_crds for crd in load(path.read_bytes()))
     planned = (
         cert_manager(settings, load(releases.cert_manager.read_bytes())),
-        existing_root(settings) if settings.root.existing.secret_name else root_ca(settings, generation),
+        *_policed(settings, releases, existing_root(settings) if _brought(settings) else root_ca(settings, generation)),
         istiod_ca(settings),
         spire(settings, crds),
         istio(settings, istioctl),
     )
     every = (*planned, workloads(settings)) if settings.workloads.enabled else planned
     return tuple(mirrored(step, settings.images.mirror) for step in every)
+
+
+def _brought(settings: Settings) -> bool:
+    return bool(settings.root.existing.secret_name)
+
+
+def _policed(settings: Settings, releases: Releases, root: Step) -> tuple[Step, ...]:
+    """The root's step, and before it the one of approval policies where the settings ask for them."""
+    if not settings.approval.policy:
+        return (root,)
+    crds = tuple(crd for path in releases.policy_crds for crd in load(path.read_bytes()))
+    before = approval(settings, crds)
+    return before, replace(root, needs=(*root.needs, before.name))
 
 
 def pulled(settings: Settings, releases: Releases) -> dict[str, list[str]]:
@@ -92,15 +114,25 @@ def generation(reader: Reader) -> int:
 
 def install(plan: Plan, settings: Settings, cluster: Cluster, clock: Clock, limits: Limits) -> Generator[Event]:
     """Keep the wish in the cluster, then run the plan; events and errors as `workflow.run.run`."""
+    events = run(plan, cluster, clock, limits)  # refuses before anything is written
     wish = owned(wish_manifest(settings), "settings")
     yield Applied("settings", WISH, apply(cluster, wish))
-    yield from run(plan, cluster, clock, limits)
+    yield from events
 
 
 def kept_wish(reader: Reader) -> str:
-    """The settings that the last `up` kept in the cluster, as YAML; empty where there are none."""
+    """The settings that the last `up` kept in the cluster, as YAML; empty where there are none.
+
+    Raises PreconditionError (MPK-376) where there is a ConfigMap for them, and they are not in it.
+    """
     stored = reader.get(WISH)
-    return str(stored["data"]["meshpki.yaml"]) if stored else ""
+    if stored is None:
+        return ""
+    kept = (stored.get("data") or {}).get("meshpki.yaml")
+    if not kept:
+        remedy = "see `meshpki explain MPK-376`"
+        raise PreconditionError("MPK-376", "the settings are missing from it", where=str(WISH), remedy=remedy)
+    return str(kept)
 
 
 def wish_manifest(settings: Settings) -> Object:

@@ -1,11 +1,12 @@
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from meshpki.artifacts import obtain, wanted
+from meshpki.artifacts import obtain, wanted, with_images
 from meshpki.errors import PreconditionError
-from meshpki.settings import Settings, defaults, read_text
+from meshpki.settings import Approval, Settings, defaults, read_text
 
 NOWHERE = "proxy: {https: 'http://127.0.0.1:9'}"  # nobody listens: whatever is downloaded fails
 
@@ -21,6 +22,22 @@ def brought(folder: Path, *, text: str = "", unpinned: str = "nothing") -> Setti
             pins.append(f"    {artifact.name}: {hashlib.sha256(content).hexdigest()}")
     lines = ["apiVersion: meshpki.dev/v1alpha1", "kind: Mesh", NOWHERE, "artifacts:", "  pins:", *pins, text]
     return read_text("\n".join(lines), "test")
+
+
+def test_the_crd_of_approver_policy_is_a_release_file_only_where_policies_approve() -> None:
+    usual, policed = (wanted(replace(defaults(), approval=Approval(policy=on))) for on in (False, True))
+    (crd,) = set(policed) - set(usual)
+    assert (crd.name, len(crd.sha256)) == ("approver-policy-crd-v0.28.0.yaml", 64)
+    assert "/cert-manager/approver-policy/raw/v0.28.0/" in crd.url
+
+
+def test_the_crds_of_spire_and_of_approver_policy_are_told_apart(tmp_path: Path) -> None:
+    wish = replace(brought(tmp_path), approval=Approval(policy=True))
+    crd = wanted(wish)[-1]
+    (tmp_path / crd.name).write_bytes(b"crd")
+    pins = {**wish.artifacts.pins, crd.name: hashlib.sha256(b"crd").hexdigest()}
+    found = obtain(replace(wish, artifacts=replace(wish.artifacts, pins=pins)), tmp_path)
+    assert (len(found.spire_crds), found.policy_crds) == (3, (tmp_path / crd.name,))
 
 
 @pytest.fixture(autouse=True)
@@ -74,3 +91,10 @@ def test_a_file_without_a_pin_is_not_taken_from_a_directory_either(tmp_path: Pat
     with pytest.raises(PreconditionError) as refused:
         obtain(settings, folder)
     assert refused.value.code == "MPK-052"
+
+
+def test_the_one_file_that_names_images_comes_from_the_settings_own_directory_too(tmp_path: Path) -> None:
+    folder = tmp_path / "files"
+    settings = brought(folder, text=f"  directory: {folder}")
+    assert with_images(settings).cert_manager.parent == folder
+    assert not (tmp_path / "cache").exists()

@@ -100,9 +100,9 @@ def retirable(wanted: Wanted) -> Iterable[str]:
 
 def steps(_wanted: Wanted) -> Iterable[str]:
     """The steps of an installation."""
-    from meshpki.install import OUTLINE
+    from meshpki.install import EVERY
 
-    return (row.name for row in OUTLINE)
+    return (row.name for row in EVERY)
 
 
 def stages(_wanted: Wanted) -> Iterable[str]:

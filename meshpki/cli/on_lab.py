@@ -30,6 +30,14 @@ def bring_up_lab(nodes: int | None, driver: str = "auto", *, install_packages: b
         return choose(driver).up(Wish(nodes, consent), report)
 
 
+def add_approver_policy() -> None:
+    """Give the lab's nodes the one image that not every lab has."""
+    from meshpki.lab.driver import choose
+
+    with telling() as report:
+        choose("auto").add_approver_policy(report)
+
+
 def on_lab(nodes: int | None, files: tuple[Path, ...], *, install: bool) -> "Wanted":
     """Bring the lab up and say how it is reached; its settings are an overlay as any user could write it."""
     from meshpki.cli.mesh import Wanted
@@ -39,4 +47,6 @@ def on_lab(nodes: int | None, files: tuple[Path, ...], *, install: bool) -> "Wan
         read(files)  # wrong files are told before minutes of building
     made = bring_up_lab(nodes, install_packages=install)
     overlay = (made.settings,) if made.settings else ()
+    if Path("-") not in files and read(files).approval.policy:
+        add_approver_policy()
     return Wanted(made.context, made.kubeconfig, overlay, lab=True)

@@ -59,6 +59,7 @@ def _begun(
     try:
         nodes = _nodes(cluster)
         step = probe.probe(settings, nodes, wish.target)
+        probe.make_way(cluster, clock, settings, len(nodes))
         with ExitStack() as held:
             held.enter_context(_taken_away(cluster, clock))
             board = follow((step,), _AT_MOST if pressing else None)
@@ -86,16 +87,14 @@ def _nodes(cluster: Cluster) -> list[str]:
 @contextmanager
 def _taken_away(cluster: Cluster, clock: Clock) -> Iterator[None]:
     """Delete it afterwards, and wait for its end where nothing failed; what hinders that is worth less, and told."""
-    if "deletionTimestamp" in (cluster.get(probe.NAMESPACE_REF) or {"metadata": {}})["metadata"]:
-        probe.remove(cluster, clock)  # an earlier run's, on its way out: nothing may be put into it
     try:
         yield
     except Exception:
-        _told(lambda: cluster.delete(probe.NAMESPACE_REF))
+        _told(lambda: probe.discard(cluster))
         raise
     except BaseException:
         # An API server that does not answer holds up no Ctrl-C.
-        going = threading.Thread(target=_told, args=(lambda: cluster.delete(probe.NAMESPACE_REF),), daemon=True)
+        going = threading.Thread(target=_told, args=(lambda: probe.discard(cluster),), daemon=True)
         going.start()
         going.join(_GO_WITHIN.total_seconds())
         raise

@@ -108,5 +108,5 @@ def retire_root(asked: Asked, name: str) -> str:
         return output.plain("\n".join([*lines, "a dry run: nothing was changed"]))
     announce(cluster, lines, asked)
     with one_run(cluster, before) as leased:
-        gone = retire.retire(leased, certificate)
+        gone = retire.retire(leased, certificate, SystemClock())
     return output.plain("\n".join(f"deleted {ref}" for ref in gone))

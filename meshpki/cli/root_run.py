@@ -127,7 +127,7 @@ class RootRun:
 
     def _forth(self) -> Turn:
         if self._intent.standing is None:
-            self._follow((journey.first_step(self._cluster, self._settings),))
+            self._follow((journey.first_step(self._cluster, self._settings, self._clock),))
         turn = journey.required_turn(self._cluster, self._settings)
         return turn if self._wish.until == goals.NEW_ROOT else self._gone(turn)
 

@@ -6,7 +6,9 @@ from datetime import timedelta
 from meshpki.cluster.client import ClusterError, Reader
 from meshpki.cluster.manifest import Object, Query, Ref, only
 from meshpki.cluster.readiness import holds
+from meshpki.components.approval import WITHOUT_APPROVER
 from meshpki.components.rollout import deployment, rollout
+from meshpki.components.withdrawal import withdrawal
 from meshpki.settings import Settings
 from meshpki.workflow.step import Gate, Readiness, Ready, Step, Waiting
 
@@ -21,8 +23,9 @@ SKI_IS_SHA1 = {"name": "GODEBUG", "value": "x509sha256skid=0"}
 
 def cert_manager(settings: Settings, release: Sequence[Object]) -> Step:
     """The step of a release file's objects; `release` is what its YAML holds."""
-    namespace = settings.namespaces.cert_manager
-    manifests = tuple(_with_ski(_moved(manifest, namespace)) for manifest in release)
+    namespace, policed = settings.namespaces.cert_manager, settings.approval.policy
+    arguments = (WITHOUT_APPROVER,) if policed else ()
+    manifests = tuple(_adapted(_moved(manifest, namespace), arguments) for manifest in release)
     crds = [ref for ref in map(_crd, manifests) if ref is not None]
     return Step(
         name="cert-manager",
@@ -38,6 +41,7 @@ def cert_manager(settings: Settings, release: Sequence[Object]) -> Step:
             ),
             _webhook(namespace),
         ),
+        programs=() if policed else (withdrawal(settings, after="webhook"),),
     )
 
 
@@ -74,11 +78,19 @@ def _replaced(content: Object, namespace: str) -> Object:
     return {key: value(key, found) for key, found in content.items()}
 
 
-def _with_ski(manifest: Object) -> Object:
+def _adapted(manifest: Object, arguments: Sequence[str]) -> Object:
+    """The controller with our environment and these arguments besides its own; anything else as it is."""
     if (manifest["kind"], manifest["metadata"]["name"]) != ("Deployment", "cert-manager"):
         return manifest
     pod = manifest["spec"]["template"]["spec"]
-    containers = [{**item, "env": [*item.get("env", []), SKI_IS_SHA1]} for item in pod["containers"]]
+    containers = [
+        {
+            **item,
+            "env": [*item.get("env", []), SKI_IS_SHA1],
+            **({"args": [*item.get("args", []), *arguments]} if arguments else {}),
+        }
+        for item in pod["containers"]
+    ]
     template = {**manifest["spec"]["template"], "spec": {**pod, "containers": containers}}
     return {**manifest, "spec": {**manifest["spec"], "template": template}}
 

@@ -15,17 +15,17 @@ from pathlib import Path
 from meshpki.lab import child
 from meshpki.lab.archive import add
 from meshpki.lab.store import fingerprint, keep
-from meshpki.lab.versions import CERT_MANAGER, ISTIO, SPIRE_CONTROLLER_MANAGER
+from meshpki.lab.versions import APPROVER_POLICY, CERT_MANAGER, ISTIO, SPIRE_CONTROLLER_MANAGER
 
 CRDS = ("clusterfederatedtrustdomains", "clusterspiffeids", "clusterstaticentries")
 LICENSE_YEAR = "2022"  # make/licenses.mk
 _DOCUMENT_END = re.compile(r"\n---")
-_RECIPE = 1  # count up when the way a file is made changes
+_RECIPE = 2  # count up when the way a file is made changes
 
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What the artefacts are made of: two binaries, and folders and files of cert-manager's and SPIRE's modules."""
+    """What the artefacts are made of: two binaries, and folders and files of upstream's modules."""
 
     helm: Path
     istioctl: Path
@@ -33,11 +33,12 @@ class Sources:
     namespace: Path
     license: Path
     crds: Path
+    policy_crd: Path
 
 
 def place(cache: Path, sources: Sources) -> Path:
     """Where the directory is or will be."""
-    paths = (sources.helm, sources.istioctl, sources.chart, sources.crds)
+    paths = (sources.helm, sources.istioctl, sources.chart, sources.crds, sources.policy_crd)
     return cache / "artifacts" / fingerprint([str(_RECIPE), *map(str, paths)])
 
 
@@ -54,6 +55,7 @@ def _make(work: Path, sources: Sources) -> None:
     for plural in CRDS:
         copy = work / f"spire-crd-{plural}-v{SPIRE_CONTROLLER_MANAGER}.yaml"
         shutil.copyfile(sources.crds / f"spire.spiffe.io_{plural}.yaml", copy)
+    shutil.copyfile(sources.policy_crd, work / f"approver-policy-crd-{APPROVER_POLICY}.yaml")
 
 
 def pins(directory: Path) -> Mapping[str, str]:

@@ -28,10 +28,11 @@ def plan(cache: Path, parts: Mapping[str, Path]) -> tuple[Assembly, ...]:
 
     Raises PreconditionError MPK-514 where a program of this machine is missing.
     """
-    return tuple(_place(cache, image, parts) for image in IMAGES)
+    return tuple(place(cache, image, parts) for image in IMAGES)
 
 
-def _place(cache: Path, image: Image, parts: Mapping[str, Path]) -> Assembly:
+def place(cache: Path, image: Image, parts: Mapping[str, Path]) -> Assembly:
+    """Where one image's archive is or will be; raises as `plan`."""
     name = image.name.replace("/", "_").replace(":", "_")
     return Assembly(image, cache / "images" / name / key(image, parts) / f"{name}.tar")
 

@@ -45,7 +45,12 @@ class Build:
 def plan(cache: Path) -> tuple[Build, ...]:
     """Where every recipe's build is or will be; raises PreconditionError MPK-511 where Go is missing or too old."""
     toolchain = go_version()
-    return tuple(Build(one, cache / "builds" / one.name / key(one, MODULES / one.module, toolchain)) for one in RECIPES)
+    return tuple(place(cache, one, toolchain) for one in RECIPES)
+
+
+def place(cache: Path, recipe: Recipe, toolchain: str) -> Build:
+    """Where a recipe's build is or will be, by the Go toolchain that `go version` tells."""
+    return Build(recipe, cache / "builds" / recipe.name / key(recipe, MODULES / recipe.module, toolchain))
 
 
 def key(recipe: Recipe, folder: Path, toolchain: str) -> str:

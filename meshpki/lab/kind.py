@@ -112,6 +112,9 @@ class Kind:
         """The lab, where its cluster answers."""
         return self._lab() if self.place.kubeconfig.exists() and self._kubectl.answers() else None
 
+    def add_approver_policy(self, report: Report) -> None:
+        """Nothing is to do: its nodes pull upstream's image."""
+
     def load_image(self, archive: Path) -> None:
         """Through kind."""
         child.run(load_argv(self.place.name, archive), seconds=CREATE_SECONDS)

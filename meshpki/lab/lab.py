@@ -52,6 +52,9 @@ class Driver(Protocol):
     def lab(self) -> Lab | None:
         """The lab, where there is one."""
 
+    def add_approver_policy(self, report: Report) -> None:
+        """Give every node approver-policy, which is built only for labs that ask for it; kind pulls upstream's."""
+
     def load_image(self, archive: Path) -> None:
         """Give every node the image in a docker-archive."""
 

@@ -65,6 +65,11 @@ class Native:
         """The lab, where one was whole and its supervisor lives."""
         return self._lab() if lifecycle.observe(self.place) == "whole" else None
 
+    def add_approver_policy(self, report: Report) -> None:
+        """Build its image where it is not kept yet, and import that into every node."""
+        with home.turn(self.place):
+            self.load_image(parts.approver(home.cache(), report))
+
     def load_image(self, archive: Path) -> None:
         """Import a docker-archive into every node."""
         for node in self._spec().topology.nodes:

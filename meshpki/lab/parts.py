@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from meshpki.lab import artifacts, assembly, builds, envoy
+from meshpki.lab import approver_policy, artifacts, assembly, builds, envoy
 from meshpki.lab.builds import Build
 from meshpki.lab.progress import Progress, Report
 from meshpki.lab.store import require_space, sole_builder
@@ -45,13 +45,29 @@ def prepare(cache: Path, report: Report) -> Parts:
         binary = envoy.place(cache)
         _make(report, "fetch envoy", done=binary.is_file(), make=partial(envoy.fetch, binary))
         files = _files(built, binary)
+        crd = approver_policy.crd(cache)
+        _make(report, "fetch CRD of approver-policy", done=crd.is_file(), make=partial(approver_policy.fetch_crd, crd))
         for image in assembly.plan(cache, files):
             _make(report, f"image {image.image.name}", done=image.done, make=partial(assembly.assemble, image, files))
-        sources = _sources(built, files)
+        sources = _sources(built, files, crd)
         directory = artifacts.place(cache, sources)
         _make(report, "release files", done=directory.is_dir(), make=partial(artifacts.make, directory, sources))
     archives = tuple(image.archive for image in assembly.plan(cache, files))
     return Parts(files, archives, directory, artifacts.pins(directory))
+
+
+def approver(cache: Path, report: Report) -> Path:
+    """The docker-archive of approver-policy, which is built where it is not kept yet; raises as `prepare`."""
+    one = builds.place(cache, approver_policy.RECIPE, builds.go_version())
+    with sole_builder(cache):
+        if not one.done:
+            require_space(cache, GIGABYTES_AGAIN)
+        log = cache / "log" / f"{one.recipe.name}.log"
+        _make(report, f"build {one.recipe.name}", done=one.done, make=partial(builds.build, one, log), log=log)
+        files = one.binaries()
+        image = assembly.place(cache, approver_policy.IMAGE, files)
+        _make(report, f"image {image.image.name}", done=image.done, make=partial(assembly.assemble, image, files))
+    return image.archive
 
 
 def _make(report: Report, what: str, *, done: bool, make: Callable[[], None], log: Path | None = None) -> None:
@@ -69,7 +85,7 @@ def _files(built: Iterable[Build], binary: Path) -> dict[str, Path]:
     return {**found, "envoy": binary, "envoy_bootstrap.json": istio.file("envoy_bootstrap.json")}
 
 
-def _sources(built: Iterable[Build], files: Mapping[str, Path]) -> artifacts.Sources:
+def _sources(built: Iterable[Build], files: Mapping[str, Path], crd: Path) -> artifacts.Sources:
     by_name = {one.recipe.name: one for one in built}
     cert_manager, spire = by_name["cert-manager"], by_name["spire-controller-manager"]
     return artifacts.Sources(
@@ -79,4 +95,5 @@ def _sources(built: Iterable[Build], files: Mapping[str, Path]) -> artifacts.Sou
         namespace=cert_manager.file("namespace.yaml"),
         license=cert_manager.file("boilerplate-yaml.txt"),
         crds=spire.file("bases"),
+        policy_crd=crd,
     )

@@ -6,6 +6,7 @@ ETCD_TAG = "3.6.6-0"  # kubeadm must be told: it would ask for its own
 COREDNS = "v1.15.0"
 PAUSE = "3.10.1"
 CERT_MANAGER = "v1.21.2"
+APPROVER_POLICY = "v0.28.0"
 HELM = "v3.20.2"
 SPIRE = "1.15.3"
 SPIRE_CONTROLLER_MANAGER = "0.6.4"

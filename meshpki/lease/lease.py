@@ -9,6 +9,7 @@ from http import HTTPStatus
 
 from meshpki.cluster.client import Clock, Cluster, ClusterError, Deletion
 from meshpki.cluster.manifest import Object
+from meshpki.errors import MeshpkiError
 from meshpki.lease.holder import Holder, ended
 from meshpki.lease.record import (
     DURATION,
@@ -62,12 +63,13 @@ class Lease:
         self._live: Held | None = None
         self._ahead, self._valid_until = timedelta(0), clock.now()
         self._lost: LeaseLostError | None = None
+        self._refused: MeshpkiError | None = None
 
     def take(self) -> None:
         """Hold the Lease from now on; raises LeaseError (MPK-230) while another run lives, nothing if it is held."""
         with self._lock:
-            if self._closed.is_set() or self._lost:
-                raise self._lost or lost("the run has ended")
+            if self._closed.is_set() or self._lost or self._refused:
+                raise self._refused or self._lost or lost("the run has ended")
             if self._live is None:
                 self._acquire()
         self.check()
@@ -160,7 +162,11 @@ class Lease:
     def _begin(self) -> None:
         if self._every:
             threading.Thread(target=self._keep, args=(self._every,), name="lease", daemon=True).start()
-        self._unchanged()
+        try:
+            self._unchanged()
+        except MeshpkiError as error:
+            self._refused = error  # of many threads that wait to write, none may
+            raise
 
     def _swapped(self, wanted: Object) -> bool:
         """Write it if nobody else did meanwhile."""

@@ -12,7 +12,7 @@ from itertools import groupby
 from meshpki.cluster.client import Clock, Cluster, ClusterError, Deletion, Reader
 from meshpki.cluster.manifest import Object, Query, Ref, ref_of
 from meshpki.components.serving import pod_ref
-from meshpki.install import OUTLINE
+from meshpki.install import APPROVAL, EVERY
 from meshpki.remove.removal import ROTATION, SETTINGS, Part, Removal, rank
 from meshpki.remove.seen import NAMESPACE
 from meshpki.remove.stuck import heal, stuck_now
@@ -26,8 +26,9 @@ _HEAL_EVERY = timedelta(seconds=5)
 _SHOWN = 3
 _RUNS = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job")
 _SUMMARIES = {ROTATION: "what a rotation left behind", SETTINGS: "the kept settings"}
-# Besides the reverse of what they need: the gateway's pods have volumes of SPIRE's CSI driver, too.
-_ALSO = {"spire": ("istio",)}
+# Besides the reverse of what they need: the gateway's pods have volumes of SPIRE's CSI driver, too, and the root needs
+# approval only where there are policies.
+_ALSO = {"spire": ("istio",), APPROVAL.name: ("root-ca",)}
 
 
 @dataclass
@@ -49,7 +50,7 @@ def _needs(step: str, there: Sequence[str]) -> tuple[str, ...]:
     """The steps to be gone before: those that need this one, directly or over others that are not there."""
     if step == SETTINGS:
         return tuple(one for one in there if one != step)
-    above = {row.name for row in OUTLINE if step in {need.partition("/")[0] for need in row.needs}}
+    above = {row.name for row in EVERY if step in {need.partition("/")[0] for need in row.needs}}
     above |= {*_ALSO.get(step, ()), ROTATION} - {step}
     needed = {*above} if step != ROTATION else set[str]()
     for missing in above - {*there}:

@@ -8,7 +8,7 @@ from meshpki.cluster.manifest import Object
 
 _TIMEOUT = "--timeout=300s"
 _WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet")
-_ISSUING = ("Certificate", "Issuer", "ClusterIssuer")
+_SAY_READY = ("Certificate", "Issuer", "ClusterIssuer", "CertificateRequestPolicy")
 _WEBHOOKS = ("ValidatingWebhookConfiguration", "MutatingWebhookConfiguration")
 # A webhook without it is asked by nobody successfully: cert-manager's cainjector and istiod fill it in.
 _CA_BUNDLE = "jsonpath={.webhooks[0].clientConfig.caBundle}"
@@ -37,7 +37,7 @@ def waits_for(manifests: Iterable[Object]) -> Iterator[Wait]:
     if crds:
         yield Wait(crds, "condition=Established")
     yield from (Wait((_name(one),), "", _namespace(one)) for one in applied if one["kind"] in _WORKLOADS)
-    yield from (_condition(one, "condition=Ready") for one in applied if one["kind"] in _ISSUING)
+    yield from (_condition(one, "condition=Ready") for one in applied if one["kind"] in _SAY_READY)
     yield from (_condition(one, _CA_BUNDLE) for one in applied if one["kind"] in _WEBHOOKS)
     # one without data is there to be filled: SPIRE publishes its bundle so
     yield from (_condition(one, _DATA) for one in applied if one["kind"] == "ConfigMap" and not one.get("data"))

@@ -8,6 +8,8 @@ from meshpki.cluster.manifest import Object
 
 RBAC = "rbac.authorization.k8s.io/v1"
 RBAC_GROUP = RBAC.partition("/")[0]
+# Whoever applies them manages them: no label of ours says otherwise.
+PART_OF = {"app.kubernetes.io/part-of": "meshpki"}
 _DESCRIPTION = "kubernetes.io/description"
 
 
@@ -66,6 +68,5 @@ def manifests(granted: Iterable[Right], subjects: Sequence[Subject], purposes: M
 
 def _head(kind: str, name: str, namespace: str, purpose: str) -> Object:
     place = {"namespace": namespace} if namespace else {}
-    # whoever applies them manages them: no label of ours that says otherwise
-    notes = {"labels": {"app.kubernetes.io/part-of": "meshpki"}, "annotations": {_DESCRIPTION: purpose}}
+    notes = {"labels": PART_OF, "annotations": {_DESCRIPTION: purpose}}
     return {"apiVersion": RBAC, "kind": kind, "metadata": {"name": name, **place, **notes}}

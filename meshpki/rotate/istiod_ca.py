@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from meshpki.cluster.client import Clock, Cluster, Reader
 from meshpki.cluster.manifest import Object, Query, only
+from meshpki.components.approval import istiod_policy
 from meshpki.components.istiod_ca import istiod_ca
 from meshpki.components.trust import Pin, issued, istiod_certificate, pinned, requests_of
 from meshpki.errors import MeshpkiError, PreconditionError
@@ -67,7 +68,8 @@ class Done:
 
 
 def look(reader: Reader, settings: Settings) -> Facts:
-    """What the cluster says of istiod's CA, from public sources; raises PreconditionError (MPK-400)."""
+    """What the cluster says of istiod's CA, from public sources; raises PreconditionError (MPK-400, MPK-409)."""
+    leaf.free(reader)
     ref, pin = istiod_certificate(settings), pinned(reader)
     live = reader.get(ref)
     if live is None or pin is None:
@@ -109,12 +111,16 @@ def _same(begun: Mark, live: Object, at: int, wished: Settings) -> bool:
 
 
 def plan(todo: Rotation) -> Plan:
-    """The steps: the wish kept and the start marked, the CA issued, every istiod on it, a new pod's leaf from it."""
+    """The steps: the wish kept and the start marked, the CA issued, every istiod on it, a new pod's leaf from it.
+
+    Where policies approve, they first allow what is now wished for.
+    """
     settings, patience = todo.settings, timedelta(0) if todo.start.compromised else PATIENCE
     ref, before = istiod_certificate(settings), todo.start.revision
+    allowed = (istiod_policy(settings),) if settings.approval.policy else ()
     issue = replace(
         istiod_ca(settings),
-        needs=("settings",),
+        needs=("settings", *(step.name for step in allowed)),
         programs=(reissue(ref, before, patience),),
         gates=(
             Gate(
@@ -134,7 +140,7 @@ def plan(todo: Rotation) -> Plan:
         programs=(hurry(settings),),
         gates=adopted(settings),
     )
-    return Plan((_begin(todo), issue, leaf.place(), adopt, leaf.leaf(settings)))
+    return Plan((_begin(todo), *allowed, issue, leaf.place(), adopt, leaf.leaf(settings)))
 
 
 def rotate(

@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 from meshpki.cluster.client import Cluster, ClusterError, Reader
 from meshpki.cluster.envoy import EnvoyError, secrets
-from meshpki.cluster.manifest import Object, Ref, only, owned
+from meshpki.cluster.manifest import Object, Ref, only, ours, owned
 from meshpki.cluster.readiness import trouble
 from meshpki.components.trust import issued, istiod_certificate, pinned
+from meshpki.errors import PreconditionError
 from meshpki.pki.certificate import UnparsableError, read_chain
 from meshpki.pki.chain import proves
 from meshpki.settings import Settings
@@ -40,9 +41,10 @@ def place() -> Step:
 
     def settled(reader: Reader) -> bool:
         live = reader.get(NAMESPACE)
-        return live is not None and "deletionTimestamp" not in live["metadata"]
+        return live is not None and ours(live) and "deletionTimestamp" not in live["metadata"]
 
     def run(cluster: Cluster, stop: threading.Event) -> None:
+        free(cluster)
         while cluster.get(NAMESPACE) is not None and not stop.wait(_POLL):
             pass
         if not stop.is_set():
@@ -86,9 +88,19 @@ def leaf(settings: Settings) -> Step:
     )
 
 
+def free(reader: Reader) -> None:
+    """Raises PreconditionError (MPK-409) where somebody else has a namespace of this name."""
+    live = reader.get(NAMESPACE)
+    if live is not None and not ours(live) and "deletionTimestamp" not in live["metadata"]:
+        what = "meshpki did not make it, and touches nothing that is not its own"
+        raise PreconditionError("MPK-409", what, where=str(NAMESPACE), remedy="delete it where nothing needs it")
+
+
 def remove(cluster: Cluster) -> None:
-    """Take pod and namespace away, at the end of whatever happened; raises ClusterError."""
-    cluster.delete(NAMESPACE)
+    """Take pod and namespace away, at the end of whatever happened, unless it is another's; raises ClusterError."""
+    live = cluster.get(NAMESPACE)
+    if live is not None and ours(live):
+        cluster.delete(NAMESPACE)
 
 
 def judge_leaf(reader: Reader, settings: Settings) -> Readiness:

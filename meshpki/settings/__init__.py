@@ -8,6 +8,7 @@ from pathlib import Path
 
 from meshpki.settings.durations import go_duration
 from meshpki.settings.model import (
+    Approval,
     Artifacts,
     Existing,
     Images,
@@ -26,6 +27,7 @@ from meshpki.settings.model import (
 from meshpki.settings.problem import Problem, SettingsError
 
 __all__ = [
+    "Approval",
     "Artifacts",
     "Existing",
     "Images",

@@ -42,6 +42,13 @@ class IstiodCA:
 
 
 @dataclass(frozen=True)
+class Approval:
+    """Who approves CertificateRequests: cert-manager, which approves each, or approver-policy with policies of ours."""
+
+    policy: bool = False
+
+
+@dataclass(frozen=True)
 class Storage:
     """The volume of spire-server; an empty `class_name` means the cluster's default StorageClass."""
 
@@ -99,6 +106,7 @@ class Versions:
     """The upstream release of each component, spelt as its own images and files spell it."""
 
     cert_manager: str = "v1.21.2"
+    approver_policy: str = "v0.28.0"
     spire: str = "1.15.3"
     spire_controller_manager: str = "0.6.4"
     spiffe_csi: str = "0.2.6"
@@ -139,6 +147,7 @@ class Settings:
     trust_domain: str = "example.org"
     cluster_name: str = "meshpki"
     root: Root = Root()
+    approval: Approval = Approval()
     istiod_ca: IstiodCA = IstiodCA()
     spire: Spire = Spire()
     istio: Istio = field(default_factory=Istio)

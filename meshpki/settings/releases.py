@@ -22,6 +22,7 @@ class Release:
     seen: str
 
 
+_OLDEST: Line = (1, 0)
 _NO_BOUND: Line = (1, 999)
 
 RELEASES = (
@@ -33,6 +34,15 @@ RELEASES = (
         ((1, 33), (1, 36)),
         "cert-manager website, content/docs/releases/README.md",
         "2026-10",
+    ),
+    Release(
+        "approverPolicy",
+        (0, 28),
+        0,
+        "v0.28.0",
+        (_OLDEST, _NO_BOUND),
+        "approver-policy v0.28.0, go.mod: cert-manager v1.21.2; its Chart.yaml bounds no Kubernetes",
+        "2026-11",
     ),
     Release(
         "spire",

@@ -31,6 +31,7 @@ _SIZE = Text(
     re.compile(_NUMBER + r"(?:[kMGTPE]|[KMGTPE]i)?"), "write a quantity of bytes such as 64Mi or 1Gi", "MPK-015", True
 )
 _VERSION = Text(re.compile(r"[0-9]+\.[0-9]+\.[0-9]+(?:-[0-9A-Za-z.]+)?"), "write all three numbers: 1.2.3", "MPK-017")
+_TAG = Text(re.compile("v" + _VERSION.pattern.pattern), "write it as its release does: v1.2.3", "MPK-017")
 SHA256 = Text(
     re.compile(r"[0-9a-fA-F]{64}|[0-9a-fA-F]{2}(?::[0-9a-fA-F]{2}){31}"),
     "write a SHA-256: 64 hex digits, colons allowed",
@@ -82,9 +83,8 @@ _TEXTS: Mapping[str, Text] = {
     ),
     "resources.cpu": Text(re.compile(_NUMBER + "m?"), "write a CPU quantity such as 10m or 1", "MPK-015", True),
     "resources.memory": _SIZE,
-    "versions.certManager": Text(
-        re.compile("v" + _VERSION.pattern.pattern), "write it as its release does: v1.2.3", "MPK-017"
-    ),
+    "versions.certManager": _TAG,
+    "versions.approverPolicy": _TAG,
     "artifacts.directory": _PRINTABLE,
     "proxy.http": _PROXY,
     "proxy.https": _PROXY,

@@ -9,6 +9,7 @@ _MANAGED_BY = "app.kubernetes.io/managed-by"
 # the last part of an image's name, by step; a hub or a mirror changes only what stands before it
 IMAGES = {
     "cert-manager": ("cert-manager-controller",),
+    "approval": ("cert-manager-approver-policy",),
     "spire": ("spire-server", "spire-agent"),
     "istio": ("pilot",),
     "workloads": ("examples-bookinfo-",),
@@ -27,6 +28,7 @@ def wanted_version(settings: Settings, step: str) -> str:
     chosen = settings.versions
     return {
         "cert-manager": chosen.cert_manager,
+        "approval": chosen.approver_policy,
         "spire": chosen.spire,
         "istio": chosen.istio,
         "workloads": chosen.bookinfo,

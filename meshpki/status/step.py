@@ -19,6 +19,7 @@ from meshpki.workflow.step import Failed, Gate, Ready, Step, Waiting
 NOT_ASKED = frozenset(
     {
         ("cert-manager", "webhook"),
+        ("approval", "webhook"),
         ("istio", "injection"),
         ("workloads", "identities"),
         ("workloads", "request"),

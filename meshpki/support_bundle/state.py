@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from meshpki import __version__
 from meshpki.cluster.client import Reader
 from meshpki.cluster.manifest import Object, Query
+from meshpki.components.approval import POLICY
 from meshpki.components.trust import CERT_MANAGER
 from meshpki.install import WISH, kept_wish
 from meshpki.settings import Settings, read_text
@@ -28,6 +29,7 @@ _OF_THE_MESH = (
 )
 _OF_THE_CLUSTER = (
     (CERT_MANAGER, "ClusterIssuer"),
+    POLICY,
     ("spire.spiffe.io/v1alpha1", "ClusterSPIFFEID"),
     ("storage.k8s.io/v1", "CSIDriver"),
 )

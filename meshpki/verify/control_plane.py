@@ -41,7 +41,7 @@ def judge(observation: Observation, pinned: Pinned, namespaces: Collection[str] 
         *(judge_bundle(kept, pinned, observation.served) for kept in observation.kept),
         *_missing(observation, namespaces, pinned),
         *judge_requests(observation, pinned),
-        *judge_requesters(observation.requesters),
+        *judge_requesters(observation.requesters, policed=observation.policed),
     )
     timed = (_timed(one, observation, pinned) for one in verdicts)
     return (*sorted(timed, key=lambda one: one.place), judge_clock(observation.skew, pinned.at))

@@ -8,6 +8,7 @@ from datetime import datetime
 from meshpki.cluster.client import Reader
 from meshpki.cluster.manifest import Object, Query, Ref, ref_of
 from meshpki.components.istio import istio_hooks
+from meshpki.components.rogue_request import rogue_ref, was_denied
 from meshpki.components.rollout import pods_of
 from meshpki.components.serving import pod_ref
 from meshpki.components.trust import CERT_MANAGER, PIN, istiod_certificate
@@ -125,7 +126,10 @@ def requests(reader: Reader, settings: Settings) -> Look:
     """What our issuers issued, and who asked them for a CA."""
 
     def take() -> Observation:
-        return Observation(signed=signed(reader.list(Query(CERT_MANAGER, "CertificateRequest")), settings))
+        found = reader.list(Query(CERT_MANAGER, "CertificateRequest"))
+        rogue = rogue_ref(settings.namespaces.cert_manager)
+        denied = any(ref_of(one) == rogue and was_denied(one) for one in found)
+        return Observation(signed=signed(found, settings), policed=settings.approval.policy and denied)
 
     right = "`list` certificaterequests.cert-manager.io in every namespace"
     place = Place(PlaceKind.ISTIOD_CA, istiod_certificate(settings))
@@ -137,7 +141,9 @@ def who_may_ask(reader: Reader, settings: Settings) -> Look:
 
     def take() -> Observation:
         found = requesters([one for kind in KINDS for one in reader.list(Query(RBAC, kind))], settings)
-        others = Unseen("authorizers other than RBAC, and cert-manager's approval", "whoever runs the cluster to ask")
+        others = Unseen(
+            "authorizers other than RBAC, and approval policies of others", "whoever runs the cluster to ask"
+        )
         return Observation(requesters=found, unseen=(others,))
 
     right = "`list` roles, clusterroles, rolebindings and clusterrolebindings in every namespace"

@@ -86,6 +86,7 @@ class LocalAuthorities:
 class Observation:
     """One look at the control plane. `requesters` and `signed` are None where they may not be read (see `unseen`).
 
+    `policed` is whether policies are wished for and the rogue request of `up` was denied by them.
     `skew` is the API server's clock minus this machine's, None where the answer bore no date.
     """
 
@@ -94,6 +95,7 @@ class Observation:
     pin: Recorded | None = None
     signed: tuple[Signed, ...] | None = None
     requesters: tuple[Requester, ...] | None = None
+    policed: bool = False
     local: LocalAuthorities | None = None
     skew: timedelta | None = None
     unseen: Sequence[Unseen] = field(default_factory=tuple)

@@ -15,12 +15,12 @@ from meshpki import __version__
 from meshpki.cli.app import app
 from meshpki.codes import catalogue
 from meshpki.errors import UsageError
-from meshpki.install import OUTLINE
+from meshpki.install import EVERY
 from meshpki.settings import defaults, read, read_text
 from meshpki.settings.writer import effective
 
 HEADER = "apiVersion: meshpki.dev/v1alpha1\nkind: Mesh\n"
-STEPS = ["cert-manager", "root-ca", "istiod-ca", "spire", "istio", "workloads"]
+STEPS = ["cert-manager", "approval", "root-ca", "istiod-ca", "spire", "istio", "workloads"]
 
 
 def run(*argv: str, given: str = "") -> Result:
@@ -152,4 +152,4 @@ def test_steps_are_listed_in_their_order_with_what_they_prove() -> None:
     assert all(row["proves"] for row in rows)
     for position, row in enumerate(rows):
         assert {need.partition("/")[0] for need in row["needs"]} <= set(STEPS[:position])
-    assert [row.name for row in OUTLINE] == STEPS
+    assert [row.name for row in EVERY] == STEPS

@@ -22,14 +22,14 @@ from meshpki.cli import names
 from meshpki.cli.app import app
 from meshpki.cli.completing import split
 from meshpki.codes import catalogue
-from meshpki.install import OUTLINE
+from meshpki.install import EVERY
 from meshpki.rotate.goals import NAMES
 from tests.support.apiserver import Reply, StandIn, running
 from tests.support.cluster import namespace
 from tests.support.mesh import pod
 
 BIN = Path(sys.executable).parent
-STEPS = sorted(row.name for row in OUTLINE)
+STEPS = sorted(row.name for row in EVERY)
 HOSTILE = [
     "$(touch owned)",
     "`touch owned`",

@@ -72,10 +72,12 @@ def test_a_mirror_replaces_the_registry_and_keeps_the_rest_of_the_name(image: st
 
 
 def test_every_image_of_every_step_is_taken_from_the_mirror_an_argument_s_too(releases: Releases) -> None:
-    usual = named(steps(defaults(), releases, Target()))
-    there = named(steps(given(f"images: {{mirror: '{MIRROR}'}}\n"), releases, Target()))
+    policed = "approval: {policy: true}\n"
+    usual = named(steps(given(policed), releases, Target()))
+    there = named(steps(given(f"{policed}images: {{mirror: '{MIRROR}'}}\n"), releases, Target()))
     assert there == tuple(sorted(at_mirror(one, MIRROR) for one in usual))
     assert f"{MIRROR}/jetstack/cert-manager-acmesolver:v1.21.2" in there
+    assert f"{MIRROR}/jetstack/cert-manager-approver-policy:v0.28.0" in there
     assert len(there) > 10
     assert not [one for one in there if not one.startswith(f"{MIRROR}/")]
 

@@ -1,6 +1,7 @@
 """What the steps would apply, looked at as data: rights, hardening, fail-closed identities, and one root above all."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from meshpki.components.cert_manager import SKI_IS_SHA1, cert_manager
 from meshpki.components.istio import operator
 from meshpki.components.spire import spire
 from meshpki.components.trust import ALIAS
-from meshpki.install import OUTLINE, Target, steps
+from meshpki.install import APPROVAL, EVERY, OUTLINE, Target, steps
 from meshpki.settings import Settings, defaults, read_text
 from meshpki.workflow.plan import Plan
 from meshpki.workflow.step import Step
@@ -222,3 +223,17 @@ def test_workloads_can_be_left_out(releases: Releases) -> None:
     assert [step.name for step in planned(releases, "workloads: {enabled: false}")] == [
         row.name for row in OUTLINE if row.name != "workloads"
     ]
+
+
+def test_policies_decide_before_the_root_is_issued(releases: Releases) -> None:
+    made = planned(releases, "approval: {policy: true}")
+    Plan(made)
+    assert [step.name for step in made] == [row.name for row in EVERY]
+    needs = {step.name: step.needs for step in made}
+    assert (needs["approval"], needs["root-ca"]) == (APPROVAL.needs, ("cert-manager", "approval"))
+
+
+def test_the_crd_of_the_policies_comes_with_their_step(releases: Releases) -> None:
+    files = replace(releases, policy_crds=releases.spire_crds)
+    (step,) = (one for one in planned(files, "approval: {policy: true}") if one.name == "approval")
+    assert [one["metadata"]["name"] for one in step.manifests if one["kind"] == "CustomResourceDefinition"] == ["x"]

@@ -63,11 +63,11 @@ def pinned_root(mesh: Mesh) -> str:
     return str(mesh.json("-n", "kube-system", "get", "configmap", "meshpki-trust")["data"]["root.pem"])
 
 
-def obtained_ca(mesh: Mesh, name: str, trust_domain: str = TRUST_DOMAIN) -> Issued:
-    """A CA below the mesh's root, in the form of SPIRE's, that cert-manager gave to whoever asked; the key is ours."""
+def asked_for_ca(name: str, uri: str, namespace: str = NAMESPACE) -> tuple[Object, ec.EllipticCurvePrivateKey]:
+    """A CertificateRequest for a CA below the mesh's root, in the form of SPIRE's, and the key, which is ours."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "SPIFFE")])
-    names = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(f"spiffe://{trust_domain}")])
+    names = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(uri)])
     wish = x509.CertificateSigningRequestBuilder().subject_name(subject).add_extension(names, critical=False)
     spec = {
         "request": base64.b64encode(wish.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)).decode(),
@@ -76,8 +76,14 @@ def obtained_ca(mesh: Mesh, name: str, trust_domain: str = TRUST_DOMAIN) -> Issu
         "duration": "24h",
         "issuerRef": {"name": "meshpki-root", "kind": "ClusterIssuer", "group": "cert-manager.io"},
     }
-    metadata = {"name": name, "namespace": NAMESPACE}
-    apply(mesh, {"apiVersion": "cert-manager.io/v1", "kind": "CertificateRequest", "metadata": metadata, "spec": spec})
+    metadata = {"name": name, "namespace": namespace}
+    return {"apiVersion": "cert-manager.io/v1", "kind": "CertificateRequest", "metadata": metadata, "spec": spec}, key
+
+
+def obtained_ca(mesh: Mesh, name: str, trust_domain: str = TRUST_DOMAIN) -> Issued:
+    """A CA below the mesh's root, in the form of SPIRE's, that cert-manager gave to whoever asked; the key is ours."""
+    request, key = asked_for_ca(name, f"spiffe://{trust_domain}")
+    apply(mesh, request)
     mesh.kubectl("-n", NAMESPACE, "wait", f"certificaterequest/{name}", "--for=condition=Ready", "--timeout=30s")
     answered = mesh.json("-n", NAMESPACE, "get", "certificaterequest", name)["status"]["certificate"]
     return Issued(x509.load_pem_x509_certificate(base64.b64decode(answered)), key)

@@ -47,7 +47,7 @@ def sources(tmp_path: Path) -> Sources:
     (folder / "templates").mkdir(parents=True)
     (folder / "Chart.yaml").write_text("name: cert-manager\nversion: v0.0.0\nappVersion: v0.0.0\n")
     (folder / "templates" / "a.yaml").write_text("kind: ConfigMap\n")
-    paths = {name: tmp_path / name for name in ("helm", "istioctl", "namespace", "license", "crds")}
+    paths = {name: tmp_path / name for name in ("helm", "istioctl", "namespace", "license", "crds", "policy_crd")}
     return Sources(chart=folder, **paths)
 
 

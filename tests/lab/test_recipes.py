@@ -1,7 +1,9 @@
 from meshpki.lab import versions
+from meshpki.lab.approver_policy import IMAGE, RECIPE
 from meshpki.lab.images import IMAGES
 from meshpki.lab.recipes import RECIPES
 from meshpki.lab.spec import NODE_PROGRAMS
+from meshpki.settings import defaults
 
 FETCHED = {"envoy", "envoy_bootstrap.json"}
 
@@ -17,6 +19,13 @@ def built() -> set[str]:
 def test_every_part_of_an_image_is_built_or_fetched() -> None:
     wanted = {part.name for image in IMAGES for part in image.built}
     assert wanted <= built() | FETCHED
+
+
+def test_approver_policy_is_built_on_demand_and_is_no_part_of_every_lab() -> None:
+    assert RECIPE not in RECIPES
+    assert IMAGE not in IMAGES
+    assert {part.name for part in IMAGE.built} == {RECIPE.output}
+    assert IMAGE.name == f"quay.io/jetstack/cert-manager-approver-policy:{defaults().versions.approver_policy}"
 
 
 def test_every_program_that_the_nodes_and_the_artefacts_need_is_built() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from meshpki.cluster.client import BACKGROUND, ClusterError, Deletion
 from meshpki.cluster.manifest import Object, Ref, ref_of
+from meshpki.components.istioctl import OURS as ISTIO
 from meshpki.errors import GateTimeoutError
 from meshpki.remove.removal import decide
 from meshpki.remove.seen import look
@@ -18,9 +19,10 @@ from meshpki.workflow.run import run
 from meshpki.workflow.work import Limits
 from tests.support.certificates import mesh_root
 from tests.support.cluster import FakeClock, InMemoryCluster, namespace
-from tests.support.installed import ROOT, header, installed, ours, pod
+from tests.support.installed import ROOT, header, installed, ours, pod, policed
 
 AT = datetime(2026, 11, 24, 12, tzinfo=UTC)
+POLICY_CRD = "certificaterequestpolicies.policy.cert-manager.io"
 GONE = "2026-11-24T11:59:00Z"
 CLIENT = Ref("apps/v1", "Deployment", "bookinfo", "client")
 GATEWAY = Ref("apps/v1", "Deployment", "istio-system", "istio-ingressgateway")
@@ -47,6 +49,21 @@ def test_with_purge_the_cluster_is_as_it_was_before() -> None:
     cluster = installed(mesh_root())
     removed(cluster, purge=True)
     assert set(cluster.objects) == before(cluster)
+
+
+def test_approver_policy_goes_with_all_it_made_and_its_crd_stays_with_the_others() -> None:
+    cluster = policed(mesh_root())
+    kept = {one.ref for one in decide(look(cluster), purge=False).kept}
+    assert Ref("apiextensions.k8s.io/v1", "CustomResourceDefinition", "", POLICY_CRD) in kept
+    events = removed(cluster, purge=False)
+    everywhere = {Ref("v1", "ConfigMap", "cert-manager", "kube-root-ca.crt")}
+    assert set(cluster.objects) - before(cluster) == kept | everywhere
+    done = [event.step for event in events if isinstance(event, StepDone)]
+    assert done.index("approval") < done.index("cert-manager")
+    purged = policed(mesh_root())
+    done = [event.step for event in removed(purged, purge=True) if isinstance(event, StepDone)]
+    assert set(purged.objects) == before(purged)
+    assert done.index("root-ca") < done.index("approval") < done.index("cert-manager")
 
 
 def test_without_purge_what_stays_is_what_was_said_and_a_second_run_writes_nothing() -> None:
@@ -118,8 +135,7 @@ def _owned_by(one: Object, owner: Object) -> bool:
 def with_pods(*, driver: bool = True) -> Kubelets:
     """A mesh whose client and gateway have volumes of the CSI driver, and whose driver runs or not."""
     cluster = Kubelets(installed(mesh_root()).objects, unmounted=driver)
-    labels = {"operator.istio.io/managed": "Reconcile"}
-    cluster.put(header("apps/v1", "Deployment", GATEWAY.name, "istio-system", "istio-operator", labels=labels))
+    cluster.put(header("apps/v1", "Deployment", GATEWAY.name, "istio-system", "istio-operator", labels=ISTIO))
     cluster.put(pod("client-1", "bookinfo", cluster.objects[CLIENT], csi=True, sidecar=True))
     cluster.put(pod("gateway-1", "istio-system", cluster.objects[GATEWAY], csi=True, sidecar=True))
     if driver:

@@ -18,7 +18,7 @@ from meshpki.rendering.argocd import in_waves
 from meshpki.rendering.flux import kustomizations
 from meshpki.rendering.kubectl import commands
 from meshpki.rendering.waits import waits_for
-from meshpki.settings import Settings, defaults, read_text
+from meshpki.settings import Approval, Settings, defaults, read_text
 from meshpki.workflow.plan import Plan
 from meshpki.workflow.step import Step
 from tests.support.cluster import InMemoryCluster, config_map, namespace
@@ -224,6 +224,12 @@ def test_argo_cd_gets_the_stages_as_sync_waves_and_the_same_manifests_otherwise(
         }
 
 
+def test_annotations_that_istioctl_left_null_are_none_for_argo_cd() -> None:
+    service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "istio-ingressgateway", "annotations": None}}
+    (stage,) = in_waves([Stage(11, "istio-gateway", "istio", (service,), ())])
+    assert stage.manifests[0]["metadata"]["annotations"]["argocd.argoproj.io/sync-wave"] == "11"
+
+
 def test_flux_gets_a_kustomization_a_stage_each_after_the_one_before(parts: tuple[Stage, ...]) -> None:
     made = kustomizations(parts, "clusters/prod/mesh/")
     found = [parsed(made[f"flux/{folder}.yaml"]) for folder in FOLDERS]
@@ -245,3 +251,23 @@ def test_a_later_generation_of_the_root_is_rendered_where_it_is_asked_for(tmp_pa
     made = stages(steps(defaults(), releases(tmp_path), Target(), 3), wish_manifest(defaults()))
     rendered = files(made)
     assert any(name.endswith("-certificate-meshpki-root-g3.yaml") for name in rendered)
+
+
+def test_the_policies_come_when_their_webhook_answers_and_the_root_when_they_are_ready(tmp_path: Path) -> None:
+    chosen = replace(defaults(), approval=Approval(policy=True))
+    made = stages(steps(chosen, releases(tmp_path), Target()), wish_manifest(chosen))
+    names = [stage.name for stage in made]
+    first = names.index("approval")
+    assert names[first - 1 : first + 4] == [
+        "cert-manager",
+        "approval",
+        "meshpki-root",
+        "meshpki-nothing-else",
+        "root-ca",
+    ]
+    waited = [wait.command() for stage in made[first : first + 3] for wait in stage.waits]
+    hook = "validatingwebhookconfiguration/cert-manager-approver-policy"
+    assert any("rollout status deployment/cert-manager-approver-policy" in command for command in waited)
+    assert any(hook in command and "caBundle" in command for command in waited)
+    policy = "certificaterequestpolicy.policy.cert-manager.io/meshpki-nothing-else"
+    assert any(policy in command and "condition=Ready" in command for command in waited)

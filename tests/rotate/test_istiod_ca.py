@@ -9,18 +9,20 @@ from itertools import islice
 import pytest
 
 from meshpki.cluster.client import BACKGROUND, ClusterError, Deletion
-from meshpki.cluster.manifest import Ref, owned, ref_of
+from meshpki.cluster.manifest import Object, Ref, owned, ref_of
+from meshpki.components import approval
+from meshpki.components.approval import policies
 from meshpki.components.istiod_ca import istiod_ca as istiod_ca_step
 from meshpki.errors import GateTimeoutError, MeshpkiError, PreconditionError, StepError
 from meshpki.install import WISH, kept_wish, wish_manifest
 from meshpki.rotate import istiod_ca
 from meshpki.rotate.leaf import NAMESPACE, POD
 from meshpki.rotate.mark import ANNOTATION
-from meshpki.settings import IstiodCA, Settings, defaults, read_text
+from meshpki.settings import Approval, IstiodCA, Settings, defaults, read_text
 from meshpki.workflow.apply import wanted
 from meshpki.workflow.event import Event, GateOpened, Outcome, StepDone
 from meshpki.workflow.work import Limits
-from tests.support.cluster import FakeClock
+from tests.support.cluster import FakeClock, InMemoryCluster, namespace
 from tests.support.istiod_ca import REF
 from tests.support.mesh import Mesh
 from tests.support.rotation import Rotating
@@ -28,6 +30,7 @@ from tests.support.session import Session
 
 HOUR = timedelta(hours=1)
 WISH_720 = IstiodCA(720 * HOUR, 180 * HOUR)
+POLICY = Ref(*approval.POLICY, "", approval.ISTIOD_CA)
 LIMITS = Limits(timedelta(minutes=3))
 
 
@@ -83,6 +86,24 @@ def test_the_wish_is_kept_so_that_up_changes_nothing_afterwards() -> None:
     settings = read_text(kept_wish(there), str(WISH))
     assert settings == replace(defaults(), istiod_ca=WISH_720)
     assert settled(there, settings)
+
+
+def test_where_policies_approve_the_new_lifetime_is_allowed_before_it_is_asked_for() -> None:
+    policed = replace(defaults(), approval=Approval(policy=True))
+    there = Rotating(settings=policed).cluster()
+    there.reactions.append(seen)
+    events = rotate(there)
+    assert there.writes.index(("apply", f"{POLICY}")) < there.writes.index(("apply", f"{REF}"))
+    assert there.objects[POLICY]["spec"]["constraints"]["maxDuration"] == "720h"
+    assert opened(events)[0] == "approval/policies"
+    (wish,) = (one for one in policies(replace(policed, istiod_ca=WISH_720)) if ref_of(one) == POLICY)
+    assert wanted(there, owned(wish, "approval"), there.get(POLICY)) == Outcome.UNCHANGED
+
+
+def seen(cluster: InMemoryCluster, stored: Object) -> None:
+    """approver-policy takes a policy up at once."""
+    if ref_of(stored) == POLICY and "status" not in stored:
+        cluster.put({**stored, "status": {"conditions": [{"type": "Ready", "status": "True"}]}})
 
 
 def test_the_evidence_names_the_ca_of_before_and_of_now_and_every_replica() -> None:
@@ -178,9 +199,8 @@ def test_a_leaf_that_the_ca_of_before_signed_is_no_proof() -> None:
 
 def test_what_an_earlier_run_left_is_cleared() -> None:
     there = Rotating().cluster()
-    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE.name}}
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": POD.name, "namespace": NAMESPACE.name}, "spec": {}}
-    there.put(namespace, pod)
+    there.put(owned(namespace(NAMESPACE.name), "leaf"), pod)
     rotate(there)
     assert ("delete", str(POD)) in there.writes
     assert NAMESPACE not in there.objects
@@ -195,3 +215,20 @@ def test_no_secret_is_asked_for() -> None:
     there = Rotating().cluster()
     rotate(there)
     assert [request for request in there.requests if "Secret" in request[1]] == []
+
+
+def test_a_namespace_of_somebody_else_is_refused_before_anything_is_written() -> None:
+    there = Rotating().cluster()
+    there.put(namespace(NAMESPACE.name))
+    with pytest.raises(PreconditionError, match="meshpki did not make it") as refused:
+        rotate(there)
+    assert (refused.value.code, there.writes) == ("MPK-409", [])
+
+
+def test_a_namespace_that_somebody_makes_meanwhile_is_neither_taken_over_nor_deleted() -> None:
+    there = Rotating().cluster()
+    begun = todo(there)
+    there.put(namespace(NAMESPACE.name))
+    with pytest.raises(PreconditionError, match="MPK-409"):
+        list(istiod_ca.rotate(there, begun, FakeClock(), LIMITS, unheard))
+    assert there.objects[NAMESPACE]["metadata"].get("labels") is None

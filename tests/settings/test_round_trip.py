@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meshpki.settings import (
+    Approval,
     Artifacts,
     Existing,
     Istio,
@@ -78,6 +79,7 @@ def wishes(draw: st.DrawFn) -> Settings:
         preset=draw(st.sampled_from(["default", "production"])),
         trust_domain=draw(st.from_regex(r"[a-z0-9._-]{1,40}", fullmatch=True) | st.sampled_from(["no", "1.20"])),
         cluster_name=draw(NAME),
+        approval=Approval(draw(st.booleans())),
         root=root,
         istiod_ca=istiod_ca,
         spire=spire,

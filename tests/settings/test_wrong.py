@@ -11,7 +11,7 @@ SHAPE = [
     ("trustdomain: x.org", "MPK-006", 3, "did you mean trustDomain?"),
     ("istiodCA:\n  renewbefore: 3h", "MPK-006", 4, "did you mean istiodCA.renewBefore?"),
     ("renewBefore: 3h", "MPK-006", 3, "did you mean istiodCA.renewBefore?"),
-    ("zzz: 1", "MPK-006", 3, "known here: artifacts, clusterName"),
+    ("zzz: 1", "MPK-006", 3, "known here: approval, artifacts, clusterName"),
     ("root: 3", "MPK-007", 3, "write a mapping"),
     ("trustDomain:", "MPK-007", 3, "write one"),
     ("trustDomain: [a]", "MPK-007", 3, "write a single value"),

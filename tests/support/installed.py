@@ -1,18 +1,22 @@
 """A cluster in memory as `up` leaves it: every manifest of the steps, and what the parts of the mesh make besides."""
 
+from dataclasses import replace
+
 from meshpki.cluster.manifest import MANAGED_BY, Object, Ref, owned, ref_of
+from meshpki.components.approval import approval
+from meshpki.components.istioctl import OURS as ISTIO
 from meshpki.components.istioctl import RECORD
 from meshpki.components.istiod_ca import istiod_ca
+from meshpki.components.rogue_request import rogue_ref
 from meshpki.components.root_ca import pin_manifest, root_ca
 from meshpki.components.spire import spire
 from meshpki.components.workloads import workloads
 from meshpki.install import wish_manifest
-from meshpki.settings import defaults
+from meshpki.settings import Approval, defaults
 from tests.support.certificates import Issued
 from tests.support.cluster import InMemoryCluster, config_map, namespace
 
 ROOT = "meshpki-root-g1"
-_ISTIO = {"operator.istio.io/managed": "Reconcile"}
 __all__ = ["ROOT", "installed"]
 
 
@@ -86,12 +90,28 @@ def installed(root: Issued | None = None) -> InMemoryCluster:
     return cluster
 
 
+def policed(root: Issued | None = None) -> InMemoryCluster:
+    """The same with approver-policy, and what that makes by itself."""
+    cluster, settings = installed(root), replace(defaults(), approval=Approval(policy=True))
+    cluster.put(owned(crd("certificaterequestpolicies.policy.cert-manager.io"), "approval"))
+    cluster.put(*(owned(one, "approval") for one in approval(settings, ()).objects))
+    rogue = rogue_ref("cert-manager")
+    cluster.put(
+        owned(header(rogue.api_version, rogue.kind, rogue.name, rogue.namespace, "meshpki"), "approval"),
+        header("v1", "Secret", "cert-manager-approver-policy-tls", "cert-manager", "cmd"),
+        header("coordination.k8s.io/v1", "Lease", "policy.cert-manager.io", "cert-manager", "cmd"),
+    )
+    return cluster
+
+
 def _made_besides(cluster: InMemoryCluster) -> list[Object]:
     """What istioctl, cert-manager, istiod and the controllers made."""
     certificate = cluster.objects[Ref("cert-manager.io/v1", "Certificate", "cert-manager", ROOT)]
-    istiod = {**header("apps/v1", "Deployment", "istiod", "istio-system", "istio-operator", labels=_ISTIO)}
+    istiod = {
+        **header("apps/v1", "Deployment", "istiod", "istio-system", "istio-operator", labels={**ISTIO, "app": "istiod"})
+    }
     istio_crd = {**crd("gateways.networking.istio.io")}
-    istio_crd["metadata"] = {**istio_crd["metadata"], "labels": _ISTIO}
+    istio_crd["metadata"] = {**istio_crd["metadata"], "labels": ISTIO}
     return [
         istiod,
         istio_crd,

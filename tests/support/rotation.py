@@ -8,7 +8,7 @@ from meshpki.cluster.manifest import Object, ref_of
 from meshpki.install import wish_manifest
 from meshpki.rotate.adoption import HURRY, METRIC, METRICS_PORT
 from meshpki.rotate.leaf import NAMESPACE
-from meshpki.settings import defaults
+from meshpki.settings import Settings, defaults
 from tests.support import certificates as made
 from tests.support.cluster import InMemoryCluster, namespace
 from tests.support.control_plane import ControlPlane, listener, workload
@@ -32,6 +32,7 @@ class Rotating:
     replicas: int = 2
     denied: str = ""
     leaf_of: int = -1
+    settings: Settings = field(default_factory=defaults)
 
     def cluster(self) -> Mesh:
         """The cluster in memory, before anything is rotated."""
@@ -39,7 +40,7 @@ class Rotating:
         plane.others = (certificate(), alias(), root_certificate())
         there = plane.cluster()
         names = ("kube-system", "istio-system", "cert-manager", "bookinfo")
-        there.put(*map(namespace, names), rolled_out(self.replicas), wish_manifest(defaults()))
+        there.put(*map(namespace, names), rolled_out(self.replicas), wish_manifest(self.settings))
         self.follow(there)
         there.reactions += [CertManager(self.issue, self.denied), self.sync, self.start]
         return there

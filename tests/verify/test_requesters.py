@@ -48,8 +48,26 @@ class Case:
     found: tuple[tuple[str, str, str], ...] = ()
 
 
+OPERATE = role(rule("create"), name="meshpki-operate")
+
+
+def labelled(one: Object) -> Object:
+    return {**one, "metadata": {**one["metadata"], "labels": {"app.kubernetes.io/part-of": "meshpki"}}}
+
+
 CASES = (
     Case("a role that nobody has", (ASKER,)),
+    Case("the role that is printed for rotate", (OPERATE, labelled(binding(EVE, to="meshpki-operate")))),
+    Case(
+        "a role of that name, which nobody printed",
+        (OPERATE, binding(EVE, to="meshpki-operate")),
+        (("User eve", "certificaterequests", ""),),
+    ),
+    Case(
+        "another role under the label of the printed ones",
+        (ASKER, labelled(binding(EVE))),
+        (("User eve", "certificaterequests", ""),),
+    ),
     Case("a binding to a role that is not there", (binding(EVE),)),
     Case("a user everywhere", (ASKER, binding(EVE)), (("User eve", "certificaterequests", ""),)),
     Case("a user in a namespace", (ASKER, binding(EVE, namespace="a")), (("User eve", "certificaterequests", "a"),)),
@@ -159,3 +177,10 @@ def test_one_of_many_bindings_or_of_a_long_name_stays_readable() -> None:
 
 def test_where_rbac_was_not_read_nothing_is_said_of_it() -> None:
     assert list(judge_requesters(None)) == []
+
+
+def test_whoever_may_ask_is_no_warning_where_a_rogue_was_seen_to_be_denied() -> None:
+    found = requesters((ASKER, binding(EVE)), defaults())
+    (verdict,) = judge_requesters(found, policed=True)
+    assert (verdict.result, verdict.findings) == ("proven", ())
+    assert verdict.reason == "1 others may ask it, by RBAC; approver-policy denied a rogue's request"

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from meshpki.cluster.manifest import Object, Ref, ref_of
+from meshpki.cluster.manifest import MANAGED_BY, Object, Ref, ref_of
 from meshpki.cluster.readiness import holds
 from meshpki.components.renewal import read_time
 
@@ -90,3 +90,26 @@ def _owner(workload: Object) -> str:
     labels, fields = workload["metadata"].get("labels", {}), workload["metadata"].get("managedFields", [])
     managers = [one.get("manager", "") for one in fields if "f:spec" in one.get("fieldsV1", {})]
     return str(labels.get("app.kubernetes.io/managed-by") or next(iter(managers), "-"))
+
+
+def foreign(found: Iterable[Object], name: str, title: str, namespace: str) -> tuple[str, str, str] | None:
+    """What is wrong, where, and the way out, where a workload of that name is not ours or lies elsewhere."""
+    for item in found:
+        metadata = item["metadata"]
+        named = name in (metadata["name"], _component(metadata.get("labels", {})))
+        if named and not (ours(item) and metadata["namespace"] == namespace):
+            where = f"{item['kind']} {metadata['namespace']}/{metadata['name']}"
+            return f"a {title} is there that meshpki did not install", where, "remove it, or use another cluster"
+    return None
+
+
+def _component(labels: dict[str, str]) -> str:
+    """What a chart calls the thing whatever its release is named: cert-manager's controller, SPIRE's server."""
+    title = labels.get("app.kubernetes.io/name", "")
+    return title if labels.get("app.kubernetes.io/component", "controller") == "controller" else ""
+
+
+def ours(item: Object) -> bool:
+    """Whether meshpki applied it."""
+    labels: dict[str, str] = item["metadata"].get("labels", {})
+    return MANAGED_BY.items() <= labels.items()
