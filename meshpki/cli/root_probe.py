@@ -1,5 +1,6 @@
 """The probe beside a root rotation: it runs before the first stage, counts meanwhile, and is gone afterwards."""
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
@@ -22,6 +23,8 @@ Follow = Callable[[Sequence[Step], timedelta | None], Board]
 
 # A way back, and one away from a lost key, wait no longer for a proof; the probe starts in some ten seconds.
 _AT_MOST = timedelta(minutes=2)
+# How long the answer to its deletion is waited for after Ctrl-C.
+_GO_WITHIN = timedelta(seconds=1)
 
 
 @contextmanager
@@ -55,8 +58,8 @@ def _begun(
     pressing = wish.back or wish.urgent
     try:
         nodes = _nodes(cluster)
-        probe.make_way(cluster, clock, settings, len(nodes))
         step = probe.probe(settings, nodes, wish.target)
+        probe.make_way(cluster, clock, settings, len(nodes))
         with ExitStack() as held:
             held.enter_context(_taken_away(cluster, clock))
             board = follow((step,), _AT_MOST if pressing else None)
@@ -86,8 +89,14 @@ def _taken_away(cluster: Cluster, clock: Clock) -> Iterator[None]:
     """Delete it afterwards, and wait for its end where nothing failed; what hinders that is worth less, and told."""
     try:
         yield
-    except BaseException:
+    except Exception:
         _told(lambda: probe.discard(cluster))
+        raise
+    except BaseException:
+        # An API server that does not answer holds up no Ctrl-C.
+        going = threading.Thread(target=_told, args=(lambda: probe.discard(cluster),), daemon=True)
+        going.start()
+        going.join(_GO_WITHIN.total_seconds())
         raise
     _told(lambda: probe.remove(cluster, clock))
 

@@ -55,7 +55,8 @@ class Probe:
         self._clients: dict[str, _Client] = {}
         self._replaced: list[str] = []
         self._unread = ""
-        self._lock, self._stop = threading.Lock(), threading.Event()
+        # a tally waits for no request: one poll at a time asks, and the book is locked while its answers are taken in
+        self._polling, self._lock, self._stop = threading.Lock(), threading.Lock(), threading.Event()
         self._thread = threading.Thread(target=self._keep_polling, name=READER, daemon=True)
 
     def __enter__(self) -> Self:
@@ -67,8 +68,13 @@ class Probe:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop, and read what is left; a client that cannot be asked is asked again a few times."""
+        """Stop, and read what is left; a client that cannot be asked is asked again a few times.
+
+        Whoever interrupts waits for no answer of the cluster, nor for one that is under way.
+        """
         self._stop.set()
+        if kind is not None and not issubclass(kind, Exception):
+            return
         self._thread.join()
         for _ in range(_LAST_TRIES):
             self.poll()
@@ -87,7 +93,7 @@ class Probe:
 
     def poll(self) -> None:
         """Read what the clients wrote since the last time."""
-        with self._lock:
+        with self._polling:
             try:
                 pods = clients(self._reader)
             except MeshpkiError as error:
@@ -96,6 +102,10 @@ class Probe:
             ours = [pod for pod in pods if node_of(pod, self._nodes)]
             with ThreadPoolExecutor(_IN_FLIGHT) as pool:
                 looks = [*pool.map(self._look, ours)]
+            self._note(ours, looks)
+
+    def _note(self, ours: Sequence[Object], looks: Sequence["_Look"]) -> None:
+        with self._lock:
             for look in looks:
                 self._take(look)
             gone = self._clients.keys() - {pod["metadata"]["name"] for pod in ours}

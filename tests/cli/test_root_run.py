@@ -1,6 +1,8 @@
 """`meshpki rotate root` from its first look to its last word, beside a probe, on a mesh in memory."""
 
 import _thread
+import threading
+import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -286,3 +288,21 @@ def test_a_root_of_which_nothing_was_said_is_not_compromised() -> None:
     intent = rotated(probed(), SETTINGS, Asked(dry_run=True), Wish(), Hours())
     assert isinstance(intent, Intent)
     assert intent.exposed is None
+
+
+def test_an_api_server_that_does_not_answer_holds_up_no_ctrl_c() -> None:
+    mesh, free, interrupted = probed(), threading.Event(), list[float]()
+
+    def hang() -> None:
+        free.wait(30)
+
+    def interrupt() -> None:
+        interrupted.append(time.monotonic())
+        _thread.interrupt_main()
+
+    mesh.farewell = hang
+    once(mesh, ALIAS, interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        outcome(mesh)
+    assert time.monotonic() - interrupted[0] < 15
+    free.set()

@@ -1,12 +1,14 @@
 """The collector: polls that overlap, restarts, pods that are replaced, an API server that is away."""
 
 import threading
+import time
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 import pytest
 
 from meshpki.cluster.client import ClusterError
-from meshpki.cluster.manifest import Object
+from meshpki.cluster.manifest import Object, Ref
 from meshpki.components.probe_flow import NAMESPACE
 from meshpki.probing import Probe
 from tests.support.cluster import FakeClock, InMemoryCluster
@@ -204,3 +206,40 @@ def test_a_thread_polls_while_it_is_open_and_once_more_at_the_end(cluster: InMem
     with Probe(cluster, FakeClock(), ["node-a"]) as probing:
         cluster.answers[LOG] = lines(*range(1, 8))
     assert probing.tally().requests == 8
+
+
+@dataclass
+class Hanging(InMemoryCluster):
+    """An API server that answers no question for a log any more, once `asked` may be set."""
+
+    hangs: bool = False
+    asked: threading.Event = field(default_factory=threading.Event)
+    free: threading.Event = field(default_factory=threading.Event)
+
+    def logs(self, pod: Ref, container: str, lines: int, **how: object) -> str:
+        if self.hangs:
+            self.asked.set()
+            self.free.wait(20)
+        return super().logs(pod, container, lines, **how)  # type: ignore[arg-type]
+
+
+def interrupted(probing: Probe, cluster: Hanging) -> None:
+    """Ctrl-C while an answer is waited for."""
+    with probing:
+        cluster.answers[LOG] = lines(*range(1, 8))
+        probing.poll()
+        cluster.hangs = True
+        assert cluster.asked.wait(20)
+        raise KeyboardInterrupt
+
+
+def test_whoever_interrupts_waits_for_no_answer_and_keeps_what_was_counted() -> None:
+    cluster = Hanging()
+    cluster.put(client())
+    cluster.answers[LOG] = lines(1, 2, 3)
+    began, probing = time.monotonic(), Probe(cluster, FakeClock(), ["node-a"])
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(probing, cluster)
+    assert probing.tally().requests == 8
+    assert time.monotonic() - began < 10
+    cluster.free.set()
