@@ -130,9 +130,10 @@ def examined(cluster: Reader, settings: Settings, plan: Plan, ignore: Sequence[s
 
 
 def _check(cluster: Reader, settings: Settings, plan: Plan, wanted: Wanted) -> None:
-    outcome = examined(cluster, settings, plan, (*settings.ignore, *wanted.ignore))
+    outcome = examined(cluster, settings, plan, wanted.ignore)
     for found in outcome.ignored:
-        output.progress(f"warning {found.error.code} {found.check.name}: {output.plain(found.error.what)}")
+        risk = "" if found.check.can_wait else " (ignored although going on may break what is there)"
+        output.progress(f"warning {found.error.code} {found.check.name}: {output.plain(found.error.what)}{risk}")
     if outcome.refused:
         for found in outcome.refused[1:]:
             output.failure(found.error)

@@ -11,7 +11,7 @@ from meshpki.errors import PRECONDITION
 EXAMPLES = """\b
 Examples:
   meshpki preflight --context prod -f mesh.yaml
-  meshpki preflight --ignore clock -o json     a check is only a warning then, where going on can be safe
+  meshpki preflight --ignore clock -o json     a check is only a warning then, whatever comes of it
 \b
 Exit codes: 0 every check holds or was ignored, 2 settings, 4 one does not hold, or there is no cluster.
 """
@@ -35,7 +35,7 @@ def preflight(
     )
     cluster, _before, settings, plan = prepared(wanted)
     output.progress(output.plain(headline(cluster)))
-    outcome = examined(cluster, settings, plan, (*settings.ignore, *wanted.ignore))
+    outcome = examined(cluster, settings, plan, wanted.ignore)
     output.data(forms.as_json(outcome) if form is Format.JSON else forms.text(outcome))
     if outcome.refused:
         raise typer.Exit(PRECONDITION)

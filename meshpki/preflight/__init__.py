@@ -22,7 +22,7 @@ __all__ = ["CHECKS", "Check", "Found", "Outcome", "PreflightError", "Seen", "exa
 class Check:
     """A named precondition; `judge` gives the problem as (what, where, remedy), None where there is none.
 
-    `can_wait` says that going on in spite of it harms nothing, so that `ignore` may name it.
+    `can_wait` says that going on in spite of it harms nothing, so that settings may name it once and for all.
     """
 
     name: str
@@ -60,9 +60,12 @@ class Outcome:
 
 
 def examine(seen: Seen, settings: Settings, ignore: Sequence[str] = ()) -> Outcome:
-    """Judge every check; a name in `ignore` turns its refusal into a warning where that can be safe."""
+    """Judge every check; a name in `ignore` turns its refusal into a warning, whatever comes of it.
+
+    The settings' own list is for every run, and so counts only where going on can be safe.
+    """
     names = [check.name for check in CHECKS]
-    for name in ignore:
+    for name in (*settings.ignore, *ignore):
         if name not in names:
             raise UsageError("MPK-116", f"there is no check `{name}`", remedy=f"the checks are: {', '.join(names)}")
     refused: list[Found] = []
@@ -74,7 +77,8 @@ def examine(seen: Seen, settings: Settings, ignore: Sequence[str] = ()) -> Outco
         what, where, remedy = problem
         hint = f"{remedy}; or go on with --ignore {check.name}" if check.can_wait else remedy
         found = Found(check, PreconditionError(check.code, what, where=where, remedy=hint))
-        (ignored if check.can_wait and check.name in ignore else refused).append(found)
+        borne = check.name in ignore or (check.can_wait and check.name in settings.ignore)
+        (ignored if borne else refused).append(found)
     there = components_of((*seen.deployments, *seen.stateful_sets, *seen.daemon_sets))
     return Outcome(tuple(refused), tuple(ignored), there)
 

@@ -141,12 +141,14 @@ def test_every_problem_is_told_not_only_the_first() -> None:
     assert [name for name, _ in refused(seen)] == ["kubernetes-version", "cacerts", "storage"]
 
 
-def test_only_checks_that_can_wait_can_be_ignored() -> None:
+def test_each_check_can_be_ignored_on_the_command_line_and_in_settings_those_that_can_wait() -> None:
     seen = replace(GOOD, version="v1.20.0", cacerts=secret())
     everything = tuple(check.name for check in CHECKS)
-    assert [name for name, _ in refused(seen, ignore=everything)] == ["cacerts"]
+    assert refused(seen, ignore=everything) == []
     ignored = examine(seen, defaults(), everything).ignored
-    assert [found.check.name for found in ignored] == ["kubernetes-version"]
+    assert [found.check.name for found in ignored] == ["kubernetes-version", "cacerts"]
+    assert [name for name, _ in refused(seen, replace(defaults(), ignore=everything))] == ["cacerts"]
+    assert refused(seen, ignore=("cacerts",)) == [("kubernetes-version", "MPK-103")]
 
 
 def test_a_check_that_does_not_exist_cannot_be_ignored() -> None:
@@ -166,7 +168,7 @@ def test_nothing_is_applied_while_a_root_rotation_is_under_way() -> None:
     other = certificates.root().certificate
     seen = replace(PINNED, pin=Pin(2, (other, certificates.mesh_root().certificate)))
     assert refused(seen) == [("rotation", "MPK-430")]
-    assert refused(seen, ignore=("rotation",)) == [("rotation", "MPK-430")]
+    assert refused(seen, replace(defaults(), ignore=("rotation",))) == [("rotation", "MPK-430")]
     remedies = [found.error.remedy for found in examine(seen, defaults()).refused]
     assert "rotate root --abort" in remedies[0]
 
