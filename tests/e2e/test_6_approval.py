@@ -13,7 +13,8 @@ from tests.e2e import staging
 from tests.e2e.conftest import Audit, Mesh, Verify, listing, warnings
 from tests.e2e.staging import NAMESPACE, Object
 
-pytestmark = [pytest.mark.lab, pytest.mark.native]
+# approver-policy is built for no other test, which the first run on a machine would wait for
+pytestmark = [pytest.mark.lab, pytest.mark.native, pytest.mark.acceptance]
 
 CRD = "CustomResourceDefinition /certificaterequestpolicies.policy.cert-manager.io"
 APPROVER = "cert-manager-approver-policy"
@@ -175,7 +176,6 @@ def test_without_policies_cert_manager_approves_again_and_nothing_of_them_is_lef
     assert {one for one in left if "AuthorizationPolicy" not in one and "NetworkPolicy" not in one} == {CRD}
 
 
-@pytest.mark.acceptance
 def test_a_mesh_is_born_under_policies_moves_to_another_root_and_leaves_nothing(
     mesh: Mesh, meshpki: Command, tmp_path: Path, say: Callable[[str], None]
 ) -> None:
