@@ -87,6 +87,24 @@ ROGUES = {
 }
 
 
+def test_a_mesh_is_born_under_policies_moves_to_another_root_and_leaves_nothing(
+    mesh: Mesh, meshpki: Command, tmp_path: Path, say: Callable[[str], None]
+) -> None:
+    for argv in (["lab", "down"], ["lab", "up"]):
+        assert meshpki(*argv).returncode == 0
+    bare, began = listing(mesh.lab), time.monotonic()
+    brought_up(meshpki, wish(tmp_path, policy=True))
+    say(f"approval: a mesh from nothing under policies in {time.monotonic() - began:.0f} s")
+    where = kept(mesh)
+    done = meshpki("rotate", "root", *where, "--yes", "--soak", "12s", seconds=900)
+    assert done.returncode == 0, done.stderr
+    assert meshpki("verify", *where).returncode == 0
+    done = meshpki("down", *where, "--yes", "--purge-ca", "meshpki-root-g2", seconds=300)
+    assert done.returncode == 0, done.stderr
+    assert listing(mesh.lab) - bare == set()
+    assert meshpki("up", "--lab").returncode == 0
+
+
 @pytest.mark.parametrize("name", ROGUES)
 def test_what_an_administrator_asks_for_past_the_mesh_is_denied_and_never_issued(policed: Mesh, name: str) -> None:
     request = ROGUES[name]
@@ -174,21 +192,3 @@ def test_without_policies_cert_manager_approves_again_and_nothing_of_them_is_lef
     assert approved["reason"] == "cert-manager.io"
     left = {one for one in listing(policed.lab) if "approv" in one or "olic" in one or "rogue" in one}
     assert {one for one in left if "AuthorizationPolicy" not in one and "NetworkPolicy" not in one} == {CRD}
-
-
-def test_a_mesh_is_born_under_policies_moves_to_another_root_and_leaves_nothing(
-    mesh: Mesh, meshpki: Command, tmp_path: Path, say: Callable[[str], None]
-) -> None:
-    for argv in (["lab", "down"], ["lab", "up"]):
-        assert meshpki(*argv).returncode == 0
-    bare, began = listing(mesh.lab), time.monotonic()
-    brought_up(meshpki, wish(tmp_path, policy=True))
-    say(f"approval: a mesh from nothing under policies in {time.monotonic() - began:.0f} s")
-    where = kept(mesh)
-    done = meshpki("rotate", "root", *where, "--yes", "--soak", "12s", seconds=900)
-    assert done.returncode == 0, done.stderr
-    assert meshpki("verify", *where).returncode == 0
-    done = meshpki("down", *where, "--yes", "--purge-ca", "meshpki-root-g2", seconds=300)
-    assert done.returncode == 0, done.stderr
-    assert listing(mesh.lab) - bare == set()
-    assert meshpki("up", "--lab").returncode == 0
