@@ -53,6 +53,7 @@ class Releases:
     istioctl: Path
     spire_crds: tuple[Path, ...]
     policy_crds: tuple[Path, ...] = ()
+    istioctl_sha256: str = ""
 
 
 # no release file at all: steps made with it know only what meshpki itself writes
@@ -96,10 +97,11 @@ def obtain(settings: Settings, directory: Path | None = None, *, download: bool 
 
     Raises PreconditionError: MPK-050 missing, 051 digest differs, 052 no pin, 053 download failed.
     """
-    chosen = directory or (Path(settings.artifacts.directory) if settings.artifacts.directory else None)
+    chosen = _chosen(settings, directory)
     found = [_checked(artifact, _place(artifact, chosen, settings, download=download)) for artifact in wanted(settings)]
     policies = tuple(path for path in found if path.name.startswith(_POLICY_CRD))
-    return Releases(found[0], found[1], tuple(path for path in found[2:] if path not in policies), policies)
+    spire = tuple(path for path in found[2:] if path not in policies)
+    return Releases(found[0], found[1], spire, policies, istioctl_sha256=wanted(settings)[1].sha256)
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,7 @@ class Kept:
 
 def kept(settings: Settings, directory: Path | None = None) -> tuple[Kept, ...]:
     """Every file as it lies in a directory, else in the settings' own or the cache; nothing is refused."""
-    chosen = directory or (Path(settings.artifacts.directory) if settings.artifacts.directory else None)
+    chosen = _chosen(settings, directory)
     return tuple(_kept(one, chosen / one.name if chosen else _cached(one)) for one in wanted(settings))
 
 
@@ -168,8 +170,13 @@ def _pinned(artifact: Artifact) -> None:
 
 def with_images(settings: Settings, directory: Path | None = None) -> Releases:
     """The one file that names images, checked; steps made with it lack CRDs and istioctl. Errors as `obtain`."""
-    first = wanted(settings)[0]
-    return replace(NONE, cert_manager=_checked(first, _place(first, directory, settings, download=True)))
+    first, chosen = wanted(settings)[0], _chosen(settings, directory)
+    return replace(NONE, cert_manager=_checked(first, _place(first, chosen, settings, download=True)))
+
+
+def _chosen(settings: Settings, directory: Path | None) -> Path | None:
+    """The directory that is named, else the settings' own, else none."""
+    return directory or (Path(settings.artifacts.directory) if settings.artifacts.directory else None)
 
 
 def _place(artifact: Artifact, directory: Path | None, settings: Settings, *, download: bool) -> Path:

@@ -20,6 +20,7 @@ from meshpki.components.root_ca import root_ca
 from meshpki.components.spire import spire
 from meshpki.components.trust import STATE_NAMESPACE, pinned
 from meshpki.components.workloads import workloads
+from meshpki.errors import PreconditionError
 from meshpki.settings import Artifacts, Settings, to_yaml
 from meshpki.workflow.apply import apply
 from meshpki.workflow.event import Applied, Event
@@ -65,7 +66,9 @@ EVERY = (_FIRST, APPROVAL, *_REST)
 
 def steps(settings: Settings, releases: Releases, target: Target, generation: int = 1) -> tuple[Step, ...]:
     """The steps of an installation in their order; `generation` is that of the root the mesh lives under."""
-    istioctl = Istioctl(releases.istioctl, target.kubeconfig, target.context, _environment(settings))
+    istioctl = Istioctl(
+        releases.istioctl, target.kubeconfig, target.context, _environment(settings), releases.istioctl_sha256
+    )
     crds = tuple(crd for path in releases.spire_crds for crd in load(path.read_bytes()))
     planned = (
         cert_manager(settings, load(releases.cert_manager.read_bytes())),
@@ -111,15 +114,25 @@ def generation(reader: Reader) -> int:
 
 def install(plan: Plan, settings: Settings, cluster: Cluster, clock: Clock, limits: Limits) -> Generator[Event]:
     """Keep the wish in the cluster, then run the plan; events and errors as `workflow.run.run`."""
+    events = run(plan, cluster, clock, limits)  # refuses before anything is written
     wish = owned(wish_manifest(settings), "settings")
     yield Applied("settings", WISH, apply(cluster, wish))
-    yield from run(plan, cluster, clock, limits)
+    yield from events
 
 
 def kept_wish(reader: Reader) -> str:
-    """The settings that the last `up` kept in the cluster, as YAML; empty where there are none."""
+    """The settings that the last `up` kept in the cluster, as YAML; empty where there are none.
+
+    Raises PreconditionError (MPK-376) where there is a ConfigMap for them, and they are not in it.
+    """
     stored = reader.get(WISH)
-    return str(stored["data"]["meshpki.yaml"]) if stored else ""
+    if stored is None:
+        return ""
+    kept = (stored.get("data") or {}).get("meshpki.yaml")
+    if not kept:
+        remedy = "see `meshpki explain MPK-376`"
+        raise PreconditionError("MPK-376", "the settings are missing from it", where=str(WISH), remedy=remedy)
+    return str(kept)
 
 
 def wish_manifest(settings: Settings) -> Object:

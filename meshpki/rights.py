@@ -1,52 +1,87 @@
-"""The rights that a plan takes: one for each kind it applies, asked of the API server by access reviews."""
+"""The rights that a plan takes, object by object, asked of the API server: few reviews where all is allowed."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import groupby
 
 from meshpki.cluster.client import Reader
 from meshpki.cluster.manifest import Object
+from meshpki.lease.record import LEASE
+from meshpki.settings import Settings
 
 _IN_FLIGHT = 16
 # Server-side apply of what is there is a patch, of what is not a create besides (Kubernetes, "Server-Side Apply").
 _VERBS = ("create", "patch")
-# Besides what is applied: gates look at pods through these, and istioctl writes webhooks.
-BESIDES = (
-    ("create", "admissionregistration.k8s.io", "mutatingwebhookconfigurations"),
-    ("create", "admissionregistration.k8s.io", "validatingwebhookconfigurations"),
-    ("create", "", "pods/portforward"),
-    ("create", "", "pods/exec"),
-)
+# An API group, and the resource's name in it.
+Resource = tuple[str, str]
 
 
 @dataclass(frozen=True, order=True)
 class Right:
-    """A verb on a resource of an API group, in the whole cluster."""
+    """A verb on a resource of an API group: on one object, on a namespace's where it has no name, else on all."""
 
     verb: str
     group: str
     resource: str
+    namespace: str = ""
+    name: str = ""
+
+    @property
+    def everywhere(self) -> "Right":
+        """The same on every object there may be."""
+        return Right(self.verb, self.group, self.resource)
 
     def __str__(self) -> str:
-        """As people grant it: `create clusterroles.rbac.authorization.k8s.io`."""
-        return f"{self.verb} {'.'.join(filter(None, (self.resource, self.group)))}"
+        """As people grant it: `create clusterroles.rbac.authorization.k8s.io`, and on what."""
+        what, where = filter(None, (self.resource, self.group)), filter(None, (self.namespace, self.name))
+        return " ".join(filter(None, (self.verb, ".".join(what), "/".join(where))))
 
 
-def needed(manifests: Iterable[Object]) -> tuple[Right, ...]:
-    """The rights to apply these manifests, each once; those of kinds that their own CRDs make are among them."""
+_LEASES = "coordination.k8s.io", "leases", LEASE.namespace
+# It is created by POST, which has no name.
+_LEASE = (Right("create", *_LEASES), *(Right(verb, *_LEASES, LEASE.name) for verb in ("update", "delete")))
+
+
+def needed(manifests: Iterable[Object], settings: Settings) -> tuple[Right, ...]:
+    """The rights to apply these manifests, to look into their pods and to hold the Lease, each once.
+
+    What istioctl applies is not among them: to make its manifests takes seconds.
+    """
     every = list(manifests)
-    plurals = dict(_defined(every))
-    kinds = {(_group(one), one["kind"]) for one in every}
-    applied = (Right(verb, group, plurals.get((group, kind), plural(kind))) for group, kind in kinds for verb in _VERBS)
-    return tuple(sorted({*applied, *(Right(*one) for one in BESIDES)}))
+    known = resources(every)
+    applied = (Right(verb, *known[_kind(one)], *_place(one)) for one in every for verb in _VERBS)
+    return tuple(sorted({*applied, *_streams(settings), *_LEASE}))
+
+
+def _streams(settings: Settings) -> Iterator[Right]:
+    """A stream over a websocket is asked for as `get`, and since Kubernetes 1.35 as `create` too."""
+    for verb in ("get", "create"):
+        yield Right(verb, "", "pods/portforward")
+        if settings.workloads.enabled:
+            yield Right(verb, "", "pods/exec", settings.namespaces.bookinfo)
 
 
 def missing(reader: Reader, rights: Iterable[Right]) -> tuple[Right, ...]:
-    """Those that the user of this connection lacks; raises ClusterError."""
-    asked = tuple(rights)
-    with ThreadPoolExecutor(_IN_FLIGHT, thread_name_prefix="rights") as pool:
-        answers = pool.map(lambda one: reader.allowed(one.verb, one.group, one.resource), asked)
-        return tuple(one for one, allowed in zip(asked, answers, strict=True) if not allowed)
+    """Those that the user of this connection lacks; a kind of which all are lacking is told once. Raises ClusterError.
+
+    Who may do a thing everywhere is asked no further.
+    """
+    asked = sorted(rights)
+    denied = set(_denied(reader, sorted({one.everywhere for one in asked})))
+    left = [one for one in asked if one.everywhere in denied]
+    lacking = {*_denied(reader, [one for one in left if one not in denied]), *(one for one in left if one in denied)}
+    return tuple(told for _, same in groupby(left, lambda one: one.everywhere) for told in _told([*same], lacking))
+
+
+def resources(manifests: Iterable[Object]) -> Mapping[tuple[str, str], Resource]:
+    """The resource of each of their kinds, by apiVersion and kind; a CRD among them says what its own is called."""
+    every = list(manifests)
+    plurals = dict(_defined(every))
+    return {
+        (version, kind): (_group(version), plurals.get((_group(version), kind), plural(kind)))
+        for version, kind in map(_kind, every)
+    }
 
 
 def plural(kind: str) -> str:
@@ -57,13 +92,33 @@ def plural(kind: str) -> str:
     return f"{name[:-1]}ies" if name.endswith("y") else f"{name}s"
 
 
-def _defined(manifests: Iterable[Object]) -> Iterable[tuple[tuple[str, str], str]]:
+def _denied(reader: Reader, rights: Sequence[Right]) -> list[Right]:
+    def allowed(one: Right) -> bool:
+        return reader.allowed(one.verb, one.group, one.resource, one.namespace, one.name)
+
+    with ThreadPoolExecutor(_IN_FLIGHT, thread_name_prefix="rights") as pool:
+        return [one for one, may in zip(rights, pool.map(allowed, rights), strict=True) if not may]
+
+
+def _told(of_a_kind: Sequence[Right], lacking: set[Right]) -> Iterator[Right]:
+    there = [one for one in of_a_kind if one in lacking]
+    yield from (there[0].everywhere,) if len(there) == len(of_a_kind) else there
+
+
+def _defined(manifests: Iterable[Object]) -> Iterator[tuple[tuple[str, str], str]]:
     for one in manifests:
         if one["kind"] == "CustomResourceDefinition":
             names = one["spec"]["names"]
             yield (one["spec"]["group"], names["kind"]), names["plural"]
 
 
-def _group(manifest: Object) -> str:
-    group, separator, _ = str(manifest["apiVersion"]).partition("/")
-    return group if separator else ""
+def _kind(manifest: Object) -> tuple[str, str]:
+    return str(manifest["apiVersion"]), str(manifest["kind"])
+
+
+def _place(manifest: Object) -> tuple[str, str]:
+    return str(manifest["metadata"].get("namespace", "")), str(manifest["metadata"]["name"])
+
+
+def _group(api_version: str) -> str:
+    return api_version.rpartition("/")[0]

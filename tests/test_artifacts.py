@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from meshpki.artifacts import obtain, wanted
+from meshpki.artifacts import obtain, wanted, with_images
 from meshpki.errors import PreconditionError
 from meshpki.settings import Approval, Settings, defaults, read_text
 
@@ -91,3 +91,10 @@ def test_a_file_without_a_pin_is_not_taken_from_a_directory_either(tmp_path: Pat
     with pytest.raises(PreconditionError) as refused:
         obtain(settings, folder)
     assert refused.value.code == "MPK-052"
+
+
+def test_the_one_file_that_names_images_comes_from_the_settings_own_directory_too(tmp_path: Path) -> None:
+    folder = tmp_path / "files"
+    settings = brought(folder, text=f"  directory: {folder}")
+    assert with_images(settings).cert_manager.parent == folder
+    assert not (tmp_path / "cache").exists()

@@ -2,23 +2,23 @@
 
 import re
 import runpy
-import shlex
 from pathlib import Path
 
 import pytest
 from typer.main import get_command
 
 from meshpki.cli.app import app
+from tests.support.readme import blocks, parse
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def commands() -> set[str]:
-    """Every command line that a code block of the README shows."""
-    blocks = re.findall(r"```(?:console|sh)\n(.*?)```", README, re.DOTALL)
-    lines = [line.removeprefix("$ ") for block in blocks for line in block.splitlines() if line.startswith("$ ")]
-    return {line.partition("   #")[0].strip() for line in lines}
+    """Every command line of meshpki that a code block of the README, or of an example's, shows."""
+    readmes = (ROOT / "README.md", *ROOT.glob("examples/*/README.md"))
+    typed = [one for path in readmes for block in blocks(path.read_text(encoding="utf-8")) for one in block]
+    return {one.command for one in typed if one.command.startswith("meshpki ")}
 
 
 def test_the_picture_is_the_one_that_its_program_draws() -> None:
@@ -26,14 +26,9 @@ def test_the_picture_is_the_one_that_its_program_draws() -> None:
     assert (ROOT / "docs" / "trust-chain.svg").read_text(encoding="utf-8") == drawn
 
 
-@pytest.mark.parametrize("line", sorted(line for line in commands() if line.startswith("meshpki ")))
-def test_every_command_in_the_readme_parses(line: str) -> None:
-    words = shlex.split(re.sub(r"\$\(.*?\)", "x", line), comments=True)[1:]
-    command = get_command(app)
-    context = command.make_context("meshpki", [], resilient_parsing=True)
-    while words and hasattr(command, "commands") and words[0] in command.commands:
-        command = command.commands[words.pop(0)]
-    command.make_context("meshpki", words, parent=context) if "--help" not in words else None
+@pytest.mark.parametrize("line", sorted(commands()))
+def test_every_command_in_a_readme_parses(line: str) -> None:
+    parse(line)
 
 
 def test_every_command_there_is_stands_in_the_readme() -> None:

@@ -1,17 +1,27 @@
-"""What a plan applies -> the rights that it takes."""
+"""What a plan applies -> the rights that it takes, and which of them somebody lacks."""
+
+from dataclasses import dataclass
 
 import pytest
 
 from meshpki.cluster.manifest import Object
-from meshpki.rights import BESIDES, Right, missing, needed, plural
+from meshpki.rights import Right, missing, needed, plural, resources
+from meshpki.settings import defaults
 from tests.support.cluster import InMemoryCluster, config_map
 
+BESIDES = set(needed([], defaults()))
 
-class Denying(InMemoryCluster):
-    """Somebody who may create and not patch."""
 
-    def allowed(self, verb: str, group: str, resource: str, namespace: str = "") -> bool:
-        return super().allowed(verb, group, resource, namespace) and verb != "patch"
+@dataclass
+class Allowing(InMemoryCluster):
+    """Somebody who may do some things everywhere, and some on one object."""
+
+    everywhere: frozenset[str] = frozenset()
+    named: frozenset[str] = frozenset()
+
+    def allowed(self, verb: str, group: str, resource: str, namespace: str = "", name: str = "") -> bool:
+        super().allowed(verb, group, resource, namespace, name)
+        return verb in self.everywhere or f"{verb} {namespace}/{name}" in self.named
 
 
 def crd(kind: str, plural_name: str) -> Object:
@@ -42,19 +52,52 @@ def test_a_kind_is_guessed_as_the_api_machinery_guesses_it(kind: str, resource: 
     assert plural(kind) == resource
 
 
-def test_each_kind_is_created_and_patched_once_however_many_objects_there_are() -> None:
-    rights = needed([config_map("a"), config_map("b", "elsewhere")])
-    applied = {Right("create", "", "configmaps"), Right("patch", "", "configmaps")}
-    assert set(rights) == {*applied, *(Right(*one) for one in BESIDES)}
-    assert len(rights) == len(set(rights))
+def test_each_object_is_created_and_patched_by_its_name() -> None:
+    rights = set(needed([config_map("a"), config_map("b", "elsewhere")], defaults())) - BESIDES
+    assert {str(one) for one in rights} == {
+        "create configmaps default/a",
+        "patch configmaps default/a",
+        "create configmaps elsewhere/b",
+        "patch configmaps elsewhere/b",
+    }
+
+
+def test_pods_are_looked_into_and_the_lease_is_held_by_name_but_for_its_creation() -> None:
+    assert {str(one) for one in BESIDES} == {
+        "create leases.coordination.k8s.io kube-system",
+        "delete leases.coordination.k8s.io kube-system/meshpki",
+        "update leases.coordination.k8s.io kube-system/meshpki",
+        "create pods/exec bookinfo",
+        "get pods/exec bookinfo",
+        "create pods/portforward",
+        "get pods/portforward",
+    }
 
 
 def test_a_kind_that_the_plan_defines_itself_has_the_name_that_its_definition_gives() -> None:
-    rights = {str(one) for one in needed([crd("ClusterSPIFFEID", "clusterspiffeids"), spiffe_id()])}
-    assert {"create clusterspiffeids.spire.spiffe.io", "patch clusterspiffeids.spire.spiffe.io"} <= rights
+    known = resources([crd("ClusterSPIFFEID", "clusterspiffeids"), spiffe_id()])
+    assert known["spire.spiffe.io/v1alpha1", "ClusterSPIFFEID"] == ("spire.spiffe.io", "clusterspiffeids")
 
 
-def test_what_is_missing_is_named_as_it_is_granted() -> None:
-    there = Denying()
-    assert [str(one) for one in missing(there, needed([config_map("a")]))] == ["patch configmaps"]
-    assert len(there.requests) == len(BESIDES) + 2
+@pytest.mark.parametrize(
+    ("everywhere", "named", "told"),
+    [
+        ({"create", "patch"}, set(), []),
+        ({"create"}, set(), ["patch configmaps"]),
+        ({"create"}, {"patch a/x"}, ["patch configmaps a/y"]),
+        ({"create"}, {"patch a/x", "patch a/y"}, []),
+        (set(), {"patch a/x", "patch a/y"}, ["create configmaps"]),
+    ],
+)
+def test_what_is_missing_is_told_by_name_or_once_for_a_whole_kind(
+    everywhere: set[str], named: set[str], told: list[str]
+) -> None:
+    rights = [Right(verb, "", "configmaps", "a", name) for verb in ("create", "patch") for name in ("x", "y")]
+    there = Allowing(everywhere=frozenset(everywhere), named=frozenset(named))
+    assert [str(one) for one in missing(there, rights)] == told
+
+
+def test_who_may_do_everything_is_asked_once_a_verb_and_kind() -> None:
+    there = InMemoryCluster()
+    assert missing(there, needed([config_map(str(number)) for number in range(9)], defaults())) == ()
+    assert len(there.requests) == 2 + len({one.everywhere for one in BESIDES})

@@ -20,8 +20,8 @@ Examples:
 Only what bears meshpki's labels goes, with what its parts made; never what is somebody else's. No settings are needed;
 those of -f only say which mesh is meant.
 \b
-Exit codes: 0 done or nothing there, 1 something did not go, 2 usage or not confirmed, 4 others still use the mesh or
-another run changes it, 124 time-out, 130 interrupted. Running again goes on from where it stood.
+Exit codes: 0 done or nothing there, 1 something did not go, 2 usage or not confirmed, 4 others still use the mesh (of a
+dry run, too) or another run changes it, 124 time-out, 130 interrupted. Running again goes on from where it stood.
 """
 
 
@@ -58,4 +58,6 @@ def down(
         ask=not yes,
         timeout=timeout,
     )
-    output.data(remove(asked).told(form))
+    outcome = remove(asked)
+    output.data(outcome.told(form))
+    raise typer.Exit(outcome.exit_code)

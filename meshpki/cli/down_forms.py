@@ -7,6 +7,7 @@ from meshpki.cli import output
 from meshpki.cli.board import Board
 from meshpki.cli.format import Format
 from meshpki.cluster.manifest import Ref
+from meshpki.errors import OK, MeshpkiError
 from meshpki.remove.removal import Kept, Removal
 from meshpki.remove.seen import CRD
 
@@ -22,6 +23,12 @@ class Outcome:
     board: Board
     forced: tuple[Ref, ...] = ()
     dry_run: bool = False
+    refusals: tuple[MeshpkiError, ...] = ()
+
+    @property
+    def exit_code(self) -> int:
+        """0; of a dry run, what the removal itself would be refused with."""
+        return self.refusals[0].exit_code if self.refusals else OK
 
     def told(self, form: Format) -> str:
         """As text, or as one document (schemas/down-report.json)."""
@@ -53,6 +60,7 @@ class Outcome:
             "released": [_ref(ref) for ref in self.removal.released],
             "forced": [_ref(ref) for ref in self.forced],
             "kept": [_kept(one) for one in self.removal.kept],
+            "refused": [{"code": one.code, "what": one.what} for one in self.refusals],
         }
         return json.dumps(content, indent=2)
 

@@ -124,7 +124,9 @@ def prepared(wanted: Wanted) -> tuple[KubernetesCluster, MeshState, Settings, Pl
 def examined(cluster: Reader, settings: Settings, plan: Plan, ignore: Sequence[str]) -> preflight.Outcome:
     """Every check of the preflight, for what this plan applies."""
     manifests = (manifest for step in plan.steps for manifest in step.objects)
-    return preflight.examine(preflight.look(cluster, settings, manifests, datetime.now(UTC)), settings, ignore)
+    programs = [program for step in plan.steps for program in step.programs]
+    seen = preflight.look(cluster, settings, manifests, datetime.now(UTC), programs)
+    return preflight.examine(seen, settings, ignore)
 
 
 def _check(cluster: Reader, settings: Settings, plan: Plan, wanted: Wanted) -> None:

@@ -1,27 +1,28 @@
 """`meshpki rbac`: the roles with which a command can do its work, to be applied by whoever may."""
 
-import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from meshpki.cli import output
+from meshpki.cli import options, output
 from meshpki.cli.config import Format
-from meshpki.cli.options import Files
-from meshpki.errors import UsageError
+from meshpki.cli.subjects import subjects_of
 
 if TYPE_CHECKING:
-    from meshpki.verify.rights import Subject
+    from meshpki.cluster.manifest import Object
+    from meshpki.roles.role import Right
 
 EXAMPLES = """\b
 Examples:
-  meshpki rbac verify --subject group:auditors | kubectl apply -f -
-  meshpki rbac verify --subject serviceaccount:ci/verifier -f meshpki.yaml -o json
+  meshpki rbac {0} --subject group:{1} | kubectl apply -f -
+  meshpki rbac {0} --subject serviceaccount:ci/{2} -f meshpki.yaml -o json
 \b
-Exit codes: 0 done, 2 bad subject or settings.
+Exit codes: 0 done, 2 bad subject or settings{3}.
 """
-_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
-_LIMIT = 253
+_SUBJECT = "user:NAME, group:NAME or serviceaccount:NAMESPACE/NAME; may be repeated."
+Subjects = Annotated[list[str] | None, typer.Option("--subject", metavar="WHO", help=_SUBJECT)]
+Form = Annotated[Format, typer.Option("--output", "-o", help="yaml or json")]
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The roles that commands need, ready to apply.")
 
@@ -31,30 +32,104 @@ def roles() -> None:
     """The roles that commands need, ready to apply."""
 
 
-@app.command(epilog=EXAMPLES)
+@app.command(epilog=EXAMPLES.format("verify", "auditors", "verifier", ""))
 def verify(
-    subjects: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--subject", metavar="WHO", help="user:NAME, group:NAME or serviceaccount:NAMESPACE/NAME; may be repeated."
-        ),
-    ] = None,
+    subjects: Subjects = None,
     *,
     authorities: Annotated[
         bool, typer.Option("--authorities", help="With the right that `verify --authorities` takes: exec in SPIRE.")
     ] = False,
-    form: Annotated[Format, typer.Option("--output", "-o", help="yaml or json")] = Format.YAML,
-    files: Files = None,
+    form: Form = Format.YAML,
+    files: options.Files = None,
 ) -> None:
     """Print the roles and bindings that `meshpki verify` needs, and no more: no Secret is among them.
 
     Without a subject the group meshpki-verifiers has them. Of settings the namespaces count; no cluster is asked.
     """
     from meshpki.settings import read
-    from meshpki.verify.rights import manifests, rights
+    from meshpki.verify.rights import PURPOSES, rights
 
-    bound = [_subject(text) for text in subjects or ["group:meshpki-verifiers"]]
-    items = list(manifests(rights(read(files or []), authorities=authorities), bound))
+    granted = rights(read(files or []), authorities=authorities)
+    _print(granted, PURPOSES, subjects or ["group:meshpki-verifiers"], form)
+
+
+@app.command(epilog=EXAMPLES.format("operate", "sre", "rotation", ""))
+def operate(
+    subjects: Subjects = None,
+    *,
+    nodes: Annotated[
+        int, typer.Option(min=1, max=1000, help="On how many nodes the probe of `rotate root` runs.")
+    ] = 10,
+    form: Form = Format.YAML,
+    files: options.Files = None,
+) -> None:
+    """Print the roles that `meshpki rotate` needs, and with it `verify --authorities`, `status` and `forecast`.
+
+    `--compromised` and `--retire` have a role each, which can be left out. Without a subject the group
+    meshpki-operators has them. No cluster is asked.
+    """
+    from meshpki.rotate import rights as rotate
+    from meshpki.settings import read
+    from meshpki.verify import rights as looking
+
+    settings = read(files or [])
+    granted, purposes = _among(rotate.NAME, looking.rights(settings, authorities=True))
+    everything = (*granted, *rotate.rights(settings, nodes))
+    _print(everything, {**purposes, **rotate.PURPOSES}, subjects or ["group:meshpki-operators"], form)
+
+
+@app.command(epilog=EXAMPLES.format("install", "platform", "installer", ", 4 a release file is missing"))
+def install(
+    subjects: Subjects = None,
+    *,
+    form: Form = Format.YAML,
+    files: options.Files = None,
+    artifact_dir: options.ArtifactDir = None,
+) -> None:
+    """Print the namespaces and the roles that `meshpki up`, `plan` and `preflight` need: each object by its name.
+
+    Whoever makes a workload in a namespace can do there what its ServiceAccount may: keep these for whom you trust with
+    the mesh. `down` is not among them: it looks at everything, and takes an administrator. Without a subject the group
+    meshpki-installers has them. Istio's objects are those of the pinned istioctl; no cluster is asked.
+    """
+    from meshpki import artifacts, install_role, rendering
+    from meshpki.install import Target, steps, wish_manifest
+    from meshpki.settings import read
+    from meshpki.verify import rights as looking
+
+    settings = read(files or [])
+    planned = steps(settings, artifacts.obtain(settings, artifact_dir), Target())
+    manifests = [one for stage in rendering.stages(planned, wish_manifest(settings)) for one in stage.manifests]
+    granted, purposes = _among(install_role.NAME, looking.rights(settings))
+    everything = (*granted, *install_role.rights(settings, manifests))
+    spaces = list(install_role.namespaces(manifests))
+    _print(everything, {**purposes, **install_role.PURPOSES}, subjects or ["group:meshpki-installers"], form, spaces)
+
+
+def _among(name: str, rights: "Iterable[Right]") -> "tuple[list[Right], Mapping[str, str]]":
+    """The rights of verify as a part of another role: two roles of one name would take each other's subjects."""
+    from dataclasses import replace
+
+    from meshpki.verify import rights as looking
+
+    def named(role: str) -> str:
+        return role.replace(looking.NAME, f"{name}-verify")
+
+    return [replace(one, role=named(one.role)) for one in rights], {
+        named(role): purpose for role, purpose in looking.PURPOSES.items()
+    }
+
+
+def _print(
+    granted: "Iterable[Right]",
+    purposes: Mapping[str, str],
+    subjects: Sequence[str],
+    form: Format,
+    before: "Sequence[Object]" = (),
+) -> None:
+    from meshpki.roles.role import manifests
+
+    items = [*before, *manifests(granted, subjects_of(subjects), purposes)]
     if form is Format.JSON:
         import json
 
@@ -63,18 +138,3 @@ def verify(
     import yaml
 
     output.data(yaml.dump_all(items, Dumper=yaml.CSafeDumper, sort_keys=False, explicit_start=True))
-
-
-def _subject(text: str) -> "Subject":
-    from meshpki.verify.rights import Subject
-
-    kind, _, name = text.partition(":")
-    namespace, _, account = name.partition("/")
-    match kind:
-        case "user" | "group" if 0 < len(name) <= _LIMIT and name.isprintable():
-            return Subject(kind.capitalize(), name)
-        case "serviceaccount" if _NAME.fullmatch(namespace) and _NAME.fullmatch(account):
-            return Subject("ServiceAccount", account, namespace)
-        case _:
-            remedy = "write user:NAME, group:NAME or serviceaccount:NAMESPACE/NAME"
-            raise UsageError("MPK-375", f"`{text}` names no subject of a binding", remedy=remedy)

@@ -14,6 +14,7 @@ from meshpki.cli.holding import mesh_state, one_run
 from meshpki.cli.rotating import Named, refuse
 from meshpki.cli.session import SystemClock, open_cluster, settings_of
 from meshpki.cluster.client import Cluster
+from meshpki.components.trust import pinned
 from meshpki.errors import PreconditionError, StepError
 from meshpki.install import kept_wish
 from meshpki.remove.refusals import named, refusals
@@ -52,7 +53,11 @@ def remove(asked: Asked) -> Outcome:
 
 
 def _is_meant(cluster: Named, meant: Settings) -> None:
-    """Whether the settings that are kept describe the mesh that is meant; raises PreconditionError (MPK-240)."""
+    """Whether pin and kept settings are those of the mesh that is meant; raises PreconditionError (MPK-240)."""
+    pin, wanted_root = pinned(cluster), meant.root.fingerprint
+    if pin and wanted_root and wanted_root not in pin.fingerprints:
+        what = f"another mesh runs here: its root is {pin.root.sha256}, the settings given say {wanted_root}"
+        raise PreconditionError("MPK-240", what, where=cluster.context, remedy="name another --context, or no -f")
     if not kept_wish(cluster):
         return
     kept = settings_of(cluster, ())
@@ -70,11 +75,12 @@ def remove_from(cluster: Named, asked: Asked) -> Outcome:
     plan = removal_plan(removal, seen.owners, SystemClock(), log)
     board = Board([(step.name, step.summary) for step in plan.steps])
     _warn(seen)
+    forbidden = refusals(seen, purge=asked.purge)
     if asked.dry_run:
-        for reason in refusals(seen, purge=asked.purge):
+        for reason in forbidden:
             output.failure(reason)
-        return Outcome(cluster.context, removal, board, dry_run=True)
-    refuse(refusals(seen, purge=asked.purge))
+        return Outcome(cluster.context, removal, board, dry_run=True, refusals=forbidden)
+    refuse(forbidden)
     if not removal.nothing:
         _confirmed(cluster, removal, asked)
         with one_run(cluster, before) as leased:

@@ -75,7 +75,7 @@ def rotate_istiod_ca(
         return intent
     announce(cluster, intent.lines(), asked)
     with one_run(cluster, before) as leased:
-        events = istiod_ca.rotate(leased, todo, clock, Limits(asked.timeout))
+        events = istiod_ca.rotate(leased, todo, clock, Limits(asked.timeout), output.failure)
         followed = follow(istiod_ca.plan(todo), clock, events)
     return rotate_forms.Outcome(intent, followed, istiod_ca.done(cluster, todo))
 

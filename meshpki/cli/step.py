@@ -1,6 +1,7 @@
 """`meshpki step`: the steps in their order, and where each stands."""
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,6 +12,7 @@ from meshpki.cli.options import ArtifactDir, Context, Files, Kubeconfig
 
 if TYPE_CHECKING:
     from meshpki.status import StatusReport
+    from meshpki.status.standing import Standing
 
 EXAMPLES = """\b
 Examples:
@@ -61,21 +63,25 @@ def status(
 
 def tell(report: "StatusReport", form: Format) -> int:
     """Write a line a step and answer with the exit code; raises PreconditionError where that is 4."""
-    from meshpki.cli.verdicts.words import aligned, plain
     from meshpki.errors import BROKEN, OK
     from meshpki.status import unseen
     from meshpki.status.standing import Word, standings
 
     found = standings(report)
-    if form is Format.JSON:
-        rows = [{"name": one.name, "state": one.word, "reason": one.reason, "next": one.command} for one in found]
-        output.data(json.dumps(rows, indent=2))
-    else:
-        table = [("STEP", "STATE", "NEXT"), *((one.name, str(one.word), one.command or "-") for one in found)]
-        output.data(
-            "\n".join([*aligned(table), *(plain(f"  {one.name}: {one.reason}") for one in found if one.reason)])
-        )
+    output.data(_as_json(found) if form is Format.JSON else _as_text(found))
     words = {one.word for one in found}
     if not report.installed or (Word.UNKNOWN in words and words <= {Word.UNKNOWN, Word.READY, Word.OUTDATED}):
         raise unseen(report)
     return OK if words <= {Word.READY, Word.OUTDATED} else BROKEN
+
+
+def _as_json(found: "Sequence[Standing]") -> str:
+    rows = [{"name": one.name, "state": one.word, "reason": one.reason, "next": one.command} for one in found]
+    return json.dumps(rows, indent=2)
+
+
+def _as_text(found: "Sequence[Standing]") -> str:
+    from meshpki.cli.verdicts.words import aligned, plain
+
+    table = [("STEP", "STATE", "NEXT"), *((one.name, str(one.word), one.command or "-") for one in found)]
+    return "\n".join([*aligned(table), *(plain(f"  {one.name}: {one.reason}") for one in found if one.reason)])

@@ -1,7 +1,7 @@
 """What the API server itself answers: objects, watches, dry runs, reviews, logs, its version and clock."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -81,11 +81,6 @@ class ApiServer:
         other = {} if manager == FIELD_MANAGER else {"fieldManager": manager, "force": "true"}
         return self._apply(manifest, {"dryRun": "All", **other})
 
-    def dry_create(self, manifest: Object) -> Object:
-        """See Reader.dry_create."""
-        resource = self._resource(manifest)
-        return self._api.json("POST", resource, {"dryRun": "All", "fieldValidation": "Strict"}, manifest)
-
     def apply(self, manifest: Object) -> Object:
         """See Writer.apply."""
         return self._apply(manifest, {})
@@ -119,13 +114,18 @@ class ApiServer:
             raise
         return True
 
-    def allowed(self, verb: str, group: str, resource: str, namespace: str = "") -> bool:
+    def unbroken(self, what: str) -> AbstractContextManager[None]:  # noqa: ARG002 - only who holds the mesh waits
+        """See Writer.unbroken."""
+        return nullcontext()
+
+    def allowed(self, verb: str, group: str, resource: str, namespace: str = "", name: str = "") -> bool:
         """See Reader.allowed."""
-        wanted = {"verb": verb, "group": group, "resource": resource, "namespace": namespace}
+        whole, _, part = resource.partition("/")
+        about = {"group": group, "resource": whole, "subresource": part, "namespace": namespace, "name": name}
         review = {
             "apiVersion": "authorization.k8s.io/v1",
             "kind": "SelfSubjectAccessReview",
-            "spec": {"resourceAttributes": wanted},
+            "spec": {"resourceAttributes": {"verb": verb, **about}},
         }
         answer = self._api.json("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", {}, review)
         return bool(answer.get("status", {}).get("allowed"))

@@ -90,11 +90,8 @@ class Reader(Protocol):
         Another field manager than ours stands for an installer that takes over what it applies, whoever owns it.
         """
 
-    def dry_create(self, manifest: Object) -> Object:
-        """What the server would store if the object were created; with `generateName` it is always a new one."""
-
-    def allowed(self, verb: str, group: str, resource: str, namespace: str = "") -> bool:
-        """Whether the user of this connection has a right (SelfSubjectAccessReview)."""
+    def allowed(self, verb: str, group: str, resource: str, namespace: str = "", name: str = "") -> bool:
+        """Whether the user of this connection has a right (SelfSubjectAccessReview); without a name, on any."""
 
     def logs(
         self,
@@ -159,6 +156,9 @@ class Writer(Protocol):
 
     def delete(self, ref: Ref, how: Deletion = BACKGROUND) -> bool:
         """Delete one object; False where it was not there. Raises ClusterError, 409 where it is not the one named."""
+
+    def unbroken(self, what: str) -> AbstractContextManager[None]:
+        """While open, changes are under way of which none may be left out: a run that is stopped ends after them."""
 
 
 class Cluster(Reader, Writer, Protocol):

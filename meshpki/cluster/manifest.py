@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,6 +64,11 @@ def only(ref: Ref) -> Query:
     return Query(ref.api_version, ref.kind, ref.namespace, fields=f"metadata.name={ref.name}")
 
 
+def selector(labels: Mapping[str, str]) -> str:
+    """Labels as the selector of those who bear all of them."""
+    return ",".join(f"{label}={value}" for label, value in labels.items())
+
+
 def early(manifest: Object) -> bool:
     """Whether an object can be applied before any gate is open: namespaces, CRDs, accounts and rights."""
     group = manifest["apiVersion"].rpartition("/")[0]
@@ -79,6 +84,12 @@ def owned(manifest: Object, step: str) -> Object:
     labels = {**metadata.get("labels", {}), **MANAGED_BY, STEP_LABEL: step}
     annotations = {**metadata.get("annotations", {}), APPLIED_ANNOTATION: digest(manifest)}
     return {**manifest, "metadata": {**metadata, "labels": labels, "annotations": annotations}}
+
+
+def ours(one: Object) -> bool:
+    """Whether an object bears the labels of what meshpki made."""
+    labels: dict[str, str] = one["metadata"].get("labels") or {}
+    return MANAGED_BY.items() <= labels.items()
 
 
 def digest(content: object) -> str:

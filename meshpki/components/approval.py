@@ -149,11 +149,11 @@ def _webhook(namespace: str) -> Gate:
 def judge_webhook(reader: Reader) -> Readiness:
     """Two dry runs: a policy that has to pass, and one without any selector, which must not."""
     try:
-        reader.dry_create(_policy({"issuerRef": {"name": "meshpki-probe"}}))
+        reader.dry_run(_policy({"issuerRef": {"name": "meshpki-probe"}}))
     except ClusterError as error:
         return Waiting(f"a valid policy does not pass: {error.what}")
     try:
-        reader.dry_create(_policy({}))
+        reader.dry_run(_policy({}))
     except ClusterError as error:
         return Ready("webhook answered") if error.status in _REFUSED else Waiting(error.what)
     return Waiting("an invalid policy passes: the webhook is not asked yet")
@@ -161,7 +161,7 @@ def judge_webhook(reader: Reader) -> Readiness:
 
 def _policy(selector: Object) -> Object:
     api_version, kind = POLICY
-    metadata = {"generateName": "meshpki-probe-"}
+    metadata = {"name": "meshpki-probe"}
     return {"apiVersion": api_version, "kind": kind, "metadata": metadata, "spec": {"selector": selector}}
 
 

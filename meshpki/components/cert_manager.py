@@ -125,11 +125,11 @@ def _webhook(namespace: str) -> Gate:
 def judge_webhook(reader: Reader, namespace: str) -> Readiness:
     """Two dry runs: a Certificate that has to pass, and one whose renewal lies before its life, which must not."""
     try:
-        reader.dry_create(_certificate(namespace, renew_before="1h"))
+        reader.dry_run(_certificate(namespace, renew_before="1h"))
     except ClusterError as error:
         return Waiting(f"a valid Certificate does not pass: {error.what}")
     try:
-        reader.dry_create(_certificate(namespace, renew_before="3h"))
+        reader.dry_run(_certificate(namespace, renew_before="3h"))
     except ClusterError as error:
         return Ready("webhook answered") if error.status in _DENIED else Waiting(error.what)
     return Waiting("an invalid Certificate passes: the webhook is not asked yet")
@@ -139,7 +139,7 @@ def _certificate(namespace: str, renew_before: str) -> Object:
     return {
         "apiVersion": "cert-manager.io/v1",
         "kind": "Certificate",
-        "metadata": {"generateName": "meshpki-probe-", "namespace": namespace},
+        "metadata": {"name": "meshpki-probe", "namespace": namespace},
         "spec": {
             "secretName": "meshpki-probe",
             "commonName": "meshpki-probe",

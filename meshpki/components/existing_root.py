@@ -137,13 +137,11 @@ def differs(answer: Answer, chain: Sequence[Certificate], request: ThrowAway, at
     if leaf.key_sha256 != request.key_sha256:
         return Unfit("MPK-281", "the certificate that came back is for another key than was asked for", _ASK_OWNER)
     sent = (*answer.chain[1:], *answer.ca)
-    holder = sent[0] if sent else None
-    if not leaf.signed_by(ca) or (holder and holder.key_sha256 == ca.key_sha256 and holder.sha256 != ca.sha256):
-        seen = f"{holder.subject} {holder.sha256}" if holder else leaf.issuer
-        what = f"the Secret's CA is {seen}, and the chain begins with {ca.subject} {ca.sha256}"
+    other = _other_holder(leaf, ca, sent)
+    if other:
+        what = f"the Secret's CA is {other}, and the chain begins with {ca.subject} {ca.sha256}"
         return Unfit("MPK-281", what, _ASK_OWNER)
-    expected = (*chain[:-1], root)
-    if _digests(sent) != _digests(expected):
+    if _digests(sent) != _digests(chain):
         what = (
             f"cert-manager sends along {_names(answer.chain[1:])} and calls {_names(answer.ca)} the CA;"
             f" by the given chain that would be {_names(chain[:-1])} and {root.subject}"
@@ -152,11 +150,18 @@ def differs(answer: Answer, chain: Sequence[Certificate], request: ThrowAway, at
         return Unfit("MPK-282", what, remedy)
     why = proves(answer.chain, (root,), at, max(1, len(chain)))
     if why:
-        constrained = any(one.extensions.name_constraints for one in chain)
-        return Unfit(
-            "MPK-278" if constrained else "MPK-287", f"what it signs is not proven by its root: {why}", _ASK_OWNER
-        )
+        code = "MPK-278" if any(one.extensions.name_constraints for one in chain) else "MPK-287"
+        return Unfit(code, f"what it signs is not proven by its root: {why}", _ASK_OWNER)
     return None
+
+
+def _other_holder(leaf: Certificate, ca: Certificate, sent: Sequence[Certificate]) -> str:
+    """Who signed, where it is another than the CA that was given, or another certificate of its key; else empty."""
+    holder = sent[0] if sent else None
+    renewed = holder is not None and holder.key_sha256 == ca.key_sha256 and holder.sha256 != ca.sha256
+    if leaf.signed_by(ca) and not renewed:
+        return ""
+    return f"{holder.subject} {holder.sha256}" if holder else leaf.issuer
 
 
 def pin_manifest(chain: Sequence[Certificate]) -> Object:

@@ -13,7 +13,7 @@ from meshpki.cluster.render import load, text
 from meshpki.components.identity import unproven_pods
 from meshpki.components.images import hub
 from meshpki.components.istio_objects import MANAGER, pruned, stands
-from meshpki.components.istioctl import Istioctl, claim, mark, marked, record, recorded
+from meshpki.components.istioctl import Istioctl, claim, mark, marked, record, recorded, was_run
 from meshpki.components.rollout import deployment, judge_rollout, pods_of
 from meshpki.components.serving import Listener, pod_ref, unproven
 from meshpki.components.spire import CSI_DRIVER
@@ -98,6 +98,7 @@ def _installer(wish: Object, istioctl: Istioctl) -> Program:
         run=install,
         does="applies Istio's own manifests, and removes what it made before and needs no longer",
         applies=Applies(manifests, MANAGER, mark(wish), lambda reader: pruned(reader, manifests(), wish)),
+        unfit=lambda reader: "" if was_run(reader, wish) else istioctl.unfit(wish["spec"]["tag"]),
     )
 
 
@@ -159,7 +160,7 @@ def judge_injection(reader: Reader) -> Readiness:
 
 def _not_injected(reader: Reader) -> str:
     try:
-        pod = reader.dry_create(_probe())
+        pod = reader.dry_run(_probe())
     except ClusterError as error:
         return f"a pod is not injected: {error.what}"
     drivers = [volume.get("csi", {}).get("driver") for volume in pod["spec"].get("volumes", [])]

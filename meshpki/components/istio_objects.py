@@ -6,7 +6,7 @@ Source: istio 1.29 operator/pkg/install/install.go (labels, pruning), istioctl/p
 from collections.abc import Callable, Sequence
 
 from meshpki.cluster.client import Reader
-from meshpki.cluster.manifest import Object, Query, Ref, covers, ref_of
+from meshpki.cluster.manifest import Object, Query, Ref, covers, ref_of, selector
 
 MANAGER = "istio-operator"
 COMPONENT = "operator.istio.io/component"
@@ -38,8 +38,8 @@ def installed(generated: Sequence[Object], operator: Object) -> tuple[Object, ..
 def pruned(reader: Reader, manifests: Sequence[Object], operator: Object) -> tuple[Ref, ...]:
     """What the installer made before and would remove, since these manifests no longer hold it."""
     kept = {ref_of(one) for one in manifests}
-    selector = ",".join(f"{label}={value}" for label, value in _owner(operator).items())
-    found = (one for kind in _PRUNED for one in reader.list(Query(*kind, labels=selector)))
+    wanted = selector(_owner(operator))
+    found = (one for kind in _PRUNED for one in reader.list(Query(*kind, labels=wanted)))
     return tuple(
         ref_of(one)
         for one in found

@@ -1,7 +1,9 @@
 """The upstream installer as a child process that dies with us, and the record by which a later run needs none."""
 
 import gzip
+import hashlib
 import io
+import json
 import os
 import shutil
 import subprocess
@@ -16,7 +18,7 @@ from pathlib import Path
 import yaml
 
 from meshpki.cluster.client import Cluster, Reader
-from meshpki.cluster.manifest import Object, Query, Ref, digest, owned
+from meshpki.cluster.manifest import Object, Query, Ref, digest, owned, selector
 from meshpki.cluster.render import load
 from meshpki.components.istio_objects import installed
 from meshpki.components.trust import STATE_NAMESPACE
@@ -25,7 +27,9 @@ from meshpki.leash import leashed
 from meshpki.workflow.apply import apply
 
 RECORD = Ref("v1", "ConfigMap", STATE_NAMESPACE, "meshpki-istio")
-MANAGED = "operator.istio.io/managed=Reconcile"
+# What istioctl installed of our IstioOperator; of anybody else's it names another owner (istio 1.29 install.go).
+MANAGED = "operator.istio.io/managed"
+OURS = {MANAGED: "Reconcile", "install.operator.istio.io/owning-resource": "meshpki"}
 _RBAC = "rbac.authorization.k8s.io/v1"
 _INSTALLED = (
     *(("apps/v1", "Deployment"), ("v1", "Service"), ("v1", "ConfigMap"), ("v1", "ServiceAccount")),
@@ -42,12 +46,16 @@ _MEMBER_LIMIT = 256 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Istioctl:
-    """Where istioctl lies (a release archive), how it reaches the cluster, and the proxies it runs with."""
+    """Where istioctl lies (a release archive), how it reaches the cluster, and the proxies it runs with.
+
+    `sha256` is what the archive was checked to be; what is unpacked later has to be that still.
+    """
 
     archive: Path
     kubeconfig: Path | None = None
     context: str = ""
     environment: Mapping[str, str] | None = None
+    sha256: str = ""
 
     def install(self, operator: Object, readiness_seconds: int, stop: threading.Event) -> None:
         """Run `istioctl install`; it is killed when `stop` is set. Raises StepError (MPK-206) with its last lines."""
@@ -92,11 +100,38 @@ class Istioctl:
             raise StepError("MPK-222", what, where="step istio")
         return installed(load(done.stdout), operator)
 
+    def unfit(self, wanted: str) -> str:
+        """Why this istioctl cannot install Istio `wanted`: it does not start, or is of another version; else empty."""
+        with tempfile.TemporaryDirectory(prefix="meshpki-") as folder:
+            binary, _ = self._unpacked({}, Path(folder))
+            argv = [binary, "version", "--remote=false", "--output", "json"]
+            try:
+                said = subprocess.run(
+                    argv,
+                    stdin=subprocess.DEVNULL,
+                    capture_output=True,
+                    env={"HOME": folder, "KUBECONFIG": os.devnull},
+                    timeout=_GENERATE_SECONDS,
+                    check=True,
+                ).stdout
+                found = str(json.loads(said)["clientVersion"]["version"])
+            except (OSError, subprocess.SubprocessError, ValueError, LookupError, TypeError) as error:
+                return f"it does not tell its version: {type(error).__name__}"
+        return "" if found == wanted else f"it is of version {found}, and {wanted} is to be installed"
+
     def _unpacked(self, operator: Object, folder: Path) -> tuple[str, str]:
         """The program and a file of the IstioOperator, in a folder that goes away with them."""
         wish = folder / "operator.yaml"
         wish.write_text(yaml.dump(operator, Dumper=yaml.CSafeDumper), encoding="utf-8")
-        return str(_extract(self.archive, folder)), str(wish)
+        copy = folder / "istioctl.tar.gz"
+        shutil.copyfile(self.archive, copy)
+        with copy.open("rb") as content:
+            found = hashlib.file_digest(content, "sha256").hexdigest()
+        if self.sha256 and found != self.sha256:
+            what = f"it has SHA-256 {found} now, and had {self.sha256} when it was checked"
+            remedy = "keep the directory still while meshpki runs, and run the same command again"
+            raise PreconditionError("MPK-051", what, where=str(self.archive), remedy=remedy)
+        return str(_extract(copy, folder)), str(wish)
 
     def _target(self) -> list[str]:
         kubeconfig = ["--kubeconfig", str(self.kubeconfig)] if self.kubeconfig else []
@@ -166,9 +201,14 @@ def recorded(reader: Reader, operator: Object) -> bool:
     return bool(record["data"].get("objects") == fingerprint(reader))
 
 
+def was_run(reader: Reader, operator: Object) -> bool:
+    """Whether the last run of it was of this very IstioOperator; nothing is said of what has become of it since."""
+    live = reader.get(RECORD)
+    return live is not None and live.get("data", {}).get("operator") == digest(operator)
+
+
 def claim(cluster: Cluster) -> None:
-    """Say, before istioctl's first write, that this Istio is ours: a run killed inside istioctl can then go on."""
-    # written even where it says so already: whatever comes before each write comes before istioctl's, too
+    """Forget the record before istioctl writes anything; what comes before each write of ours comes before its, too."""
     cluster.apply(owned(_record("", ""), "istio"))
 
 
@@ -202,7 +242,7 @@ def fingerprint(reader: Reader) -> str:
     found = [
         (item["kind"], item["metadata"]["name"], item["metadata"]["uid"], _content(item))
         for api_version, kind in _INSTALLED
-        for item in reader.list(Query(api_version, kind, labels=MANAGED))
+        for item in reader.list(Query(api_version, kind, labels=selector(OURS)))
     ]
     return digest(sorted(found, key=lambda row: row[:3]))
 

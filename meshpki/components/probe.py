@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from meshpki.cluster.client import Clock, Cluster, Reader
-from meshpki.cluster.manifest import Object, Query, Ref, digest
+from meshpki.cluster.manifest import Object, Query, Ref, digest, ours
 from meshpki.cluster.render import render, text
 from meshpki.components.identity import unproven_pods
 from meshpki.components.images import at_mirror, hub
@@ -32,7 +32,7 @@ from meshpki.components.probe_policies import Block, blocks, look, told
 from meshpki.components.probe_record import Record, parse
 from meshpki.components.rollout import deployment, rollout
 from meshpki.components.serving import pod_ref
-from meshpki.errors import GateTimeoutError
+from meshpki.errors import GateTimeoutError, PreconditionError
 from meshpki.settings import Settings
 from meshpki.workflow.step import Failed, Gate, Readiness, Ready, Step, Waiting
 
@@ -43,6 +43,7 @@ LOG_LINES = 5000
 _CONFIG = "probe"
 NAMESPACE_REF = Ref("v1", "Namespace", "", NAMESPACE)
 _GONE_WITHIN = timedelta(minutes=2)
+_LEAVE_OUT = f"let the object named leave out namespace {NAMESPACE} while the probe runs"
 
 
 def probe(settings: Settings, nodes: Sequence[str], target: str = "") -> Step:
@@ -90,11 +91,31 @@ def node_of(pod: Object, nodes: Sequence[str]) -> str:
     return nodes[int(number)] if number.isascii() and number.isdecimal() and int(number) < len(nodes) else ""
 
 
+def make_way(cluster: Cluster, clock: Clock, settings: Settings, nodes: int) -> None:
+    """Wait for an earlier probe that is on its way out; raises PreconditionError (MPK-453) for what is in the way.
+
+    Before anything is applied, which puts our labels even on a namespace of somebody else's.
+    """
+    if _leaving(cluster):
+        remove(cluster, clock)
+    match judge_policies(blocks(look(cluster, settings), settings, nodes)):
+        case Failed(why):
+            raise PreconditionError("MPK-453", why, remedy=f"{_LEAVE_OUT}, or go without: --no-probe")
+        case _:
+            pass
+
+
+def discard(cluster: Cluster) -> bool:
+    """Delete the probe and wait for nothing; False where there was none of ours: another's namespace is let be."""
+    live = cluster.get(NAMESPACE_REF)
+    return live is not None and ours(live) and cluster.delete(NAMESPACE_REF)
+
+
 def remove(cluster: Cluster, clock: Clock) -> bool:
     """Delete the probe and wait until it is gone; False where there was none. Raises GateTimeoutError (MPK-456)."""
-    there = cluster.delete(NAMESPACE_REF)
+    there = discard(cluster)
     until, never = clock.now() + _GONE_WITHIN, threading.Event()
-    while cluster.get(NAMESPACE_REF) is not None:
+    while (there or _leaving(cluster)) and cluster.get(NAMESPACE_REF) is not None:
         if clock.now() >= until:
             raise GateTimeoutError(
                 "MPK-456",
@@ -104,6 +125,11 @@ def remove(cluster: Cluster, clock: Clock) -> bool:
             )
         clock.wait(never, timedelta(seconds=1))
     return there
+
+
+def _leaving(reader: Reader) -> bool:
+    live = reader.get(NAMESPACE_REF)
+    return live is not None and "deletionTimestamp" in live["metadata"]
 
 
 def _services(servers: int, istio: str) -> list[dict[str, object]]:
@@ -172,7 +198,7 @@ def _gates(settings: Settings, nodes: Sequence[str], target: str) -> tuple[Gate,
             name="policies",
             proves="no policy of the cluster blocks or falsifies the probe",
             check=lambda reader: judge_policies(blocks(look(reader, settings), settings, len(nodes))),
-            hint=f"let the object named leave out namespace {NAMESPACE} while the probe runs",
+            hint=_LEAVE_OUT,
             code="MPK-453",
         ),
         rollout("rollout", [deployment(NAMESPACE, name) for name in (*numbered, UNTRUSTED)], "MPK-450", hint),

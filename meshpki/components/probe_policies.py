@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from meshpki.cluster.client import Reader
-from meshpki.cluster.manifest import MANAGED_BY, Object, Query, Ref, ref_of
+from meshpki.cluster.manifest import Object, Query, Ref, ours, ref_of
 from meshpki.components.probe_authorization import Asked, Maybe, meets
 from meshpki.components.probe_flow import CLIENT, HOST, NAMESPACE, SERVER
 from meshpki.settings import Settings
@@ -64,7 +64,7 @@ def _namespace(seen: Surroundings) -> Iterator[Block]:
     if seen.namespace is None:
         return
     ref = Ref("v1", "Namespace", "", NAMESPACE)
-    if not _ours(seen.namespace):
+    if not ours(seen.namespace):
         yield Block(ref, "meshpki did not make it, and touches nothing that is not its own")
     elif "deletionTimestamp" in seen.namespace["metadata"]:
         yield Block(ref, "it is still being deleted: try again in a moment")
@@ -76,7 +76,7 @@ def _authorization(seen: Surroundings, settings: Settings) -> Iterator[Block]:
     client = Asked(f"{domain}/ns/{NAMESPACE}/sa/{CLIENT}", NAMESPACE, f"{SERVER}-0:8080")
     gateway = Asked(f"{domain}/ns/{root}/sa/{_GATEWAY_ACCOUNT}", root, HOST)
     outside = Asked("", "", HOST)
-    others = [one for one in seen.authorization if not _ours(one)]
+    others = [one for one in seen.authorization if not ours(one)]
     for policy in others:
         at_servers = [client, gateway] if _selects(policy, {"app": SERVER}) else []
         at_gateway = [outside] if policy["metadata"]["namespace"] == root and _selects(policy, _GATEWAY_LABELS) else []
@@ -161,11 +161,6 @@ def _selects(policy: Object, labels: dict[str, str]) -> bool:
         return False
     wanted = (spec.get("selector") or {}).get("matchLabels") or {}
     return bool(wanted.items() <= labels.items())
-
-
-def _ours(item: Object) -> bool:
-    labels: dict[str, str] = item["metadata"].get("labels") or {}
-    return MANAGED_BY.items() <= labels.items()
 
 
 def told(found: Iterable[Block]) -> Sequence[str]:

@@ -5,19 +5,22 @@ given a Secret's certificate without its key.
 """
 
 import base64
+import re
 from dataclasses import dataclass
 from datetime import datetime
 
 from meshpki.cluster.client import Reader
 from meshpki.cluster.manifest import Object, Query, Ref
 from meshpki.cluster.readiness import condition, holds
-from meshpki.pki.certificate import Certificate, read_chain
+from meshpki.errors import PreconditionError
+from meshpki.pki.certificate import Certificate, UnparsableError, read_chain
 from meshpki.settings import Settings
 from meshpki.workflow.step import Failed, Readiness, Ready, Waiting
 
 STATE_NAMESPACE = "kube-system"
 PIN = Ref("v1", "ConfigMap", STATE_NAMESPACE, "meshpki-trust")
 ALIAS = "meshpki-root"
+_ROOT_NAME = re.compile(rf"{ALIAS}-g[0-9]+")
 CERT_MANAGER = "cert-manager.io/v1"
 
 
@@ -60,19 +63,29 @@ class Pin:
 
 
 def pinned(reader: Reader) -> Pin | None:
-    """The pin, None before the first root was issued."""
+    """The pin, None before the first root was issued; raises PreconditionError (MPK-376) where it cannot be read."""
     stored = reader.get(PIN)
     if stored is None:
         return None
-    data = stored["data"]
-    chain = data.get("chain.pem", "")
-    roots = read_chain(data["root.pem"].encode())
-    return Pin(int(data["generation"]), roots, read_chain(chain.encode()) if chain else ())
+    data = stored.get("data") or {}
+    chain = str(data.get("chain.pem", ""))
+    try:
+        roots = read_chain(str(data["root.pem"]).encode())
+        return Pin(int(data["generation"]), roots, read_chain(chain.encode()) if chain else ())
+    except (KeyError, TypeError, ValueError, UnparsableError) as error:
+        why = f"{error.args[0]} is missing" if isinstance(error, KeyError) else error
+        remedy = "see `meshpki explain MPK-376`"
+        raise PreconditionError("MPK-376", f"the pin cannot be read: {why}", where=str(PIN), remedy=remedy) from error
 
 
 def root_name(generation: int) -> str:
     """The Certificate and the Secret of one generation of the root."""
     return f"{ALIAS}-g{generation}"
+
+
+def is_root_name(name: str) -> bool:
+    """Whether it is the name of some generation of the root."""
+    return _ROOT_NAME.fullmatch(name) is not None
 
 
 def root_certificate(settings: Settings, generation: int) -> Ref:

@@ -1,17 +1,21 @@
 """Holding the Lease: taken by compare and swap, renewed by a thread, given up at the end; lost, it stops all writes."""
 
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from http import HTTPStatus
 
 from meshpki.cluster.client import Clock, Cluster, ClusterError, Deletion
 from meshpki.cluster.manifest import Object
+from meshpki.errors import MeshpkiError
 from meshpki.lease.holder import Holder, ended
 from meshpki.lease.record import (
     DURATION,
     LEASE,
     RENEWED_EVERY,
+    HalfDoneError,
     Held,
     LeaseError,
     LeaseLostError,
@@ -27,6 +31,8 @@ _TRIES = 5
 # This run takes it for lost before anybody else may: a request may still be under way then.
 _MARGIN = timedelta(seconds=5)
 _LEAVE_WITHIN = timedelta(seconds=1)
+# How long the end waits for a change that may not be left half done; cert-manager issues within seconds.
+_WHOLE_WITHIN = timedelta(minutes=2)
 
 
 class Lease:
@@ -44,20 +50,26 @@ class Lease:
         told: Callable[[str], None],
         unchanged: Callable[[], None],
         every: timedelta | None = RENEWED_EVERY,
+        whole_within: timedelta = _WHOLE_WITHIN,
     ) -> None:
-        """Nothing is written before `take`; `every` is how often a thread renews it, None for no thread."""
+        """Nothing is written before `take`; `every` is how often a thread renews it, None for no thread.
+
+        `whole_within` is how long `release` waits for what is `unbroken`, in real time.
+        """
         self._cluster, self._holder, self._clock = cluster, holder, clock
         self._told, self._unchanged, self._every = told, unchanged, every
         self._lock, self._closed = threading.Lock(), threading.Event()
+        self._under_way, self._ended, self._whole_within = list[str](), threading.Condition(), whole_within
         self._live: Held | None = None
         self._ahead, self._valid_until = timedelta(0), clock.now()
         self._lost: LeaseLostError | None = None
+        self._refused: MeshpkiError | None = None
 
     def take(self) -> None:
         """Hold the Lease from now on; raises LeaseError (MPK-230) while another run lives, nothing if it is held."""
         with self._lock:
-            if self._closed.is_set() or self._lost:
-                raise self._lost or lost("the run has ended")
+            if self._closed.is_set() or self._lost or self._refused:
+                raise self._refused or self._lost or lost("the run has ended")
             if self._live is None:
                 self._acquire()
         self.check()
@@ -76,13 +88,47 @@ class Lease:
                 self._renew(self._live)
             return self._live is not None and self._lost is None
 
+    @contextmanager
+    def unbroken(self, what: str) -> Iterator[None]:
+        """While open, `release` waits; raises LeaseLostError (MPK-231) after that, so that nothing is begun."""
+        with self._ended:
+            if self._closed.is_set():
+                raise lost("the run has ended")
+            self._under_way.append(what)
+        try:
+            yield
+        finally:
+            with self._ended:
+                self._under_way.remove(what)
+                self._ended.notify_all()
+
     def release(self) -> None:
-        """Give the Lease up, if it is ours; what hinders that is no failure, it then ends by itself."""
-        self._closed.set()
+        """Give the Lease up, if it is ours; what hinders that is no failure, it then ends by itself.
+
+        What is `unbroken` is waited for. Raises HalfDoneError (MPK-241) where it does not end in time.
+        """
+        left = self._close()
         # An API server that does not answer holds up no Ctrl-C.
         giving_up = threading.Thread(target=self._give_up, name="lease", daemon=True)
         giving_up.start()
         giving_up.join(_LEAVE_WITHIN.total_seconds())
+        if left:
+            what = f"{left}: not done within {self._whole_within.total_seconds():.0f} s"
+            raise HalfDoneError("MPK-241", what, remedy="run the same command again at once: it brings that to its end")
+
+    def _close(self) -> str:
+        """Have nothing written any more; what is still under way then. Who stops the run twice waits all the same."""
+        until = time.monotonic() + self._whole_within.total_seconds()
+        while True:
+            try:
+                with self._ended:
+                    if self._under_way and time.monotonic() < until:
+                        self._told(f"the run ends once this is whole again, within minutes: {self._under_way[0]}")
+                    self._ended.wait_for(lambda: not self._under_way, max(0.0, until - time.monotonic()))
+                    self._closed.set()
+                    return ", ".join(self._under_way)
+            except (KeyboardInterrupt, SystemExit):
+                continue
 
     def _give_up(self) -> None:
         with self._lock:
@@ -116,7 +162,11 @@ class Lease:
     def _begin(self) -> None:
         if self._every:
             threading.Thread(target=self._keep, args=(self._every,), name="lease", daemon=True).start()
-        self._unchanged()
+        try:
+            self._unchanged()
+        except MeshpkiError as error:
+            self._refused = error  # of many threads that wait to write, none may
+            raise
 
     def _swapped(self, wanted: Object) -> bool:
         """Write it if nobody else did meanwhile."""

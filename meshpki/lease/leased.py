@@ -63,13 +63,9 @@ class Leased(Cluster):
         """See Reader.dry_run."""
         return self._reader.dry_run(manifest, manager)
 
-    def dry_create(self, manifest: Object) -> Object:
-        """See Reader.dry_create."""
-        return self._reader.dry_create(manifest)
-
-    def allowed(self, verb: str, group: str, resource: str, namespace: str = "") -> bool:
+    def allowed(self, verb: str, group: str, resource: str, namespace: str = "", name: str = "") -> bool:
         """See Reader.allowed."""
-        return self._reader.allowed(verb, group, resource, namespace)
+        return self._reader.allowed(verb, group, resource, namespace, name)
 
     def logs(
         self,
@@ -128,3 +124,7 @@ class Leased(Cluster):
     def delete(self, ref: Ref, how: Deletion = BACKGROUND) -> bool:
         """See Writer.delete."""
         return self._writer.delete(ref, how)
+
+    def unbroken(self, what: str) -> AbstractContextManager[None]:
+        """See Writer.unbroken."""
+        return self._lease.unbroken(what)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from meshpki.cluster.manifest import MANAGED_BY, Object, Ref
-from meshpki.errors import PreconditionError, StepError
+from meshpki.errors import INTERRUPTED, PreconditionError, StepError
 from meshpki.lease.holder import Holder
 
 LEASE = Ref("coordination.k8s.io/v1", "Lease", "kube-system", "meshpki")
@@ -19,6 +19,12 @@ class LeaseError(PreconditionError):
 
 class LeaseLostError(StepError):
     """Another run may change the mesh now; this one stopped at a safe point, and goes on when it is run again."""
+
+
+class HalfDoneError(StepError):
+    """The run was stopped in the middle of changes that belong together, and they did not come to their end."""
+
+    exit_code = INTERRUPTED
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from meshpki.cluster.manifest import Object
 HIDDEN = "***"
 _SECRET_FIELDS = ("data", "stringData")
 _WORDS = r"(?:password|passwd|passphrase|secret|token|credentials?|api[-_]?key|private[-_]?key)"
-_NAMES_A_SECRET = re.compile(rf"(?i){_WORDS}$")
+_NAMES_A_SECRET = re.compile(rf"(?i){_WORDS}s?$")
 # `password: x`, `token = "x"`, `"apiKey": "x"`, or a block of indented lines
 _ASSIGNED = re.compile(
     rf"(?i)(?P<key>{_WORDS}[\"']?[ \t]*[:=][ \t]*)"
@@ -50,23 +50,23 @@ def _hide(value: object, other: object, *, secret: bool = False, name: str = "")
     """A value with its secrets hidden; `name` is the key that it stands under, or an environment variable's."""
     match value:
         case dict():
-            return {key: _field(value, key, other, secret=secret) for key in value}
+            return {key: _field(value, key, other, name, secret=secret) for key in value}
         case list():
-            return [_hide(one, _partner(one, number, other)) for number, one in enumerate(value)]
+            return [_hide(one, _partner(one, number, other), name=name) for number, one in enumerate(value)]
         case str():
             return _text(value, other, name)
         case _:
             return value
 
 
-def _field(value: Object, key: str, other: object, *, secret: bool) -> object:
+def _field(value: Object, key: str, other: object, above: str, *, secret: bool) -> object:
     beside = other.get(key) if isinstance(other, dict) else None
     found = value[key]
     if secret and key in _SECRET_FIELDS and isinstance(found, dict):
         before = beside if isinstance(beside, dict) else {}
         return {entry: _mark(HIDDEN, one, before.get(entry)) for entry, one in found.items()}
-    # of an environment variable it is the name beside it that tells
-    called = str(value.get("name", "")) if key == "value" else key
+    # of an environment variable it is the name beside it that tells, of any other value the one above
+    called = str(value.get("name", above)) if key == "value" else key
     return _hide(found, beside, name=called)
 
 

@@ -1,7 +1,7 @@
 """Reads the probe clients' logs while something happens to the mesh, and keeps the book."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,7 +14,7 @@ from meshpki.components.probe import LOG_LINES, clients, node_of
 from meshpki.components.probe_flow import CLIENT, flows
 from meshpki.components.serving import pod_ref
 from meshpki.errors import MeshpkiError
-from meshpki.probing.ledger import Ledger
+from meshpki.probing.ledger import LATE, Ledger
 from meshpki.probing.tally import Tally
 
 # A log is rotated after 10 MiB, which the busiest client (the only one) fills in some 75 minutes; what it wrote after
@@ -24,14 +24,19 @@ _OVERLAP = timedelta(seconds=2)
 _CATCH_UP = 100_000
 _IN_FLIGHT = 16
 _LAST_TRIES = 5
+READER = "probe-reader"
 
 
 @dataclass
 class _Client:
-    """How far one client's log was read: the time of its newest record, and how often its container had started."""
+    """How far one client's log was read: the time of its newest record, and how often its container had started.
+
+    `heard` is when something new was read of it, by the clock of this machine: the nodes' clocks stand where it does.
+    """
 
     ref: Ref
     source: str
+    heard: datetime
     since: datetime | None = None
     restarts: int = 0
 
@@ -51,7 +56,7 @@ class Probe:
         self._replaced: list[str] = []
         self._unread = ""
         self._lock, self._stop = threading.Lock(), threading.Event()
-        self._thread = threading.Thread(target=self._keep_polling, name="probe", daemon=True)
+        self._thread = threading.Thread(target=self._keep_polling, name=READER, daemon=True)
 
     def __enter__(self) -> Self:
         """Note where the logs stand, and read on from there every two seconds in a thread; raises ClusterError."""
@@ -75,7 +80,7 @@ class Probe:
         """Count from here on; raises ClusterError where a client cannot be asked."""
         with self._lock:
             for pod in clients(self._reader):
-                client = _Client(pod_ref(pod), node_of(pod, self._nodes), restarts=_restarts(pod))
+                client = self._met(pod, restarts=_restarts(pod))
                 text = self._reader.logs(client.ref, CLIENT, LOG_LINES, timestamps=True)
                 client.since = self._ledger.begin(client.source, client.ref.name, text)
                 self._clients[client.ref.name] = client
@@ -98,8 +103,8 @@ class Probe:
             for name in gone:
                 del self._clients[name]
             away = sorted(set(self._nodes) - {client.source for client in self._clients.values()})
-            silent = (f"no client runs on node {node}" for node in away)
-            self._unread = "; ".join((*(look.trouble for look in looks if look.trouble), *silent))
+            absent = (f"no client runs on node {node}" for node in away)
+            self._unread = "; ".join((*(look.trouble for look in looks if look.trouble), *self._silent(), *absent))
 
     def tally(self) -> Tally:
         """What was counted up to the last poll."""
@@ -110,14 +115,24 @@ class Probe:
         while not self._clock.wait(self._stop, EVERY):
             self.poll()
 
+    def _met(self, pod: Object, restarts: int = 0) -> _Client:
+        return _Client(pod_ref(pod), node_of(pod, self._nodes), self._clock.now(), restarts=restarts)
+
+    def _silent(self) -> Iterator[str]:
+        """Who sent nothing of late: where all clients fall silent together, no record is newer than another's."""
+        now = self._clock.now()
+        late = (client for client in self._clients.values() if now - client.heard > LATE)
+        return (f"{one.ref}: no new record for {(now - one.heard).total_seconds():.0f} s" for one in late)
+
     def _look(self, pod: Object) -> "_Look":
         ref, restarts = pod_ref(pod), _restarts(pod)
-        client = self._clients.get(ref.name) or _Client(ref, node_of(pod, self._nodes))
+        client = self._clients.get(ref.name) or self._met(pod)
         again = restarts > client.restarts
         read = [self._piece(client, previous=previous) for previous in ((True, False) if again else (False,))]
-        trouble = next((piece.what for piece in read if isinstance(piece, MeshpkiError)), "")
+        unread = next((piece.what for piece in read if isinstance(piece, MeshpkiError)), "")
         pieces = tuple(piece for piece in read if isinstance(piece, str))
-        return _Look(client, pieces, client.restarts if trouble else restarts, trouble and f"{ref}: {trouble}")
+        trouble = unread or _stopped(pod)
+        return _Look(client, pieces, client.restarts if unread else restarts, trouble and f"{ref}: {trouble}")
 
     def _piece(self, client: _Client, *, previous: bool) -> str | MeshpkiError:
         since = client.since - _OVERLAP if client.since else None
@@ -132,7 +147,8 @@ class Probe:
         self._clients[client.ref.name] = client
         for piece in look.pieces:
             newest = self._ledger.add(client.source, client.ref.name, piece)
-            client.since = max(filter(None, (client.since, newest)), default=None)
+            if newest and (client.since is None or newest > client.since):
+                client.since, client.heard = newest, self._clock.now()
 
 
 @dataclass(frozen=True)
@@ -146,5 +162,22 @@ class _Look:
 
 
 def _restarts(pod: Object) -> int:
-    statuses = pod.get("status", {}).get("containerStatuses", [])
-    return next((int(one.get("restartCount", 0)) for one in statuses if one["name"] == CLIENT), 0)
+    return int(_status(pod).get("restartCount", 0))
+
+
+def _stopped(pod: Object) -> str:
+    """Why its container does not run, empty where it does; one that waits to start again still has its old log.
+
+    Where its kubelet has told nothing of it yet there is no log either.
+    """
+    status = _status(pod)
+    state = status.get("state") or {}
+    if not status or "running" in state:
+        return ""
+    reason = next((str(one.get("reason", "")) for one in state.values()), "")
+    return f"its container does not run{f' ({reason})' if reason else ''}"
+
+
+def _status(pod: Object) -> Object:
+    statuses: list[Object] = pod.get("status", {}).get("containerStatuses") or []
+    return next((one for one in statuses if one["name"] == CLIENT), {})

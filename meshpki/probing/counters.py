@@ -8,7 +8,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 from urllib.parse import quote
 
@@ -36,17 +36,24 @@ _NAME = re.compile(r"(?:^|.*\.)(?:(?P<ssl>ssl)|(?P<sds>sds)\.[^.]+|(?P<factory>\
 
 # Whoever has an identity has counted at least the secret that brought it.
 _KEPT_NONE = "its Envoy keeps no counters of TLS and SDS: see proxyStatsMatcher"
+# A cluster or a listener that goes (its Service was deleted) takes its part of each sum with it, failures too.
+_SHRANK = "its counters shrank though it was not restarted: what some of them had counted went away with them"
+_PROXY = "istio-proxy"
 
 Fate = Literal["kept", "born", "restarted", "gone", "unread"]
 
 
 @dataclass(frozen=True)
 class Counted:
-    """One pod's counters at one moment by kind (`ssl.handshake`); `unread` says why there are none."""
+    """One pod's counters at one moment by kind (`ssl.handshake`); `unread` says why there are none.
+
+    `start` tells one start of its proxy's container from the next: how often it was restarted, and when it began.
+    """
 
     uid: str
     totals: Mapping[str, int] = field(default_factory=dict)
     unread: str = ""
+    start: tuple[int, str] = (0, "")
 
 
 Snapshot = Mapping[Ref, Counted]
@@ -92,7 +99,7 @@ class Changes:
 
     @property
     def unread(self) -> tuple[Change, ...]:
-        """Pods that were there all the time and could not be read at one of the two moments."""
+        """Pods that were there all the time and could not be read at one of the two moments, or not compared."""
         return tuple(pod for pod in self.pods if pod.fate == "unread")
 
     def why_not(self, must_grow: Iterable[str] = MUST_GROW) -> str:
@@ -112,17 +119,26 @@ class Changes:
 
 def snapshot(reader: Reader, pods: Iterable[Object]) -> Snapshot:
     """Ask every pod's Envoy for its counters; a pod that does not answer is in it with the reason."""
-    uids = {pod_ref(pod): str(pod["metadata"].get("uid", "")) for pod in pods}
-    found = {}
-    for ref, answer in reader.fetch(uids, ADMIN_PORT, PATH, WIDTH):
-        if isinstance(answer, MeshpkiError):
-            found[ref] = Counted(uids[ref], unread=answer.what)
-            continue
-        try:
-            found[ref] = Counted(uids[ref], read(answer))
-        except ValueError:
-            found[ref] = Counted(uids[ref], unread="its answer holds no counters")
-    return found
+    known = {pod_ref(pod): Counted(str(pod["metadata"].get("uid", "")), start=_start(pod)) for pod in pods}
+    return {ref: _counted(known[ref], answer) for ref, answer in reader.fetch(known, ADMIN_PORT, PATH, WIDTH)}
+
+
+def _counted(one: Counted, answer: bytes | MeshpkiError) -> Counted:
+    if isinstance(answer, MeshpkiError):
+        return replace(one, unread=answer.what)
+    try:
+        return replace(one, totals=read(answer))
+    except ValueError:
+        return replace(one, unread="its answer holds no counters")
+
+
+def _start(pod: Object) -> tuple[int, str]:
+    """Of the proxy, which is a container, or an init container that stays (a native sidecar)."""
+    status = pod.get("status", {})
+    every = (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ()))
+    proxy: Object = next((one for one in every if one["name"] == _PROXY), {})
+    running = (proxy.get("state") or {}).get("running") or {}
+    return int(proxy.get("restartCount", 0)), str(running.get("startedAt", ""))
 
 
 def read(answer: bytes) -> dict[str, int]:
@@ -155,9 +171,14 @@ def _change(ref: Ref, before: Counted | None, after: Counted | None) -> Change:
         return Change(ref, "born", after.totals)
     if before.unread:
         return Change(ref, "unread", why=before.unread)
+    return _growth(ref, before, after) if before.start == after.start else Change(ref, "restarted", after.totals)
+
+
+def _growth(ref: Ref, before: Counted, after: Counted) -> Change:
+    """Of a proxy that ran from one look to the other."""
     grown = {kind: count - before.totals.get(kind, 0) for kind, count in after.totals.items()}
     if min(grown.values(), default=0) < 0 or before.totals.keys() - after.totals.keys():
-        return Change(ref, "restarted", after.totals)
+        return Change(ref, "unread", why=_SHRANK)
     return Change(ref, "kept", grown)
 
 

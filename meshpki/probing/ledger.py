@@ -186,6 +186,7 @@ class Ledger:
             self._failures.append(Failure(record.at, flow, record.number, error, record.text))
 
     def _late(self, book: _Book) -> bool:
+        """By the nodes' own times, so that no clock's skew counts: whether every flow stopped, the collector tells."""
         return self._ended is not None and (book.last is None or self._ended - book.last > LATE)
 
 

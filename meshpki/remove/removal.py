@@ -4,12 +4,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from meshpki.cluster.manifest import STEP_LABEL, Object, Ref, ref_of
-from meshpki.components.istioctl import RECORD
 from meshpki.components.rogue_request import APPROVER
-from meshpki.components.trust import CERT_MANAGER, PIN
+from meshpki.components.trust import CERT_MANAGER, PIN, STATE_NAMESPACE, is_root_name
 from meshpki.install import EVERY, WISH
 from meshpki.remove.seen import CRD, ISTIO_BUNDLES, NAMESPACE, Seen
-from meshpki.remove.whose import dependent, everywhere, foreign, istios, labelled, made_elsewhere, told
+from meshpki.remove.whose import dependent, everywhere, foreign, granted, istios, labelled, made_elsewhere, told
 from meshpki.rotate.generations import numbered
 
 ROTATION, SETTINGS = "rotation", "settings"
@@ -19,7 +18,6 @@ _ROOT, _ISTIO, _CERT_MANAGER = "root-ca", "istio", "cert-manager"
 _ELECTION = "cert-manager-"
 _NEEDED = {
     PIN: "the root's pin",
-    RECORD: "the record that Istio's CRDs are ours",
     WISH: "the settings, with which `up` comes back",
 }
 _SHOWN = 3
@@ -64,7 +62,7 @@ class Removal:
 def decide(seen: Seen, *, purge: bool) -> Removal:
     """The removal of all that is ours; without `purge` the CRDs, the root and the kept settings stay."""
     found = {ref_of(one): one for one in (*filter(_left_by_a_part, seen.inside), *_marked(seen))}
-    kept = {} if purge else {**dict(_kept(_marked(seen))), **dict(_requests(seen))}
+    kept = {} if purge else {**dict(_kept(_marked(seen))), **dict(_requests(seen)), **dict(_keys(seen))}
     spaces, released = _namespaces(seen, {ref.namespace for ref in kept})
     kept.update(spaces)
     going = [one for ref, one in found.items() if ref not in {*kept, *released}]
@@ -104,7 +102,6 @@ def _kept(ours: Iterable[Object]) -> Iterator[tuple[Ref, str]]:
             yield ref, "a CRD: without it every object of its kind would go"
         elif _is_root(one):
             yield ref, "the root"
-            yield Ref("v1", "Secret", ref.namespace, ref.name), "the root's key"
 
 
 def _requests(seen: Seen) -> Iterator[tuple[Ref, str]]:
@@ -114,6 +111,13 @@ def _requests(seen: Seen) -> Iterator[tuple[Ref, str]]:
         owners = {owner.get("uid") for owner in one["metadata"].get("ownerReferences") or []}
         if one["kind"] == "CertificateRequest" and owners & roots:
             yield ref_of(one), "the root's certificate, as it was issued"
+
+
+def _keys(seen: Seen) -> Iterator[tuple[Ref, str]]:
+    """The Secrets of the roots, by their names: also where somebody took cert-manager's CRDs, and the Certificates."""
+    for one in seen.inside:
+        if one["kind"] == "Secret" and is_root_name(one["metadata"]["name"]) and not foreign(one):
+            yield ref_of(one), "the root's key"
 
 
 def _is_root(one: Object) -> bool:
@@ -143,7 +147,8 @@ def _left_by_a_part(one: Object) -> bool:
     """Whether a part of the mesh made it by itself in a namespace of ours, so that it goes even if that stays."""
     if one["kind"] == "Lease":
         return bool(one["metadata"]["name"] == APPROVER)
-    return not (labelled(one) or dependent(one) or everywhere(one) or foreign(one) or one["kind"] == "Pod")
+    anyones = labelled(one) or dependent(one) or everywhere(one) or granted(one) or foreign(one)
+    return not anyones and one["kind"] != "Pod"
 
 
 def _elections(seen: Seen) -> Iterator[Object]:
@@ -164,7 +169,7 @@ def _step(one: Object, namespaces: Mapping[str, str]) -> str:
     if label:
         return label if label in ORDER else ROTATION
     ref = ref_of(one)
-    if ref.namespace == RECORD.namespace:
+    if ref.namespace == STATE_NAMESPACE:
         return _CERT_MANAGER
     if istios(one) or ref.name in ISTIO_BUNDLES:
         return _ISTIO
@@ -180,12 +185,14 @@ def _root_name(seen: Seen) -> str:
     certificates = [one for one in seen.ours if one["kind"] == "Certificate" and one["apiVersion"] == CERT_MANAGER]
     names = {number: str(one["metadata"]["name"]) for number, one in numbered(certificates)}
     pinned = names.get(seen.pin.generation) if seen.pin else None
-    return pinned or (names[max(names)] if names else "")
+    if pinned or names:
+        return pinned or names[max(names)]
+    return max((ref.name for ref, _ in _keys(seen)), default="")
 
 
 def rank(ref: Ref) -> int:
-    """When an object goes within its step: hooks, what runs, what that used, namespaces, CRDs, and records last."""
-    if ref in (RECORD, PIN):
+    """When an object goes within its step: hooks, what runs, what that used, namespaces, CRDs, and the pin last."""
+    if ref == PIN:
         return 5
     match ref.kind:
         case "MutatingWebhookConfiguration" | "ValidatingWebhookConfiguration":

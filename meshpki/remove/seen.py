@@ -1,16 +1,16 @@
 """One look at everything that could be ours, for `down`: metadata alone, but for pods; nothing is decided here."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from meshpki.cluster.client import ClusterError, Reader
-from meshpki.cluster.manifest import MANAGED_BY, Kind, Object, Query, Ref, ref_of
-from meshpki.components.istioctl import MANAGED, RECORD
-from meshpki.components.trust import Pin, pinned
+from meshpki.cluster.manifest import MANAGED_BY, Kind, Object, Query, Ref, ref_of, selector
+from meshpki.components.istioctl import OURS as ISTIO
+from meshpki.components.trust import STATE_NAMESPACE, Pin, pinned
 from meshpki.lease.record import LEASE
 
-OURS = ",".join(f"{label}={value}" for label, value in MANAGED_BY.items())
+OURS = selector(MANAGED_BY)
 NAMESPACE, CRD = "Namespace", "CustomResourceDefinition"
 # istiod puts one of each into every namespace (Istio 1.29)
 ISTIO_BUNDLES = ("istio-ca-root-cert", "istio-ca-crl")
@@ -20,8 +20,9 @@ OWNERS = (
 )
 # Made anew by others all the time, or views of what is counted as itself.
 _UNCOUNTED = ("Event", "Endpoints", "EndpointSlice", "PodMetrics", "NodeMetrics", "ComponentStatus")
-# An aggregated API of somebody else's that is down, or a kind that cannot be listed after all.
-_UNSERVED = (404, 405, 406, 503)
+# A kind that cannot be listed after all, or is not served any more.
+_UNSERVED = (404, 405, 406)
+_API_SERVICES = Query("apiregistration.k8s.io/v1", "APIService")
 _IN_FLIGHT = 32
 
 
@@ -53,8 +54,7 @@ def look(reader: Reader) -> Seen:
     with ThreadPoolExecutor(_IN_FLIGHT, thread_name_prefix="look") as pool:
         lists = _Lists(reader, pool)
         ours = lists.ours(kinds)
-        istio_is_ours = reader.metadata(RECORD) is not None
-        istio = lists.of(Query(kind.api_version, kind.kind, labels=MANAGED) for kind in kinds) if istio_is_ours else ()
+        istio = lists.of(Query(kind.api_version, kind.kind, labels=selector(ISTIO)) for kind in kinds)
         namespaces = [ref_of(one).name for one in ours if one["kind"] == NAMESPACE]
         inner = [Query(kind.api_version, kind.kind, name) for name in namespaces for kind in kinds if kind.namespaced]
         owners = lists.of(Query(*kind) for kind in OWNERS)
@@ -63,8 +63,8 @@ def look(reader: Reader) -> Seen:
             istio,
             lists.of(inner),
             lists.of(_instances(kinds, (*ours, *istio))),
-            lists.of([Query("coordination.k8s.io/v1", "Lease", RECORD.namespace)]),
-            lists.of(_bundles()) if istio_is_ours else (),
+            lists.of([Query("coordination.k8s.io/v1", "Lease", STATE_NAMESPACE)]),
+            lists.of(_bundles()) if ours and not _another_istio(owners) else (),
             tuple(reader.scan(Query("v1", "Pod"))),
             {one["metadata"]["uid"]: one for one in owners},
             pinned(reader),
@@ -78,6 +78,16 @@ def left(reader: Reader) -> tuple[Ref, ...]:
     kinds = [kind for kind in reader.kinds() if "list" in kind.verbs and kind.kind not in _UNCOUNTED]
     with ThreadPoolExecutor(_IN_FLIGHT, thread_name_prefix="look") as pool:
         return tuple(ref_of(one) for one in _Lists(reader, pool).ours(kinds))
+
+
+def _another_istio(owners: Iterable[Object]) -> bool:
+    """Whether an istiod runs that is not ours: the bundles are its own then."""
+    istiods = (one for one in owners if (one["kind"], _labels(one).get("app")) == ("Deployment", "istiod"))
+    return any(not ISTIO.items() <= _labels(one).items() for one in istiods)
+
+
+def _labels(header: Object) -> dict[str, str]:
+    return header["metadata"].get("labels") or {}
 
 
 def _bundles() -> list[Query]:
@@ -101,11 +111,20 @@ def _retained(reader: Reader, namespaces: Sequence[str]) -> tuple[str, ...]:
     )
 
 
+def _of_services(reader: Reader) -> Iterator[Object]:
+    """The APIs that somebody's own server answers for, which may be down; the API server's own have to answer."""
+    return (one for one in reader.list(_API_SERVICES) if (one.get("spec") or {}).get("service"))
+
+
 class _Lists:
-    """Many lists side by side, and the kinds that nobody serves just now."""
+    """Many lists side by side, and the kinds that nobody serves just now.
+
+    Raises ClusterError for any other list that fails: what is not seen would be taken for what is not there.
+    """
 
     def __init__(self, reader: Reader, pool: ThreadPoolExecutor) -> None:
         self._reader, self._pool = reader, pool
+        self._aggregated = {str(one["spec"].get("group", "")) for one in _of_services(reader)}
         self.unseen: list[str] = []
 
     def ours(self, kinds: Iterable[Kind]) -> tuple[Object, ...]:
@@ -120,7 +139,7 @@ class _Lists:
         try:
             return self._reader.headers(query)
         except ClusterError as error:
-            if error.status not in _UNSERVED:
+            if error.status not in _UNSERVED and query.api_version.partition("/")[0] not in self._aggregated:
                 raise
             self.unseen.append(f"{query.api_version} {query.kind}: {error.what}")
             return []

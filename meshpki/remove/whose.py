@@ -1,21 +1,29 @@
 """Whose an object is: what bears our labels is ours, and what the parts of the mesh made; anything else is foreign."""
 
+import re
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 
 from meshpki.cluster.manifest import MANAGED_BY, Object, ref_of
 from meshpki.components.approval import NAME as APPROVER_POLICY
 from meshpki.components.istioctl import MANAGED
+from meshpki.components.istioctl import OURS as ISTIO
 from meshpki.components.spire import CSI_DRIVER
+from meshpki.components.trust import ALIAS
 from meshpki.remove.seen import ISTIO_BUNDLES, OWNERS
+from meshpki.roles.role import PART_OF
 from meshpki.verify.pods import PROXY
 
 # Field managers of what meshpki installs, and of the control plane: what they alone wrote is nobody's work.
 _PARTS = ("meshpki", "istioctl", "istio-operator", "pilot-", "cert-manager", "spire-", "kube-", "kubelet")
-# These webhooks write by their binary's name alone, which many have.
-_BY_NAME = {("Secret", "cert-manager-webhook-ca"), ("Secret", f"{APPROVER_POLICY}-tls")}
+# cert-manager and the controllers write what others ask for, too: of these kinds only what a part of ours asked for is
+# nobody's work. The webhooks write their own by their binary's name alone, which many have.
+_ASKED_FOR = {
+    "Secret": re.compile(rf"cert-manager-webhook-ca|{APPROVER_POLICY}-tls|cacerts|{ALIAS}-g[0-9]+"),
+    "PersistentVolumeClaim": re.compile(r".+-spire-server-[0-9]+"),
+}
+_OF_WEBHOOKS = {("Secret", "cert-manager-webhook-ca"), ("Secret", f"{APPROVER_POLICY}-tls")}
 _NAME_LABEL, _OUR_LABEL = "f:kubernetes.io/metadata.name", f"f:{next(iter(MANAGED_BY))}"
-_ISTIO_LABEL, _, _ISTIO_VALUE = MANAGED.partition("=")
 _OF_EACH_NAMESPACE = {
     ("ServiceAccount", "default"),
     *(("ConfigMap", name) for name in ("kube-root-ca.crt", *ISTIO_BUNDLES)),
@@ -36,8 +44,13 @@ def labelled(header: Object) -> bool:
 
 
 def istios(header: Object) -> bool:
-    """Whether istioctl installed it."""
-    return _labels(header).get(_ISTIO_LABEL) == _ISTIO_VALUE
+    """Whether istioctl installed it for us."""
+    return ISTIO.items() <= _labels(header).items()
+
+
+def granted(header: Object) -> bool:
+    """Whether it is of a role that `meshpki rbac` printed: it lasts as long as its namespace."""
+    return header["kind"] in ("Role", "RoleBinding") and PART_OF.items() <= _labels(header).items()
 
 
 def everywhere(header: Object) -> bool:
@@ -54,8 +67,15 @@ def foreign(header: Object) -> bool:
     """Whether somebody else made it: not ours, nobody's dependent, and written by another than the mesh's parts."""
     if labelled(header) or istios(header) or everywhere(header) or dependent(header):
         return False
-    if header["kind"] == "Lease" or (header["kind"], header["metadata"]["name"]) in _BY_NAME:
+    if MANAGED in _labels(header):
+        return True  # of another IstioOperator than ours
+    kind, name = header["kind"], header["metadata"]["name"]
+    if granted(header):
         return False
+    if kind == "Lease" or (kind, name) in _OF_WEBHOOKS:
+        return False
+    if kind in _ASKED_FOR and not _ASKED_FOR[kind].fullmatch(name):
+        return True
     return not all(manager.startswith(_PARTS) for manager in _managers(header))
 
 

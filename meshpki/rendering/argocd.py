@@ -17,7 +17,7 @@ def in_waves(parts: Iterable[Stage]) -> tuple[Stage, ...]:
 def _in_wave(manifest: Object, wave: int) -> Object:
     metadata = manifest["metadata"]
     annotations = {
-        **metadata.get("annotations", {}),
+        **(metadata.get("annotations") or {}),  # null in the Service of istioctl's gateway
         "argocd.argoproj.io/sync-wave": str(wave),
         # CRDs are larger than the annotation that a client-side apply would keep
         "argocd.argoproj.io/sync-options": "ServerSideApply=true",

@@ -6,8 +6,9 @@ import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 
-from meshpki.cluster.client import Cluster, Reader
+from meshpki.cluster.client import Cluster, ClusterError, Reader
 from meshpki.cluster.manifest import Object, Ref, only
 from meshpki.components.istio import ISTIOD_PORTS, judge_istiod
 from meshpki.components.rollout import deployment, pods_of
@@ -73,16 +74,33 @@ def hurry(settings: Settings) -> Program:
         return isinstance(judge_istiod(reader, settings), Ready)
 
     def run(cluster: Cluster, stop: threading.Event) -> None:
+        due = 0
         for look in itertools.count():
-            if stop.is_set() or settled(cluster):
+            if stop.is_set():
                 return
-            if look % _AGAIN == 0:
-                note = {"metadata": {"annotations": {HURRY: datetime.now(UTC).isoformat()}}}
-                for pod in istiods(cluster, settings):
-                    cluster.merge(pod_ref(pod), note, MANAGER)
+            try:
+                if settled(cluster):
+                    return
+                if look >= due:
+                    _touch(cluster, istiods(cluster, settings))
+                    due = look + _AGAIN
+            except ClusterError as error:
+                if not (error.transient or error.status == HTTPStatus.NOT_FOUND):
+                    raise  # else the next look tells: a pod went away, or the API server is busy
             stop.wait(_LOOK.total_seconds() / 2)
 
     return Program("hurry the kubelet", settled, run)
+
+
+def _touch(cluster: Cluster, pods: Iterable[Object]) -> None:
+    """Change pods, so that their kubelets look at them; one that went away meanwhile needs none of it."""
+    note = {"metadata": {"annotations": {HURRY: datetime.now(UTC).isoformat()}}}
+    for pod in pods:
+        try:
+            cluster.merge(pod_ref(pod), note, MANAGER)
+        except ClusterError as error:
+            if error.status != HTTPStatus.NOT_FOUND:
+                raise
 
 
 def adopted(settings: Settings) -> tuple[Gate, ...]:
@@ -212,7 +230,7 @@ def _issuer(reader: Reader, pod: Ref, port: int, settings: Settings) -> str:
     try:
         with reader.forward(pod, port) as connection:
             chain: tuple[Certificate, ...] = served_chain(connection, f"istiod.{settings.namespaces.istio}.svc")
-    except (HandshakeError, UnparsableError):
+    except (HandshakeError, UnparsableError, ClusterError):
         return ""
     return f"{chain[1].serial:x}" if len(chain) > 1 else ""
 

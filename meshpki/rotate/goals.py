@@ -130,6 +130,12 @@ def behind(facts: Facts, turn: Turn) -> tuple[Envoy, ...]:
     return tuple(one for one in facts.envoys if one.root != root or one.leaf is None or one.leaf.aki not in signing)
 
 
+def followers(facts: Facts, turn: Turn) -> tuple[Envoy, ...]:
+    """The Envoys that are through: a leaf of a CA that SPIRE signs with, and the root that is entered trusted alone."""
+    entered, late = frozenset({turn.entering.root.sha256}), behind(facts, turn)
+    return tuple(one for one in facts.envoys if one.anchors == entered and one not in late)
+
+
 def untainted(facts: Facts, turn: Turn) -> Left:
     """Whether the root that is left is tainted, and what that has to chase away: spire-server's own chain, and leaves.
 

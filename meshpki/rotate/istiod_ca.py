@@ -1,6 +1,6 @@
 """istiod's CA rotated under the same root: what is seen, what to do, and the steps until every istiod signs with it."""
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -9,7 +9,7 @@ from meshpki.cluster.manifest import Object, Query, only
 from meshpki.components.approval import istiod_policy
 from meshpki.components.istiod_ca import istiod_ca
 from meshpki.components.trust import Pin, issued, istiod_certificate, pinned, requests_of
-from meshpki.errors import PreconditionError
+from meshpki.errors import MeshpkiError, PreconditionError
 from meshpki.install import wish_manifest
 from meshpki.pki.certificate import Certificate
 from meshpki.rotate import leaf, mark
@@ -68,7 +68,8 @@ class Done:
 
 
 def look(reader: Reader, settings: Settings) -> Facts:
-    """What the cluster says of istiod's CA, from public sources; raises PreconditionError (MPK-400)."""
+    """What the cluster says of istiod's CA, from public sources; raises PreconditionError (MPK-400, MPK-409)."""
+    leaf.free(reader)
     ref, pin = istiod_certificate(settings), pinned(reader)
     live = reader.get(ref)
     if live is None or pin is None:
@@ -142,13 +143,21 @@ def plan(todo: Rotation) -> Plan:
     return Plan((_begin(todo), *allowed, issue, leaf.place(), adopt, leaf.leaf(settings)))
 
 
-def rotate(cluster: Cluster, todo: Rotation, clock: Clock, limits: Limits) -> Generator[Event]:
-    """Run the rotation; events and errors as `workflow.run.run`. What it made to look is removed whatever happens."""
+def rotate(
+    cluster: Cluster, todo: Rotation, clock: Clock, limits: Limits, told: Callable[[MeshpkiError], None]
+) -> Generator[Event]:
+    """Run the rotation; events and errors as `workflow.run.run`. What it made to look is removed whatever happens.
+
+    What hinders that is `told`, and is neither the error of the run nor its end.
+    """
     try:
         yield from run(plan(todo), cluster, clock, limits)
         mark.clear(cluster, istiod_certificate(todo.settings))
     finally:
-        leaf.remove(cluster)
+        try:
+            leaf.remove(cluster)
+        except MeshpkiError as left:
+            told(left)
 
 
 def done(reader: Reader, todo: Rotation) -> Done:

@@ -23,7 +23,8 @@ def renew_istiod_ca(cluster: Cluster, settings: Settings, turn: Turn, patience: 
 
     cert-manager writes its single root with each issuance; put back before the kubelet brings it to istiod, in the
     same order, istiod sees the bundle that it knows and only a new intermediate. Once asked for, no stop keeps the
-    roots from being put back: a replica would load one of them alone, while another still serves the old chain.
+    roots from being put back, and the run ends after that: a replica would load one of them alone, while another still
+    serves the old chain.
     """
     firm = replace(patience, stop=threading.Event())
     ref, roots = istiod_certificate(settings), (turn.leaving.root, turn.entering.root)
@@ -35,15 +36,18 @@ def renew_istiod_ca(cluster: Cluster, settings: Settings, turn: Turn, patience: 
         acts.hand_over(cluster, settings, turn.both)
         return True
 
-    if patience.stopped:
-        return
     if not under():
         _have_mounted(cluster, settings, turn, patience)
-        reissue.trigger(cluster, ref, reissue.revision(cluster.get(ref)))
-        firm.until(lambda: acts.anchors_of_secret(cluster, settings) is None, _ISSUED_WITHIN, str(ref), _AT_ONCE)
-    firm.until(put_back, _ISSUED_WITHIN, f"Secret {ref.name}")
-    firm.until(under, _ISSUED_WITHIN, str(ref))
-    firm.until(put_back, _ISSUED_WITHIN, f"Secret {ref.name}")
+    if patience.stopped:
+        return
+    with cluster.unbroken(f"{ref} is renewed, and both roots are put back into Secret {ref.name}"):
+        if not under():
+            before = reissue.revision(cluster.get(ref))
+            firm.insist(lambda: reissue.trigger(cluster, ref, before))
+            firm.until(lambda: acts.anchors_of_secret(cluster, settings) is None, _ISSUED_WITHIN, str(ref), _AT_ONCE)
+        firm.until(put_back, _ISSUED_WITHIN, f"Secret {ref.name}")
+        firm.until(under, _ISSUED_WITHIN, str(ref))
+        firm.until(put_back, _ISSUED_WITHIN, f"Secret {ref.name}")
     if not patience.stopped:
         _, chain = issued(cluster, ref)
         acts.hurry(cluster, acts.istiods(cluster, settings), _note(turn, chain))

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from meshpki.cluster.client import Cluster, Reader
+from meshpki.cluster.client import Clock, Cluster, Reader
 from meshpki.components.trust import PIN, Pin, pinned, root_name
 from meshpki.errors import PreconditionError
 from meshpki.rotate import acts, compromise, goals, scan, sight
 from meshpki.rotate.facts import Facts, Turn
-from meshpki.rotate.generations import listed, next_number, roots, turn_of
+from meshpki.rotate.generations import listed, next_number, orphans, roots, turn_of
 from meshpki.rotate.goals import STAGES, Stage, position
 from meshpki.rotate.new_root import new_root
 from meshpki.rotate.root import steps
@@ -75,22 +75,34 @@ def required_pin(reader: Reader) -> Pin:
     return pin
 
 
-def first_step(reader: Reader, settings: Settings) -> Step:
+def first_step(reader: Reader, settings: Settings, clock: Clock) -> Step:
     """The first stage: another generation of the root, issued and pinned beside the old one."""
     pin = required_pin(reader)
     if len(pin.roots) > 1:
         what = "somebody else began a root rotation a moment ago"
         raise PreconditionError("MPK-430", what, where=str(PIN), remedy="see `meshpki status`")
-    return new_root(settings, pin, next_number(pin, listed(reader, settings)))
+    number = next_number(pin, listed(reader, settings), orphans(reader, settings))
+    return new_root(settings, pin, number, clock)
 
 
 def remaining(reader: Reader, rotation: Rotation, last: str = "") -> tuple[Step, ...]:
     """The stages that are not through yet, up to and with `last` where one is named; none where that is through."""
-    here = position(rotation.look(reader), rotation.turn) or STAGES[-1]
+    here = _beginning(rotation.look(reader), rotation.turn)
     names = [stage.name for stage in STAGES]
     if last and names.index(last) < names.index(here.name):
         return ()
     return steps(rotation, here.name, last)
+
+
+def _beginning(facts: Facts, turn: Turn) -> Stage:
+    """Where a run begins: in the first stage of all where a look did not see everything, since no later one asks again.
+
+    A stage that is through costs two looks. From `istiod-ca` on, a silent istiod keeps its own stage waiting, and what
+    a run was killed at there (`cacerts` without its second root) is mended before anybody is waited for.
+    """
+    here, names = position(facts, turn) or STAGES[-1], [stage.name for stage in STAGES]
+    taken_for_granted = names.index(here.name) < names.index(goals.ISTIOD_CA)
+    return STAGES[0] if taken_for_granted and sight.unseen(facts) else here
 
 
 def required_turn(reader: Reader, settings: Settings) -> Turn:

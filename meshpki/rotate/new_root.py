@@ -1,8 +1,9 @@
 """The first stage of a root rotation: another generation of the trust anchor, which nobody trusts yet."""
 
+import threading
 from datetime import UTC, datetime
 
-from meshpki.cluster.client import Cluster, Reader
+from meshpki.cluster.client import Clock, Cluster, Reader
 from meshpki.cluster.manifest import only
 from meshpki.components.root_ca import unfit_root
 from meshpki.components.trust import PIN, Pin, issued, pinned, requests_of, root_certificate
@@ -10,13 +11,20 @@ from meshpki.errors import StepError
 from meshpki.pki.certificate import Certificate
 from meshpki.rotate import acts
 from meshpki.rotate.goals import NEW_ROOT
+from meshpki.rotate.patience import Patience
 from meshpki.settings import Settings
 from meshpki.workflow.step import Failed, Gate, Program, Readiness, Ready, Step
 
 
-def new_root(settings: Settings, pin: Pin, number: int) -> Step:
+def new_root(settings: Settings, pin: Pin, number: int, clock: Clock) -> Step:
     """The step that issues generation `number` beside the pinned root, and pins both; the alias stays where it is."""
     certificate = root_certificate(settings, number)
+
+    def issue(cluster: Cluster, stop: threading.Event) -> None:
+        Patience(clock, stop).insist(lambda: acts.issue_root(cluster, settings, number))
+
+    def pin_both(cluster: Cluster, stop: threading.Event) -> None:
+        Patience(clock, stop).insist(lambda: both(cluster))
 
     def both(cluster: Cluster) -> None:
         _, chain = issued(cluster, certificate)
@@ -42,8 +50,8 @@ def new_root(settings: Settings, pin: Pin, number: int) -> Step:
             ),
         ),
         programs=(
-            Program("issue", settled, lambda cluster, _stop: acts.issue_root(cluster, settings, number)),
-            Program("pin", settled, lambda cluster, _stop: both(cluster), after="issued"),
+            Program("issue", settled, issue),
+            Program("pin", settled, pin_both, after="issued"),
         ),
     )
 

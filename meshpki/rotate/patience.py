@@ -40,7 +40,7 @@ class Patience:
                 raise StepError("MPK-441", f"{what} did not follow within {seconds:.0f} s", remedy=remedy)
             self.clock.wait(self.stop, every)
 
-    def insist(self, act: Callable[[], None]) -> None:
+    def insist(self, act: Callable[[], object]) -> None:
         """Do what finds out by itself what is left to do; again, for a minute, where a later try may succeed.
 
         A server that starts again, or an API server that is busy, ends no rotation. Raises the last ClusterError.
@@ -48,9 +48,10 @@ class Patience:
         deadline = self.clock.now() + _FOR
         while not self.stopped:
             try:
-                return act()
+                act()
             except ClusterError as error:
                 if not error.transient or self.clock.now() >= deadline:
                     raise
+            else:
+                return
             self.clock.wait(self.stop, _AGAIN)
-        return None

@@ -9,7 +9,7 @@ from meshpki.components.trust import PIN, pinned
 from meshpki.errors import StepError
 from meshpki.rotate import scan
 from meshpki.rotate.facts import Facts, Turn
-from meshpki.rotate.goals import Left
+from meshpki.rotate.goals import Left, followers
 from meshpki.rotate.witness import Witness
 from meshpki.settings import Settings
 
@@ -40,10 +40,12 @@ class Rotation:
     left_behind: set[str] = field(default_factory=set)
 
     def look(self, reader: Reader) -> Facts:
-        """One look, without the pods that are not waited for; one that was left behind and follows now is again."""
+        """One look, without the pods that are not waited for; one that was left behind and is through by now is again.
+
+        One that has followed half of the way is not: what it keeps a gate waiting for next, it would keep it for again.
+        """
         seen = self.everybody(reader)
-        entered = self.turn.entering.root.sha256
-        self.left_behind.difference_update(one.name for one in seen.envoys if one.root == entered)
+        self.left_behind.difference_update(one.name for one in followers(seen, self.turn))
         return replace(seen, envoys=tuple(one for one in seen.envoys if one.name not in self.left_behind))
 
     def everybody(self, reader: Reader) -> Facts:

@@ -24,7 +24,7 @@ def look(reader: Reader, settings: Settings, releases: Releases, at: datetime) -
     `releases` may be `artifacts.NONE`: what upstream's files hold is then not compared, and the report says so.
     Raises ClusterError where the API server does not answer.
     """
-    planned = steps(settings, releases, Target(), generation(reader))
+    planned = steps(settings, releases, Target(), _generation(reader))
     with ThreadPoolExecutor(len(planned) + 4, thread_name_prefix="status") as pool:
         cas = [
             pool.submit(authorities.root, reader, at),
@@ -44,6 +44,14 @@ def unseen(report: StatusReport) -> PreconditionError:
         return PreconditionError("MPK-385", "there is no mesh of meshpki's here", remedy="install it: meshpki up")
     what = "; ".join(report.unknown)
     return PreconditionError("MPK-386", f"not everything could be seen: {what}", remedy="have these rights granted")
+
+
+def _generation(reader: Reader) -> int:
+    """The pinned one; the first where the pin cannot be read, which the CAs and the gates tell."""
+    try:
+        return generation(reader)
+    except PreconditionError:
+        return 1
 
 
 def _missing(step: str, releases: Releases) -> str:

@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 
 from meshpki.cluster.client import Reader
-from meshpki.components.trust import PIN, istiod_certificate, pinned, root_name
+from meshpki.components.trust import PIN, Pin, istiod_certificate, pinned, root_name
 from meshpki.errors import MeshpkiError
 from meshpki.rotate import compromise, journey
 from meshpki.rotate.clocks import Deadline, deadlines
 from meshpki.settings import Settings
+
+_PERHAPS = "none under way, but perhaps connections of an old root to close"
 
 
 @dataclass(frozen=True)
@@ -26,25 +28,33 @@ def rotation(reader: Reader, settings: Settings) -> RotationStatus | None:
     """The rotation that is under way, None where none is; asks spire-server by exec only if so."""
     try:
         pin = pinned(reader)
-        if pin is None:
-            return None
-        if len(pin.roots) == 1:
-            return _draining(reader, settings)
-        way = f"{pin.roots[1].subject} -> {pin.roots[0].subject}"
-        here = journey.standing(reader, settings)
     except MeshpkiError as error:
-        remedy = f"; {error.remedy}" if error.remedy else ""
-        return RotationStatus(f"two roots in {PIN}", reason=f"{error.what} ({error.code}){remedy}")
+        return RotationStatus(f"unknown from {PIN}", reason=_said(error))
+    if pin is None:
+        return None
+    try:
+        return _draining(reader, settings) if len(pin.roots) == 1 else _under_way(reader, settings, pin)
+    except MeshpkiError as error:
+        way = f"two roots in {PIN}" if len(pin.roots) > 1 else _PERHAPS
+        return RotationStatus(way, reason=_said(error))
+
+
+def _under_way(reader: Reader, settings: Settings, pin: Pin) -> RotationStatus | None:
+    here = journey.standing(reader, settings)
     if here is None:
         return None
     cacerts = reader.get(istiod_certificate(settings))
     return RotationStatus(
-        way,
+        f"{pin.roots[1].subject} -> {pin.roots[0].subject}",
         here.stage.name,
         here.left,
         deadlines((one.slots for one in here.facts.spire), settings.spire.ca_ttl, cacerts),
         _next(here),
     )
+
+
+def _said(error: MeshpkiError) -> str:
+    return f"{error.what} ({error.code}){f'; {error.remedy}' if error.remedy else ''}"
 
 
 def _next(here: journey.Standing) -> tuple[str, ...]:

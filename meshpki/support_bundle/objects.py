@@ -34,7 +34,9 @@ _METADATA = (
     "ownerReferences",
 )
 _EVENT = ("type", "reason", "message", "count", "firstTimestamp", "lastTimestamp", "eventTime", "reportingComponent")
-_SECRET_NAME = re.compile(r"(?i)(?:password|passwd|passphrase|secret|token|credentials?|authorization|cookie|key)$")
+_SECRET_NAME = re.compile(r"(?i)(?:password|passwd|passphrase|secret|token|credentials?|authorization|cookie|key)s?$")
+# A secret that is not text lies under one of these.
+_CONTENT = frozenset({"value", "data", "content", "plain", "inline"})
 # `key` names something where one of these stands beside it: a toleration, a selector, a projected file
 _BESIDE_A_NAME = frozenset({"operator", "effect", "values", "name", "path", "topologyKey"})
 _SECRET_OPTION = re.compile(r"(?i)--?[\w-]*(?:password|passwd|passphrase|secret|token|credentials?|key)")
@@ -64,12 +66,12 @@ def without_secrets(value: object, name: str = "") -> object:
     """Plain data without its secrets; `name` is the key that it stands under. Every environment is hidden."""
     match value:
         case dict():
-            return {key: _field(value, key) for key in value}
+            return {key: _field(value, key, name) for key in value}
         case list():
-            return [*_items(value)]
-        case str() if name and _SECRET_NAME.search(name):
-            return HIDDEN
-        case int() if name and _SECRET_NAME.search(name) and not isinstance(value, bool):
+            return [*_items(value, name)]
+        case bool():
+            return value
+        case str() | int() if name and _SECRET_NAME.search(name):
             return HIDDEN
         case str():
             return redacted(value)
@@ -77,8 +79,10 @@ def without_secrets(value: object, name: str = "") -> object:
             return value
 
 
-def _field(holder: Object, key: str) -> object:
+def _field(holder: Object, key: str, above: str) -> object:
     if key == "value" and "name" in holder:
+        return HIDDEN
+    if key in _CONTENT and _SECRET_NAME.search(above):
         return HIDDEN
     if key == "env" and isinstance(holder[key], dict):
         return dict.fromkeys(holder[key], HIDDEN)
@@ -86,12 +90,12 @@ def _field(holder: Object, key: str) -> object:
     return without_secrets(holder[key], "" if names else str(key))
 
 
-def _items(values: list[object]) -> Iterator[object]:
-    """The items of a list; an argument after an option such as `--token` is hidden."""
+def _items(values: list[object], name: str) -> Iterator[object]:
+    """The items of a list that stands under a name; an argument after an option such as `--token` is hidden."""
     before: object = None
     for one in values:
         follows = isinstance(before, str) and _SECRET_OPTION.fullmatch(before) is not None
-        yield HIDDEN if follows and isinstance(one, str) else without_secrets(one)
+        yield HIDDEN if follows and isinstance(one, str) else without_secrets(one, name)
         before = one
 
 

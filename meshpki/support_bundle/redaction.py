@@ -33,13 +33,18 @@ _NESTED = 2  # base64 within base64, and no deeper
 
 # a password may hold any sign, also those that it should not
 _USERINFO = re.compile(r"""(?<=://)(?:[^\s/"'<>]{1,512}@|[^\s/@:"'<>]{1,128}:(?!\d{1,5}/)[^\s"'<>]{1,512}@)""")
+# by how their makers begin them: GitHub, GitLab, Vault, AWS, Slack
+_TOKEN = re.compile(
+    r"\b(?:gh[pousr]_\w{16,}|glpat-[\w-]{16,}|hv[sbr]\.[\w.-]{16,}|A[KS]IA[0-9A-Z]{16}|xox[abeprs]-[\w-]{10,})"
+)
 _BEARER = re.compile(r"(?i)(?<=\bbearer )[\w.~+/=-]{8,}")
 
 _REFERENCE = re.compile(r"[a-z0-9][-a-z0-9.]*/[a-z0-9][-a-z0-9.]*")
-_WORD = r"(?:password|passwd|passphrase|secret|token|credentials?|authorization|cookie|key)"
+_WORD = r"(?:password|passwd|passphrase|pass|pwd|secret|token|credentials?|authorization|cookie|key)"
 _ASSIGNED = re.compile(
-    rf"(?i)(?P<word>{_WORD})(?P<sign>\\*[\"']?(?:[ \t]*[:=]>?[ \t]*))"
-    r"""(?P<value>[|>][-+\d]?[ \t]*(?:\n[ \t]+[^\n]*)+|\\+"(?:[^"\\\n]|\\(?!"))*\\+"|"(?:[^"\\\n]|\\.)*"|'[^'\n]*'"""
+    rf"(?i)(?P<word>{_WORD})(?P<sign>\\*[\"']?(?:[ \t]*(?:[:=]>?|%3D)[ \t]*))"
+    r"""(?P<value>\[[^\]\n]{0,4096}\]?"""
+    r"""|[|>][-+\d]?[ \t]*(?:\n[ \t]+[^\n]*)+|\\+"(?:[^"\\\n]|\\(?!"))*\\+"|"(?:[^"\\\n]|\\.)*"|'[^'\n]*'"""
     r"""|(?<=[:=>][ \t])[^\n"'\\]+|[^\s"'\\,;&)}\]]+)"""
 )
 _OPTION = re.compile(rf"(?i)(?<=\s)(?P<name>--?[\w-]*{_WORD})(?P<space>[ \t]+)[^\s-][^\s\"']*")
@@ -68,7 +73,7 @@ def without_forms(text: str, nested: int = _NESTED) -> str:
     """The text without what is a secret by its form alone, whatever stands before it."""
     shown = _without_ends(_PEM.sub(HIDDEN, text))
     shown = _RUN.sub(lambda found: HIDDEN if _secret(found[0], nested) else found[0], shown)
-    return _BEARER.sub(HIDDEN, _USERINFO.sub(f"{HIDDEN}@", shown))
+    return _TOKEN.sub(HIDDEN, _BEARER.sub(HIDDEN, _USERINFO.sub(f"{HIDDEN}@", shown)))
 
 
 def _assigned(found: re.Match[str]) -> str:

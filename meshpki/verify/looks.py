@@ -16,6 +16,7 @@ from meshpki.errors import MeshpkiError, PreconditionError
 from meshpki.pki.bundle import read_bundle
 from meshpki.pki.certificate import UnparsableError, read_chain
 from meshpki.pki.handshake import served_chain
+from meshpki.roles.role import RBAC
 from meshpki.settings import Settings
 from meshpki.verify import local_authorities
 from meshpki.verify.bundles import ISTIO_BUNDLE, ISTIO_BUNDLES
@@ -23,7 +24,7 @@ from meshpki.verify.issuance import signed
 from meshpki.verify.listeners import server_name
 from meshpki.verify.observation import Kept, Observation, Recorded, Served
 from meshpki.verify.places import Place, PlaceKind, Unseen
-from meshpki.verify.requesters import KINDS, RBAC, requesters
+from meshpki.verify.requesters import KINDS, requesters
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ from itertools import groupby
 from meshpki.cluster.manifest import Object, Ref, ref_of
 from meshpki.components.trust import ALIAS, CERT_MANAGER
 from meshpki.pki.verdict import Finding
+from meshpki.roles.role import PART_OF
 from meshpki.settings import Settings
 from meshpki.verify.observation import Requester
 from meshpki.verify.places import Place, PlaceKind, PlaceVerdict
 
-RBAC = "rbac.authorization.k8s.io/v1"
 KINDS = ("ClusterRole", "Role", "ClusterRoleBinding", "RoleBinding")
 _GROUP = CERT_MANAGER.partition("/")[0]
 # A request's spec cannot be changed; a Certificate's can, and cert-manager then makes the request.
@@ -21,6 +21,8 @@ _ADMINISTRATORS = ("Group system:masters", "Group kubeadm:cluster-admins")
 _CONTROLLERS = "system:controller:"
 _SHOWN = 20
 _FEW = 5
+# By `meshpki rbac install` and `operate`: both have Certificates issued, for that they are there.
+PRINTED = ("meshpki-install", "meshpki-operate")
 # A subject's name may be any text; a ServiceAccount's is at most this long.
 _LONGEST = 330
 
@@ -28,7 +30,8 @@ _LONGEST = 330
 def requesters(objects: Iterable[Object], settings: Settings) -> tuple[Requester, ...]:
     """Everybody whom the roles and bindings let create a request, or a Certificate; not the mesh's own parts.
 
-    Left out besides: administrators (`system:masters`, `kubeadm:cluster-admins`) and Kubernetes' own controllers.
+    Left out besides: administrators (`system:masters`, `kubeadm:cluster-admins`), Kubernetes' own controllers, and whom
+    the roles that `meshpki rbac` prints for `up` and `rotate` are bound to: nobody can bind these without their rights.
     """
     read = [one for one in objects if one["kind"] in KINDS]
     roles = {_role(one): _resources(one) for one in read if not one["kind"].endswith("Binding")}
@@ -52,7 +55,7 @@ def judge_requesters(found: Sequence[Requester] | None, *, policed: bool = False
         return
     place = Place(PlaceKind.REQUESTERS, Ref(CERT_MANAGER, "ClusterIssuer", "", ALIAS))
     if not found:
-        yield PlaceVerdict(place, "proven", reason="by RBAC, only the mesh's own parts and administrators may ask it")
+        yield PlaceVerdict(place, "proven", reason="by RBAC, only the mesh's own and its operators may ask it")
         return
     everybody = [_in_words(subject, list(rights)) for subject, rights in groupby(found, lambda one: one.subject)]
     if policed:
@@ -116,6 +119,8 @@ def _exempt(subject: str, binding: Object, settings: Settings) -> bool:
     if subject in _ADMINISTRATORS or subject == f"ServiceAccount {names.cert_manager}/cert-manager":
         return True
     if (subject, namespace) == (f"ServiceAccount {names.spire_server}/spire-server", names.spire_server):
+        return True
+    if PART_OF.items() <= (binding["metadata"].get("labels") or {}).items() and binding["roleRef"]["name"] in PRINTED:
         return True
     own = binding["kind"] == "ClusterRoleBinding" and binding["metadata"]["name"].startswith(_CONTROLLERS)
     return own and subject.startswith("ServiceAccount kube-system/")

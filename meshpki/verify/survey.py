@@ -1,10 +1,12 @@
 """The look at the control plane: reads alone, side by side, and none of them stops the others. Never a Secret."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
 from http import HTTPStatus
+from itertools import chain
+from typing import TypeVar
 
 from meshpki.cluster.client import ClusterError, Reader
 from meshpki.cluster.manifest import Ref
@@ -21,6 +23,9 @@ from meshpki.verify.places import PlaceKind, Unseen
 
 _IN_FLIGHT = 16
 _UNASKED = Unseen("SPIRE's prepared and old CAs", "--authorities, and the right to exec into spire-server")
+
+
+T = TypeVar("T")
 
 
 def observe(reader: Reader, settings: Settings, at: datetime, *, authorities: bool) -> Observation:
@@ -48,16 +53,25 @@ def joined(parts: Iterable[Observation]) -> Observation:
     """One observation of several, each of which saw a part."""
     every = tuple(parts)
     return Observation(
-        served=tuple(one for part in every for one in part.served),
-        kept=tuple(one for part in every for one in part.kept),
-        pin=next((part.pin for part in every if part.pin), None),
-        signed=next((part.signed for part in every if part.signed is not None), None),
-        requesters=next((part.requesters for part in every if part.requesters is not None), None),
+        served=_all(part.served for part in every),
+        kept=_all(part.kept for part in every),
+        pin=_first(part.pin for part in every),
+        signed=_first(part.signed for part in every),
+        requesters=_first(part.requesters for part in every),
         policed=any(part.policed for part in every),
-        local=next((part.local for part in every if part.local), None),
-        skew=next((part.skew for part in every if part.skew is not None), None),
-        unseen=tuple(one for part in every for one in part.unseen),
+        local=_first(part.local for part in every),
+        skew=_first(part.skew for part in every),
+        unseen=_all(part.unseen for part in every),
     )
+
+
+def _all(found: Iterable[Sequence[T]]) -> tuple[T, ...]:
+    return tuple(chain.from_iterable(found))
+
+
+def _first(found: Iterable[T | None]) -> T | None:
+    """The first of what only one of the parts has seen."""
+    return next((one for one in found if one is not None), None)
 
 
 def _looks(reader: Reader, settings: Settings) -> tuple[Look, ...]:

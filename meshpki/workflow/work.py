@@ -141,13 +141,26 @@ class Work:
                 self._programs[program.name] = pool.submit(self._run_program, program)
 
     def _run_program(self, program: Program) -> bool:
-        changed = not program.settled(self._cluster)
+        changed = not self._settled(program)
         if changed:
             program.run(self._cluster, self._stop)
         if not self._stop.is_set():
             self._tell(ProgramEnded(self._step.name, program.name, changed))
         self._wake.set()
         return changed
+
+    def _settled(self, program: Program) -> bool:
+        """Whether there is nothing to do; asked again, as a gate is, while a later look may tell."""
+        deadline = self._clock.now() + self._limits.gate
+        while True:
+            self._heed()
+            try:
+                return program.settled(self._cluster)
+            except ClusterError as error:
+                if _lacks_a_right(error) or self._clock.now() >= deadline:
+                    raise
+                self._tell(GateWaits(self._step.name, program.name, error.what))
+            self._clock.wait(self._stop, _RETRY)
 
     def _await(self, gate: Gate) -> None:
         opened_at_latest, failing_since, told, why = self._clock.now() + self._limits.gate, None, "", ""
@@ -175,7 +188,7 @@ class Work:
         try:
             return gate.check(self._cluster)
         except ClusterError as error:
-            if error.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+            if _lacks_a_right(error):
                 raise
             return Waiting(error.what)  # a pod that went away meanwhile, a server that is busy: the next look tells
 
@@ -203,3 +216,7 @@ class Work:
 
     def _place(self, gate: Gate) -> str:
         return f"step {self._step.name}, gate {gate.name}"
+
+
+def _lacks_a_right(error: ClusterError) -> bool:
+    return error.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)

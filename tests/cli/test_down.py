@@ -15,7 +15,7 @@ from meshpki.cli.app import app
 from meshpki.cli.format import Format
 from meshpki.cli.removing import Asked, remove, remove_from
 from meshpki.cluster.manifest import Object, Ref, owned
-from meshpki.errors import FAILED, PRECONDITION, USAGE, MeshpkiError, PreconditionError, StepError, UsageError
+from meshpki.errors import FAILED, OK, PRECONDITION, USAGE, MeshpkiError, PreconditionError, StepError, UsageError
 from meshpki.lease.holder import Holder
 from meshpki.lease.record import LEASE, written
 from tests.support.certificates import AT, mesh_root
@@ -75,6 +75,14 @@ def test_a_dry_run_lists_both_and_writes_nothing(there: InMemoryCluster) -> None
     assert there.writes == []
 
 
+def test_a_dry_run_says_what_would_be_refused_and_exits_so(there: InMemoryCluster) -> None:
+    assert remove_from(there, Asked(dry_run=True)).exit_code == OK
+    there.put(namespace("team"), pod("app", "team", None, sidecar=True))
+    outcome = remove_from(there, Asked(dry_run=True))
+    assert outcome.exit_code == PRECONDITION
+    assert [one["code"] for one in valid(outcome.told(Format.JSON))["refused"]] == ["MPK-233"]  # type: ignore[attr-defined]
+
+
 def test_the_report_is_held_to_its_schema(there: InMemoryCluster) -> None:
     said = valid(remove_from(there, YES).told(Format.JSON))
     assert said["root"] == ROOT
@@ -125,7 +133,7 @@ def test_on_a_terminal_the_roots_name_is_typed(
 def test_a_mesh_without_a_root_is_asked_about_all_the_same(
     there: InMemoryCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for ref in [ref for ref in there.objects if ref.kind == "Certificate"]:
+    for ref in [ref for ref in there.objects if ref.kind == "Certificate" or ref.name == ROOT]:
         del there.objects[ref]
     monkeypatch.setattr(sys, "stdin", Terminal("n\n"))
     assert refusal(there, Asked(purge=True)).code == "MPK-112"
@@ -174,7 +182,13 @@ def test_a_name_without_purge_is_a_mistake() -> None:
 
 @pytest.mark.parametrize(
     ("settings", "meant"),
-    [("", True), ("trustDomain: other.example", False), ("namespaces: {istio: mesh}", False)],
+    [
+        ("", True),
+        ("trustDomain: other.example", False),
+        ("namespaces: {istio: mesh}", False),
+        (f"root: {{fingerprint: {mesh_root().certificate.sha256}}}", True),
+        (f"root: {{fingerprint: {'0' * 64}}}", False),
+    ],
 )
 def test_settings_say_which_mesh_is_meant(
     there: InMemoryCluster, tmp_path: Path, settings: str, meant: bool, monkeypatch: pytest.MonkeyPatch

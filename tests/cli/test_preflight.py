@@ -6,7 +6,7 @@ from dataclasses import replace
 from meshpki.cli.preflight_forms import as_json, text
 from meshpki.preflight import CHECKS, examine
 from meshpki.settings import defaults
-from tests.test_preflight import GOOD, OURS, workload
+from tests.preflight.test_checks import GOOD, OURS, workload
 
 SKEWED = replace(
     GOOD,

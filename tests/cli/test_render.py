@@ -4,33 +4,17 @@ import hashlib
 import os
 import subprocess
 import sys
-from dataclasses import astuple
 from pathlib import Path
 
 import pytest
 import yaml
 
-from meshpki.artifacts import wanted
-from meshpki.settings import defaults
-from tests.support.releases import releases
+from tests.support.releases import settings_file
 
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Path:
-    """Settings whose release files lie in a folder, pinned by their digests."""
-    folder = tmp_path / "artifacts"
-    folder.mkdir()
-    made = releases(folder)
-    crd = made.spire_crds[0]
-    contents = [made.cert_manager.read_bytes(), made.istioctl.read_bytes(), crd.read_bytes(), b"", b""]
-    names = [astuple(artifact)[0] for artifact in wanted(defaults())]
-    for name, content in zip(names, contents, strict=True):
-        (folder / name).write_bytes(content)
-    pins = {name: hashlib.sha256(content).hexdigest() for name, content in zip(names, contents, strict=True)}
-    path = tmp_path / "mesh.yaml"
-    wish = {"apiVersion": "meshpki.dev/v1alpha1", "kind": "Mesh", "artifacts": {"directory": str(folder), "pins": pins}}
-    path.write_text(yaml.safe_dump(wish))
-    return path
+    return settings_file(tmp_path)
 
 
 def run(folder: Path, *argv: str, **environment: str) -> subprocess.CompletedProcess[str]:

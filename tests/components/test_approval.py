@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from meshpki.cluster.client import ClusterError
-from meshpki.cluster.manifest import Object, ref_of
+from meshpki.cluster.manifest import FIELD_MANAGER, Object, ref_of
 from meshpki.components.approval import (
     NAME,
     NOTHING_ELSE,
@@ -203,10 +203,10 @@ class Approver:
 class Judging(InMemoryCluster):
     """A cluster whose webhook refuses a policy without a selector."""
 
-    def dry_create(self, manifest: Object) -> Object:
+    def dry_run(self, manifest: Object, manager: str = FIELD_MANAGER) -> Object:
         if manifest["kind"] == POLICY[1] and not manifest["spec"]["selector"]:
             raise ClusterError("MPK-202", "no selector", status=HTTPStatus.FORBIDDEN)
-        return super().dry_create(manifest)
+        return super().dry_run(manifest, manager)
 
 
 def decision(kind: str, reason: str = APPROVER) -> Object:

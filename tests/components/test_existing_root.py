@@ -28,7 +28,7 @@ CERT_MANAGER = Step("cert-manager", "")
 
 def brought_up(found: InMemoryCluster, settings: Settings) -> list[Event]:
     plan = Plan((CERT_MANAGER, existing_root(settings)))
-    return list(run(plan, found, FakeClock(), Limits(timedelta(seconds=20))))
+    return list(run(plan, found, FakeClock(), Limits(timedelta(hours=3))))
 
 
 def applied(events: list[Event]) -> list[str]:

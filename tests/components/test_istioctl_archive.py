@@ -1,6 +1,7 @@
 """Archives that pass for istioctl's: the one plain file is taken, everything else is refused and nothing is written."""
 
 import gzip
+import hashlib
 import io
 import tarfile
 from collections.abc import Callable
@@ -9,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from meshpki.components import istioctl
-from meshpki.errors import PreconditionError
+from meshpki.errors import MeshpkiError, PreconditionError
 
-CONTENT = b"#!/bin/true\n"
+CONTENT = b"#!/bin/false\n"
 
 
 def member(name: str = "istioctl", kind: bytes = tarfile.REGTYPE, **more: object) -> tarfile.TarInfo:
@@ -103,3 +104,36 @@ def test_a_bomb_is_refused_when_it_has_unpacked_to_more_than_any_istioctl(tmp_pa
             out.write(bytes(1 << 20))
     with pytest.raises(PreconditionError, match="unpacks to more than"):
         istioctl._extract(archive, folder)  # noqa: SLF001
+
+
+@pytest.mark.parametrize(("changed", "code"), [(False, "MPK-222"), (True, "MPK-051")])
+def test_an_archive_that_changed_since_it_was_checked_is_not_run(tmp_path: Path, changed: bool, code: str) -> None:
+    archive = tmp_path / "istioctl.tar.gz"
+    checked = packed(member(), shape=tarfile.PAX_FORMAT)
+    archive.write_bytes(GOOD if changed else checked)
+    installer = istioctl.Istioctl(archive, environment={}, sha256=hashlib.sha256(checked).hexdigest())
+    with pytest.raises(MeshpkiError) as refused:
+        installer.manifests({"kind": "IstioOperator", "metadata": {"name": "meshpki"}, "spec": {"tag": "1"}})
+    assert refused.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("script", "why"),
+    [
+        ('echo \'{"clientVersion": {"version": "1.29.1"}}\'', ""),
+        ('echo \'{"clientVersion": {"version": "1.28.0"}}\'', "it is of version 1.28.0, and 1.29.1 is to be installed"),
+        ("exit 3", "it does not tell its version: CalledProcessError"),
+        ("echo no JSON", "it does not tell its version: JSONDecodeError"),
+        ("echo []", "it does not tell its version: TypeError"),
+    ],
+)
+def test_an_istioctl_of_another_version_is_known_before_it_installs_anything(
+    tmp_path: Path, script: str, why: str
+) -> None:
+    archive = tmp_path / "istioctl.tar.gz"
+    content = f"#!/bin/sh\n{script}\n".encode()
+    spool = io.BytesIO()
+    with tarfile.open(fileobj=spool, mode="w") as pack:
+        pack.addfile(member(size=len(content)), io.BytesIO(content))
+    archive.write_bytes(gzip.compress(spool.getvalue()))
+    assert istioctl.Istioctl(archive).unfit("1.29.1") == why

@@ -1,16 +1,28 @@
 """The step of the probe looked at as data, and its gates' decisions."""
 
+import threading
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from meshpki.cluster.client import ClusterError
-from meshpki.cluster.manifest import Object, Ref, ref_of
-from meshpki.components.probe import NAMESPACE, judge_policies, judge_warm, node_of, probe, remove
+from meshpki.cluster.manifest import Object, Ref, owned, ref_of
+from meshpki.components.probe import (
+    NAMESPACE,
+    NAMESPACE_REF,
+    discard,
+    judge_policies,
+    judge_warm,
+    make_way,
+    node_of,
+    probe,
+    remove,
+)
 from meshpki.components.probe_control import PLAINTEXT, UNTRUSTED, judge
 from meshpki.components.probe_flow import flows, per_second, read_target
 from meshpki.components.probe_policies import Block
-from meshpki.errors import GateTimeoutError, UsageError
+from meshpki.errors import GateTimeoutError, PreconditionError, UsageError
 from meshpki.settings import defaults, read_text
 from meshpki.workflow.plan import Plan
 from meshpki.workflow.run import run
@@ -268,9 +280,12 @@ def test_the_untrusted_identity_is_made_once_and_never_read_back() -> None:
     assert cluster.writes == [("apply", f"Secret {NAMESPACE}/untrusted")]
 
 
+OURS = next(item for item in MADE.manifests if item["kind"] == "Namespace")
+
+
 def test_removal_waits_until_the_namespace_is_gone_and_may_be_repeated() -> None:
     cluster = InMemoryCluster()
-    cluster.put(namespace(NAMESPACE))
+    cluster.put(owned(OURS, "probe"))
     assert remove(cluster, FakeClock())
     assert not remove(cluster, FakeClock())
 
@@ -281,10 +296,37 @@ def test_a_namespace_that_does_not_go_away_is_told_with_its_code() -> None:
             return ref in self.objects
 
     cluster = Held()
-    cluster.put(namespace(NAMESPACE))
+    cluster.put(owned(OURS, "probe"))
     with pytest.raises(GateTimeoutError) as caught:
         remove(cluster, FakeClock())
     assert caught.value.code == "MPK-456"
+
+
+def test_a_namespace_of_somebody_else_is_refused_before_it_is_touched_and_never_deleted() -> None:
+    cluster, theirs = InMemoryCluster(), namespace(NAMESPACE)
+    cluster.put(theirs)
+    with pytest.raises(PreconditionError, match="meshpki did not make it") as refused:
+        make_way(cluster, FakeClock(), defaults(), 2)
+    assert refused.value.code == "MPK-453"
+    assert not discard(cluster)
+    assert not remove(cluster, FakeClock())
+    assert cluster.writes == []
+
+
+def test_a_probe_of_an_earlier_run_is_no_hindrance_and_one_on_its_way_out_is_waited_for() -> None:
+    class Going(FakeClock):
+        def wait(self, event: threading.Event, at_most: timedelta) -> bool:
+            cluster.objects.clear()
+            return super().wait(event, at_most)
+
+    cluster, clock = InMemoryCluster(), Going()
+    cluster.put(owned(OURS, "probe"))
+    make_way(cluster, clock, defaults(), 2)
+    assert NAMESPACE_REF in cluster.objects
+    leaving = owned(OURS, "probe")
+    cluster.put({**leaving, "metadata": {**leaving["metadata"], "deletionTimestamp": "2026-11-24T12:00:00Z"}})
+    make_way(cluster, clock, defaults(), 2)
+    assert NAMESPACE_REF not in cluster.objects
 
 
 def test_a_client_whose_log_cannot_be_read_leaves_the_gate_to_the_next_look() -> None:

@@ -155,7 +155,7 @@ class Watch:
         container = {"name": "app", "image": "app"}
         metadata = {"name": "tried", "namespace": BOOKINFO}
         try:
-            self._cluster.dry_create(
+            self._cluster.dry_run(
                 {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"containers": [container]}}
             )
         except ClusterError:

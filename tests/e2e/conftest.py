@@ -16,6 +16,7 @@ import pytest
 from meshpki.cluster.kubernetes import KubernetesCluster, connect
 from meshpki.lab.lab import Lab
 from tests.conftest import Command
+from tests.e2e.roles import Accounts, Asked, asked
 
 pytestmark = pytest.mark.lab
 
@@ -28,6 +29,7 @@ class Mesh:
 
     lab: Lab
     report: dict[str, Any]
+    accounts: Accounts
 
     def kubectl(self, *argv: str, given: str | None = None) -> str:
         """kubectl of the lab, on this cluster."""
@@ -44,9 +46,14 @@ class Mesh:
         return json.loads(self.kubectl(*argv, "-o", "json"))  # type: ignore[no-any-return]
 
     def where(self) -> list[str]:
-        """The options by which meshpki reaches this cluster as it would a user's own."""
+        """The options by which an administrator's meshpki reaches this cluster as it would a user's own."""
         settings = ["-f", str(self.lab.settings)] if self.lab.settings else []
         return ["--kubeconfig", str(self.lab.kubeconfig), "--context", self.lab.context, *settings]
+
+    def as_a(self, role: str, *options: str) -> list[str]:
+        """The same for somebody with a role that `meshpki rbac` prints, and no right besides."""
+        kubeconfig = self.accounts.kubeconfig(role, *options)
+        return ["--kubeconfig", str(kubeconfig), "--context", self.lab.context]
 
 
 @dataclass(frozen=True)
@@ -101,10 +108,10 @@ Verify = Callable[..., Said]
 
 
 class Audit:
-    """The API server's audit log from one moment on."""
+    """The API server's audit log from one moment on: from now, or from an offset of `since` bytes."""
 
-    def __init__(self, log: Path) -> None:
-        self._log, self._from = log, log.stat().st_size
+    def __init__(self, log: Path, since: int = -1) -> None:
+        self._log, self._from = log, log.stat().st_size if since < 0 else since
 
     def persisted(self, *agents: str) -> list[str]:
         """Writes that were carried out for these user agents; dry runs, reviews and streams are none."""
@@ -134,6 +141,11 @@ class Audit:
             event["auditID"]: _kind(event) for event in self._events() if event.get("userAgent", "").startswith(agents)
         }
         return Counter(kinds.values())
+
+    def asked_by(self, account: str) -> list[Asked]:
+        """What an account of the suite asked for, each once."""
+        by = [one for one in self._events() if one["user"]["username"].endswith(f":{account}") and "objectRef" in one]
+        return list(dict.fromkeys(map(asked, by)))
 
     def _events(self) -> list[dict[str, Any]]:
         with self._log.open("rb") as content:
@@ -207,10 +219,15 @@ def bare(lab: Lab, meshpki: Command) -> Bare:
 
 
 @pytest.fixture(scope="session")
-def mesh(lab: Lab, meshpki: Command) -> Mesh:
+def accounts(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Accounts:
+    return Accounts(lab, tmp_path_factory.mktemp("accounts"))
+
+
+@pytest.fixture(scope="session")
+def mesh(lab: Lab, meshpki: Command, accounts: Accounts) -> Mesh:
     done = meshpki("up", "--lab", "-o", "json")
     assert done.returncode == 0, done.stderr
-    return Mesh(lab, json.loads(done.stdout))
+    return Mesh(lab, json.loads(done.stdout), accounts)
 
 
 @pytest.fixture(scope="module")
@@ -221,10 +238,11 @@ def lab_cluster(mesh: Mesh) -> KubernetesCluster:
 
 @pytest.fixture(scope="session")
 def verify(mesh: Mesh, meshpki: Command) -> Verify:
-    """`meshpki verify -o json` as a user runs it, with more options if wanted."""
+    """`meshpki verify -o json` as somebody runs it who has its printed role alone, with more options if wanted."""
 
     def run(*options: str, where: list[str] | None = None) -> Said:
-        done = meshpki("verify", *(mesh.where() if where is None else where), *options, "-o", "json", seconds=120)
+        there = mesh.as_a("verify", "--authorities") if where is None else where
+        done = meshpki("verify", *there, *options, "-o", "json", seconds=120)
         return Said(done.returncode, json.loads(done.stdout or "{}"), done.stderr)
 
     return run

@@ -174,8 +174,8 @@ def strings(value: object) -> Iterator[str]:
                 yield from strings(one)
 
 
-def test_the_printed_role_is_enough_to_judge_everything(answers: dict[str, Said], verify: Verify) -> None:
-    limited, unlimited = answers["whole"], verify()
+def test_the_printed_role_is_enough_to_judge_everything(answers: dict[str, Said], verify: Verify, mesh: Mesh) -> None:
+    limited, unlimited = answers["whole"], verify(where=mesh.where())
     assert limited.broken() == unlimited.broken() == {ROGUE: {"MPK-344"}}
     assert set(limited.unknown()) == set(unlimited.unknown()) == {DEAF}
     assert limited.report["summary"] == unlimited.report["summary"]

@@ -65,7 +65,7 @@ def cluster(mesh: Mesh) -> Cluster:
 
 
 def argv(mesh: Mesh, *words: str) -> list[str]:
-    return ["rotate", *words, "--kubeconfig", str(mesh.lab.kubeconfig), "--context", mesh.lab.context]
+    return ["rotate", *words, *mesh.as_a("operate")]
 
 
 def rotated(mesh: Mesh, meshpki: Command, *words: str) -> dict[str, Any]:

@@ -27,7 +27,7 @@ AGENTS = "app.kubernetes.io/name=spire-agent"
 
 
 def argv(mesh: Mesh, *words: str) -> list[str]:
-    return ["rotate", "root", *words, "--kubeconfig", str(mesh.lab.kubeconfig), "--context", mesh.lab.context]
+    return ["rotate", "root", *words, *mesh.as_a("operate")]
 
 
 def rotated(mesh: Mesh, meshpki: Command, *words: str) -> dict[str, Any]:
@@ -198,7 +198,7 @@ def test_a_rotation_stopped_at_a_stage_is_shown_refuses_up_and_goes_back_without
         there = rotated(mesh, meshpki, "--until", stage)
         assert (there["failed"], there["finished"]) == (0, False), there["why"]
         assert verify("--authorities").code == 0
-        seen = json.loads(meshpki("status", *mesh.where()[:4], "-o", "json").stdout)["rotation"]
+        seen = json.loads(meshpki("status", *mesh.as_a("operate"), "-o", "json").stdout)["rotation"]
         assert seen["stage"] in STAGES
         assert seen["next"] == ["meshpki rotate root", "meshpki rotate root --abort"]
         refused = meshpki("up", "--lab", "--yes")

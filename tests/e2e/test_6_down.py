@@ -13,10 +13,14 @@ import pytest
 
 from tests.conftest import Command
 from tests.e2e.conftest import Audit, Bare, Mesh, listing
+from tests.e2e.roles import unused
 
 pytestmark = pytest.mark.lab
 
 OURS = ("meshpki/", "istioctl/")
+REFUSED = 403
+# What an `up` where nothing goes wrong does not come to.
+RARELY: list[str] = []
 SOCKET = {"csi": {"driver": "csi.spiffe.io", "readOnly": True}}
 USER = {
     "apiVersion": "v1",
@@ -34,12 +38,20 @@ USER = {
 def bare(mesh: Mesh, bare: Bare) -> Bare:
     """The listing from before the first `up`; where there is none, the lab is made anew for one."""
     bare.required()
+    mesh.accounts.forget()
     return bare
 
 
 @pytest.fixture
 def down(mesh: Mesh, meshpki: Command) -> Callable[..., Any]:
     return lambda *options: meshpki("down", *mesh.where(), *options, seconds=300)
+
+
+@pytest.fixture
+def whole_log(mesh: Mesh) -> Audit:
+    """All that was asked of this lab's API server."""
+    assert mesh.lab.audit_log is not None
+    return Audit(mesh.lab.audit_log, since=0)
 
 
 def pin(mesh: Mesh) -> tuple[str, str]:
@@ -130,11 +142,23 @@ def test_with_purge_nothing_is_left_also_when_it_was_killed_and_up_works_again(
     assert json.loads(done.stdout)["kept"] == []
     assert listing(mesh.lab) - bare.listing == set()
     assert bare.listing - listing(mesh.lab) == set()
-    again = meshpki("up", "--lab", "-o", "json")
+    again = meshpki("up", *mesh.as_a("install"), "-f", str(mesh.lab.settings), "--yes", "-o", "json")
     assert again.returncode == 0, again.stderr
     assert json.loads(again.stdout)["verify"]["summary"]["broken"] == 0
     assert pin(mesh)[0] == "meshpki-root-g1"
     assert pin(mesh)[1] != root
+
+
+def test_the_role_of_up_was_enough_for_all_of_it_and_each_right_was_needed(
+    mesh: Mesh, meshpki: Command, whole_log: Audit
+) -> None:
+    where = [*mesh.as_a("install"), "-f", str(mesh.lab.settings)]
+    for argv in (["preflight"], ["plan", "--detailed-exitcode"], ["up"], ["verify", "--strict"]):
+        done = meshpki(*argv, *where)
+        assert done.returncode == 0, (argv, done.stdout, done.stderr)
+    requests = whole_log.asked_by("install")
+    assert [one for one in requests if one.status == REFUSED] == []
+    assert unused(mesh.accounts.manifests("install"), requests) == RARELY
 
 
 def test_pods_that_hang_without_their_csi_driver_are_healed(

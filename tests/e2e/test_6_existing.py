@@ -2,10 +2,7 @@
 
 import base64
 import json
-import os
 import re
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -22,19 +19,18 @@ from meshpki.cluster.manifest import Object, Query, Ref
 from meshpki.components import root_probe
 from meshpki.components.existing_root import differs, secret_is_there
 from meshpki.errors import StepError
-from meshpki.lab.home import cache
-from meshpki.lab.parts import prepare
 from meshpki.pki.request import throw_away
 from meshpki.settings import Settings
 from tests.conftest import Command
 from tests.e2e.conftest import Audit, Mesh
+from tests.e2e.shell import EXAMPLES, Shell, own_lab
 from tests.support import certificates as made
 from tests.support.certificates import Issued
 from tests.support.existing import CORPORATE, ISSUING, wish
 
 pytestmark = [pytest.mark.lab, pytest.mark.native]
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "02-existing-root"
+EXAMPLE = EXAMPLES / "02-existing-root"
 TOP, RSA_TOP = made.root(CORPORATE), made.root(CORPORATE.but(key="RSA-2048"))
 CA, RSA_CA, OTHER = TOP.issue(ISSUING), RSA_TOP.issue(ISSUING.but(key="RSA-3072")), made.root(CORPORATE).issue(ISSUING)
 LOW = CA.issue(ISSUING.but(subject=((NameOID.COMMON_NAME, "Lower CA"),), path_length=1))
@@ -142,87 +138,34 @@ def test_an_unfit_chain_and_a_mesh_under_another_root_are_refused_before_the_fir
     assert audit.persisted("meshpki") == []
 
 
-@dataclass(frozen=True)
-class Shell:
-    """The commands of the example's README in a folder of their own, on a lab of their own."""
-
-    folder: Path
-    environment: dict[str, str]
-    overlay: str
-
-    def run(self, line: str, code: int = 0) -> str:
-        argv = ["bash", "-ec", line]
-        done = subprocess.run(
-            argv, cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=900, check=False
-        )
-        assert done.returncode == code, f"{line}\n{done.stdout}{done.stderr}"
-        return done.stdout + done.stderr
-
-    def readme(self, block: int) -> str:
-        """A block of the README: this cluster in the place of NAME, the lab's overlay below the file, nobody to ask."""
-        text = self.folder.joinpath("README.md").read_text()
-        found = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)[block]
-        told = [self.run(self.here(line.removeprefix("$ "))) for line in found.splitlines()]
-        return "".join(told)
-
-    def here(self, line: str) -> str:
-        """One line of it."""
-        line = line.replace("--context NAME", "--context existing")
-        if line.startswith("meshpki up"):
-            line = line.replace("-f meshpki.yaml", f"-f {self.overlay} -f meshpki.yaml")
-        return f"{line} --yes" if line.startswith(("meshpki up", "meshpki rotate")) else line
-
-
 @pytest.fixture
-def own_lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Shell]:
+def shell(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Shell]:
     if not request.config.getoption("--full"):
         pytest.skip("a fresh mesh takes a lab of its own: --full")
-    programs = prepare(cache(), lambda _: None).binaries
-    bins = tmp_path / "bin"
-    bins.mkdir()
-    bins.joinpath("kubectl").symlink_to(programs["kubectl"])
-    home = tmp_path / "lab"
-    environment = {
-        **os.environ,
-        "PATH": os.pathsep.join(map(str, (bins, Path(sys.prefix) / "bin", os.environ["PATH"]))),
-        "MESHPKI_LAB_HOME": str(home),
-        "MESHPKI_LAB_NAME": "existing",
-        "KUBECONFIG": str(home / "kubeconfig"),
-        "NO_PROXY": "*",
-        "NO_COLOR": "1",
-    }
-    folder = tmp_path / "example"
-    folder.mkdir()
-    for file in EXAMPLE.iterdir():
-        folder.joinpath(file.name).write_bytes(file.read_bytes())
-    shell = Shell(folder, environment, str(home / "settings.yaml"))
-    try:
-        shell.run("meshpki lab up")
+    with own_lab("existing", EXAMPLE.name, tmp_path) as shell:
         yield shell
-    finally:
-        shell.run("meshpki lab down")
 
 
-def test_the_example_brings_a_mesh_up_below_an_own_ca_and_its_owner_renews_it(own_lab: Shell) -> None:
+def test_the_example_brings_a_mesh_up_below_an_own_ca_and_its_owner_renews_it(shell: Shell) -> None:
     began = time.monotonic()
-    own_lab.readme(0)
-    brought = own_lab.readme(1)
+    shell.readme(0)
+    brought = shell.readme(1)
     told = [f"up {time.monotonic() - began:.0f} s"]
     assert "8 of 8 pods proven, 0 broken, 0 unknown" in brought
     assert "leaf > SPIRE CA > Example Mesh CA > Example Corporate Root" in brought
-    assert "MPK-" not in own_lab.run("meshpki verify --context existing --authorities --strict -o wide")
-    again = own_lab.run(own_lab.here("meshpki up --context NAME -f meshpki.yaml"))
+    assert "MPK-" not in shell.run("meshpki verify --context existing --authorities --strict -o wide")
+    again = shell.run(shell.here("meshpki up --context NAME -f meshpki.yaml"))
     assert "0 created, 0 configured" in again
-    assert "MPK-284" in own_lab.run("meshpki rotate root --context existing --yes", code=4)
-    assert "its owner" in own_lab.run("meshpki status --context existing")
-    _renewed_by_its_owner(own_lab)
+    assert "MPK-284" in shell.run("meshpki rotate root --context existing --yes", code=4)
+    assert "its owner" in shell.run("meshpki status --context existing")
+    _renewed_by_its_owner(shell)
     began = time.monotonic()
-    own_lab.readme(2)
+    shell.readme(2)
     told.append(f"renewed by its owner {time.monotonic() - began:.0f} s")
-    proven = own_lab.run("meshpki verify --context existing --authorities -o wide")
+    proven = shell.run("meshpki verify --context existing --authorities -o wide")
     assert "leaf > SPIRE CA > Example Next CA > Example Corporate Root" in proven
     assert "8 of 8 pods proven, 0 broken, 0 unknown" in proven
-    _removed_and_back(own_lab)
+    _removed_and_back(shell)
     print(", ".join(told))  # noqa: T201 - figures of a drill
 
 

@@ -15,6 +15,7 @@ from meshpki.lab.lab import Lab
 from meshpki.lab.parts import prepare
 from tests.conftest import Command
 from tests.e2e.conftest import Audit, Mesh
+from tests.e2e.roles import Accounts
 
 pytestmark = pytest.mark.lab
 
@@ -77,14 +78,15 @@ def fresh(meshpki: Command) -> None:
         assert done.returncode == 0, done.stderr
 
 
-def test_plain_kubectl_yields_the_same_mesh_with_nothing_left_for_up_but_the_pin(
+def test_plain_kubectl_yields_the_same_mesh_with_nothing_left_for_up_but_the_pin(  # noqa: PLR0917 - fixtures
     empty_lab: Lab,
     meshpki: Command,
     shell: dict[str, str],
     tmp_path: Path,
+    accounts: Accounts,
     record_property: Callable[[str, object], None],
 ) -> None:
-    where = Mesh(empty_lab, {}).where()
+    where = Mesh(empty_lab, {}, accounts).where()
     began = time.monotonic()
     run(rendered(meshpki, empty_lab, tmp_path / "mesh"), shell)
     record_property("seconds_of_kubectl", round(time.monotonic() - began, 1))

@@ -247,8 +247,10 @@ def test_where_the_mesh_is_not_as_it_was_planned_on_nothing_is_written_and_the_l
         raise PreconditionError("MPK-232", "another run changed it")
 
     lease = Lease(place.cluster, ANNA, place.clock, told=place.told.append, unchanged=changed, every=None)
-    with pytest.raises(PreconditionError):
-        Leased(place.cluster, lease).apply(config_map("a"))
+    cluster = Leased(place.cluster, lease)
+    for name in ("a", "b"):  # the second of many writers as little as the first
+        with pytest.raises(PreconditionError):
+            cluster.apply(config_map(name))
     lease.release()
     assert [what for _, what in place.cluster.writes] == [str(LEASE), str(LEASE)]
     assert place.live is None
@@ -294,6 +296,38 @@ def test_an_api_server_that_does_not_answer_holds_up_no_end(place: Place) -> Non
     lease.release()
     assert time.monotonic() - began < 1.5
     free.set()
+
+
+def test_a_second_ctrl_c_does_not_cut_short_what_may_not_be_broken_off(place: Place) -> None:
+    under_way, done, over = threading.Event(), threading.Event(), threading.Event()
+
+    def impatient(text: str) -> None:
+        place.told.append(text)
+        if len(place.told) == 1:
+            raise KeyboardInterrupt
+        done.set()
+
+    place.told, told = [], impatient
+    lease = Lease(place.cluster, ANNA, place.clock, told=told, unchanged=lambda: None, every=None)
+    leased = Leased(place.cluster, lease)
+
+    def change() -> None:
+        with leased.unbroken("a, then b"):
+            leased.apply(config_map("a"))
+            under_way.set()
+            done.wait(20)
+            leased.apply(config_map("b"))
+        over.set()
+
+    lease.take()
+    threading.Thread(target=change, daemon=True).start()
+    assert under_way.wait(20)
+    lease.release()
+    assert over.wait(20)
+    assert Ref("v1", "ConfigMap", "default", "b") in place.cluster.objects
+    assert place.live is None
+    with pytest.raises(LeaseLostError), leased.unbroken("what would come after the end"):
+        pass
 
 
 def test_a_step_that_waits_at_a_gate_ends_once_the_lease_is_lost(place: Place) -> None:

@@ -1,5 +1,8 @@
 """The collector: polls that overlap, restarts, pods that are replaced, an API server that is away."""
 
+import threading
+from datetime import timedelta
+
 import pytest
 
 from meshpki.cluster.client import ClusterError
@@ -12,7 +15,10 @@ LOG, BEFORE = "logs client-0-x client", "previous logs client-0-x client"
 RUN = 1795608000  # 2026-11-25 12:00 UTC
 
 
-def client(name: str = "client-0-x", number: int = 0, restarts: int = 0) -> Object:
+RUNNING: Object = {"running": {}}
+
+
+def client(name: str = "client-0-x", number: int = 0, restarts: int = 0, state: Object = RUNNING) -> Object:
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -21,7 +27,7 @@ def client(name: str = "client-0-x", number: int = 0, restarts: int = 0) -> Obje
             "namespace": NAMESPACE,
             "labels": {"app": "client", "instance": f"client-{number}"},
         },
-        "status": {"containerStatuses": [{"name": "client", "restartCount": restarts}]},
+        "status": {"containerStatuses": [{"name": "client", "restartCount": restarts, "state": state}]},
     }
 
 
@@ -137,6 +143,53 @@ def test_one_client_that_cannot_be_read_is_named_and_hides_no_other(cluster: InM
     cluster.answers[LOG] = lines(4, 5)
     probing.poll()
     assert probing.tally().requests == 4
+
+
+def test_a_client_that_hangs_is_told_though_every_flow_stops_with_it(cluster: InMemoryCluster) -> None:
+    clock = FakeClock()
+    probing = Probe(cluster, clock, ["node-a"])
+    probing.begin()
+    cluster.answers[LOG] = lines(4, 5)
+    for seconds, proven in ((0, True), (20, True), (1, False), (600, False)):
+        clock.wait(threading.Event(), timedelta(seconds=seconds))
+        probing.poll()
+        assert probing.tally().proven is proven, seconds
+    assert probing.tally().why_not() == "Pod meshpki-probe/client-0-x: no new record for 621 s"
+    cluster.answers[LOG] = lines(*range(4, 630))
+    probing.poll()
+    assert probing.tally().proven, probing.tally().why_not()
+
+
+def test_of_two_clients_that_hang_together_each_is_told_whatever_the_clocks_of_their_nodes_say() -> None:
+    cluster, clock = InMemoryCluster(), FakeClock()
+    cluster.put(client(), client("client-1-x", number=1))
+    probing = Probe(cluster, clock, ["node-a", "node-b"])
+    probing.begin()
+    cluster.answers["logs client-0-x client"] = lines(1, 2)
+    cluster.answers["logs client-1-x client"] = lines(1000, 1001)
+    for _ in range(2):
+        probing.poll()
+        clock.wait(threading.Event(), timedelta(seconds=30))
+        cluster.answers["logs client-0-x client"] += lines(3)
+    assert "client-0-x" not in probing.tally().unread
+    assert "client-1-x: no new record for 30 s" in probing.tally().unread
+
+
+WAITING: Object = {"waiting": {"reason": "CrashLoopBackOff"}}
+
+
+@pytest.mark.parametrize(("state", "why"), [(WAITING, "does not run (CrashLoopBackOff)"), ({}, "does not run")])
+def test_a_container_that_does_not_run_proves_nothing_though_its_old_log_is_there(
+    cluster: InMemoryCluster, probing: Probe, state: Object, why: str
+) -> None:
+    cluster.answers[LOG] = lines(4, 5)
+    cluster.put(client(state=state))
+    probing.poll()
+    assert probing.tally().requests == 4
+    assert probing.tally().why_not().endswith(why)
+    cluster.put(client())
+    probing.poll()
+    assert probing.tally().proven
 
 
 def test_the_last_poll_is_tried_again_while_a_client_cannot_be_asked(cluster: InMemoryCluster) -> None:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from meshpki.cluster.manifest import Ref
+from meshpki.cluster.manifest import Object, Ref
 from meshpki.probing.counters import MUST_BE_ZERO, PATH, Changes, Counted, compare, read, snapshot
 from tests.support.mesh import mesh, pod
 
@@ -65,8 +65,11 @@ def test_an_answer_of_another_form_holds_no_counters(answer: bytes) -> None:
         read(answer)
 
 
-def counted(uid: str = "a", unread: str = "", **totals: int) -> Counted:
-    return Counted(uid, {f"ssl.{name}": value for name, value in totals.items()}, unread)
+def counted(uid: str = "a", unread: str = "", *, restarts: int = 0, began: str = "", **totals: int) -> Counted:
+    return Counted(uid, {f"ssl.{name}": value for name, value in totals.items()}, unread, (restarts, began))
+
+
+AGAIN = "2026-11-25T12:00:00Z"
 
 
 @pytest.mark.parametrize(
@@ -74,8 +77,10 @@ def counted(uid: str = "a", unread: str = "", **totals: int) -> Counted:
     [
         (counted(handshake=5), counted(handshake=9), "kept", {"ssl.handshake": 4}),
         (counted(), counted(handshake=9), "kept", {"ssl.handshake": 9}),
-        (counted(handshake=9), counted(handshake=5), "restarted", {"ssl.handshake": 5}),
-        (counted(handshake=9, fail_verify_error=1), counted(handshake=10), "restarted", {"ssl.handshake": 10}),
+        (counted(handshake=9), counted(restarts=1, handshake=5), "restarted", {"ssl.handshake": 5}),
+        (counted(handshake=9), counted(began=AGAIN, handshake=12), "restarted", {"ssl.handshake": 12}),
+        (counted(handshake=9), counted(handshake=5), "unread", {}),
+        (counted(handshake=9, fail_verify_error=1), counted(handshake=10), "unread", {}),
         (counted(handshake=5), counted("b", handshake=2), "born", {"ssl.handshake": 2}),
         (None, counted(handshake=2), "born", {"ssl.handshake": 2}),
         (counted(handshake=5), None, "gone", {}),
@@ -115,6 +120,33 @@ def test_what_had_to_grow_and_stood_still_speaks_against_it_too() -> None:
 def test_a_proxy_that_started_meanwhile_is_told_apart() -> None:
     seen = compare({}, {REF: counted(handshake=3, fail_verify_error=1)})
     assert (seen.wrong, seen.starting) == ({}, {"ssl.fail_verify_error": 1})
+
+
+def test_what_goes_away_with_a_service_hides_no_refused_certificate_from_the_verdict() -> None:
+    before = counted(handshake=100, fail_verify_error=1)
+    seen = compare({REF: before}, {REF: counted(handshake=60, fail_verify_error=5)})
+    assert seen.starting == {}
+    assert f"{REF}: its counters shrank though it was not restarted" in seen.why_not(())
+    assert compare({REF: before}, {REF: counted(restarts=1, handshake=60)}).why_not(()) == ""
+
+
+@pytest.mark.parametrize("place", ["initContainerStatuses", "containerStatuses"])
+def test_a_restart_is_known_from_the_container_of_the_proxy_and_of_no_other(place: str) -> None:
+    def standing(restarts: int, began: str, others: int = 0) -> Object:
+        proxy = {"name": "istio-proxy", "restartCount": restarts, "state": {"running": {"startedAt": began}}}
+        return pod(
+            "reviews-v1-5d9-x", **{"initContainerStatuses": [], place: [{"name": "app", "restartCount": others}, proxy]}
+        )
+
+    def fates(*looks: Object) -> list[str]:
+        answer = stats(**{f"{LISTENER}.ssl.handshake": 3})
+        before, after = (snapshot(mesh(look, reviews_v1_5d9_x=answer), [look]) for look in looks)
+        return [one.fate for one in compare(before, after).pods]
+
+    first = standing(0, "2026-11-25T11:00:00Z")
+    assert fates(first, standing(0, "2026-11-25T11:00:00Z", others=3)) == ["kept"]
+    assert fates(first, standing(1, AGAIN)) == ["restarted"]
+    assert fates(first, standing(0, AGAIN)) == ["restarted"]
 
 
 def test_a_snapshot_asks_every_envoy_and_keeps_the_reason_of_one_that_does_not_answer() -> None:

@@ -1,10 +1,13 @@
 """What goes, what stays and what forbids it: decided from one look at a mesh in memory."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import pytest
 
-from meshpki.cluster.manifest import Object, Ref, owned
+from meshpki.cluster.client import ClusterError
+from meshpki.cluster.manifest import Object, Query, Ref, owned
+from meshpki.components.istioctl import OURS as ISTIO
 from meshpki.components.istioctl import RECORD
 from meshpki.components.trust import PIN
 from meshpki.errors import PRECONDITION, USAGE, UsageError
@@ -14,12 +17,14 @@ from meshpki.lease.record import LEASE, written
 from meshpki.remove.refusals import named, refusals
 from meshpki.remove.removal import ORDER, Removal, decide
 from meshpki.remove.seen import left, look
+from meshpki.roles.role import PART_OF, RBAC_GROUP
 from tests.support.certificates import AT, mesh_root
 from tests.support.cluster import InMemoryCluster, config_map, namespace
 from tests.support.installed import ROOT, header, installed, ours, pod
 
 THEIRS = Ref("v1", "ConfigMap", "default", "theirs")
 SCHEDULER = Ref("coordination.k8s.io/v1", "Lease", "kube-system", "kube-scheduler")
+ISTIOD = Ref("apps/v1", "Deployment", "istio-system", "istiod")
 BOOKINFO = Ref("v1", "Namespace", "", "bookinfo")
 
 
@@ -44,7 +49,6 @@ def test_without_purge_exactly_the_crds_and_what_brings_the_root_back_stay() -> 
         f"Secret {ROOT}",
         "ConfigMap meshpki-trust",
         "ConfigMap meshpki",
-        "ConfigMap meshpki-istio",
         "CustomResourceDefinition certificates.cert-manager.io",
         "CustomResourceDefinition clusterspiffeids.spire.spiffe.io",
         "CustomResourceDefinition gateways.networking.istio.io",
@@ -123,15 +127,106 @@ def test_a_namespace_that_somebody_applied_from_rendered_files_is_ours() -> None
     assert BOOKINFO in going(decided(cluster, purge=True))
 
 
-def test_istio_without_our_record_is_left_alone() -> None:
+def test_an_istio_that_is_not_ours_is_left_alone_with_its_crds() -> None:
     cluster = installed(mesh_root())
-    del cluster.objects[RECORD]
+    crd = Ref("apiextensions.k8s.io/v1", "CustomResourceDefinition", "", "gateways.networking.istio.io")
+    for ref in (ISTIOD, crd):
+        live = cluster.objects[ref]
+        labels = {**live["metadata"]["labels"], "install.operator.istio.io/owning-resource": "installed-state"}
+        cluster.put({**live, "metadata": {**live["metadata"], "labels": labels}})
     removal = decided(cluster, purge=True)
-    istiod = Ref("apps/v1", "Deployment", "istio-system", "istiod")
-    assert istiod not in going(removal) or Ref("v1", "Namespace", "", "istio-system") in going(removal)
-    assert Ref("apiextensions.k8s.io/v1", "CustomResourceDefinition", "", "gateways.networking.istio.io") not in going(
-        removal
-    )
+    assert not {ISTIOD, crd, Ref("v1", "ConfigMap", "default", "istio-ca-root-cert")} & going(removal)
+    assert "Namespace istio-system" in staying(removal)
+
+
+def test_a_gateway_of_another_istio_operator_stays_and_its_pod_forbids_the_removal() -> None:
+    cluster = installed(mesh_root())
+    labels = {**ISTIO, "install.operator.istio.io/owning-resource": "team-gateway"}
+    gateway = header("apps/v1", "Deployment", "gateway", "team", "istio-operator", labels=labels)
+    inside = header("apps/v1", "Deployment", "gateway", "istio-system", "istio-operator", labels=labels)
+    cluster.put(namespace("team"), gateway, inside)
+    live = cluster.objects[Ref("apps/v1", "Deployment", "team", "gateway")]
+    cluster.put(pod("gateway-1", "team", live, sidecar=True))
+    removal = decided(cluster, purge=True)
+    assert not {Ref("apps/v1", "Deployment", space, "gateway") for space in ("team", "istio-system")} & going(removal)
+    assert "Namespace istio-system" in staying(removal)
+    assert [one.code for one in refusals(look(cluster), purge=False)] == ["MPK-233"]
+
+
+def test_printed_roles_stay_as_long_as_their_namespace_and_hold_none_of_them() -> None:
+    cluster = installed(mesh_root())
+    before = going(decided(cluster))
+    for kind in ("Role", "RoleBinding"):
+        for space in ("istio-system", "cert-manager"):
+            cluster.put(header(f"{RBAC_GROUP}/v1", kind, "meshpki-install", space, labels=PART_OF))
+    assert going(decided(cluster)) == before
+
+
+def a_secret_that_cert_manager_wrote(cluster: InMemoryCluster) -> Ref:
+    notes = {"cert-manager.io/certificate-name": "shop-tls"}
+    certificate = header("cert-manager.io/v1", "Certificate", "shop-tls", "istio-system")
+    secret = header("v1", "Secret", "shop-tls", "istio-system", "cert-manager-certificates-issuing", annotations=notes)
+    cluster.put(certificate, secret)
+    return Ref("v1", "Secret", "istio-system", "shop-tls")
+
+
+def an_account_key(cluster: InMemoryCluster) -> Ref:
+    cluster.put(header("v1", "Secret", "letsencrypt-account-key", "cert-manager", "cert-manager-clusterissuers"))
+    return Ref("v1", "Secret", "cert-manager", "letsencrypt-account-key")
+
+
+def a_claim_of_a_stateful_set(cluster: InMemoryCluster) -> Ref:
+    claim = header("v1", "PersistentVolumeClaim", "data-prometheus-0", "istio-system", "kube-controller-manager")
+    cluster.put(header("apps/v1", "StatefulSet", "prometheus", "istio-system"), claim)
+    return Ref("v1", "PersistentVolumeClaim", "istio-system", "data-prometheus-0")
+
+
+@pytest.mark.parametrize("purge", [False, True])
+@pytest.mark.parametrize("asked_for", [a_secret_that_cert_manager_wrote, an_account_key, a_claim_of_a_stateful_set])
+def test_what_controllers_wrote_for_others_stays_with_its_namespace(
+    asked_for: Callable[[InMemoryCluster], Ref], purge: bool
+) -> None:
+    cluster = installed(mesh_root())
+    theirs = asked_for(cluster)
+    removal = decided(cluster, purge=purge)
+    assert theirs not in going(removal)
+    assert Ref("v1", "Namespace", "", theirs.namespace) not in going(removal)
+
+
+def test_the_roots_key_stays_although_its_certificate_was_taken_with_the_crds() -> None:
+    cluster = installed(mesh_root())
+    for ref in [one for one in cluster.objects if one.api_version.startswith("cert-manager.io")]:
+        del cluster.objects[ref]
+    removal = decided(cluster)
+    assert {f"Secret {ROOT}", "Namespace cert-manager"} <= staying(removal)
+    purged = decided(cluster, purge=True)
+    assert (purged.root, Ref("v1", "Secret", "cert-manager", ROOT) in going(purged)) == (ROOT, True)
+
+
+@dataclass
+class Busy(InMemoryCluster):
+    """Lists of one kind fail."""
+
+    kind: str = ""
+
+    def headers(self, query: Query) -> list[Object]:
+        if query.kind == self.kind:
+            raise ClusterError("MPK-102", "no server", status=503)
+        return super().headers(query)
+
+
+@pytest.mark.parametrize(("kind", "unseen"), [("Certificate", False), ("ReplicaSet", False), ("Metric", True)])
+def test_only_an_api_of_somebody_elses_server_may_fail_to_answer(kind: str, unseen: bool) -> None:
+    there = installed(mesh_root())
+    cluster = Busy(objects=there.objects, kind=kind)
+    served = {"group": "custom.metrics.k8s.io", "service": {"name": "adapter"}}
+    cluster.put({**header("apiregistration.k8s.io/v1", "APIService", "v1.custom.metrics.k8s.io"), "spec": served})
+    cluster.put(header("custom.metrics.k8s.io/v1", "Metric", "a", "default"))
+    if unseen:
+        assert len(look(cluster).unseen) > 0
+        return
+    with pytest.raises(ClusterError, match="no server"):
+        look(cluster)
 
 
 def test_another_cert_managers_leases_stay() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from meshpki.cluster.client import BACKGROUND, ClusterError, Deletion
 from meshpki.cluster.manifest import Object, Ref, ref_of
+from meshpki.components.istioctl import OURS as ISTIO
 from meshpki.errors import GateTimeoutError
 from meshpki.remove.removal import decide
 from meshpki.remove.seen import look
@@ -134,8 +135,7 @@ def _owned_by(one: Object, owner: Object) -> bool:
 def with_pods(*, driver: bool = True) -> Kubelets:
     """A mesh whose client and gateway have volumes of the CSI driver, and whose driver runs or not."""
     cluster = Kubelets(installed(mesh_root()).objects, unmounted=driver)
-    labels = {"operator.istio.io/managed": "Reconcile"}
-    cluster.put(header("apps/v1", "Deployment", GATEWAY.name, "istio-system", "istio-operator", labels=labels))
+    cluster.put(header("apps/v1", "Deployment", GATEWAY.name, "istio-system", "istio-operator", labels=ISTIO))
     cluster.put(pod("client-1", "bookinfo", cluster.objects[CLIENT], csi=True, sidecar=True))
     cluster.put(pod("gateway-1", "istio-system", cluster.objects[GATEWAY], csi=True, sidecar=True))
     if driver:

@@ -224,6 +224,12 @@ def test_argo_cd_gets_the_stages_as_sync_waves_and_the_same_manifests_otherwise(
         }
 
 
+def test_annotations_that_istioctl_left_null_are_none_for_argo_cd() -> None:
+    service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "istio-ingressgateway", "annotations": None}}
+    (stage,) = in_waves([Stage(11, "istio-gateway", "istio", (service,), ())])
+    assert stage.manifests[0]["metadata"]["annotations"]["argocd.argoproj.io/sync-wave"] == "11"
+
+
 def test_flux_gets_a_kustomization_a_stage_each_after_the_one_before(parts: tuple[Stage, ...]) -> None:
     made = kustomizations(parts, "clusters/prod/mesh/")
     found = [parsed(made[f"flux/{folder}.yaml"]) for folder in FOLDERS]

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from meshpki.cluster.manifest import Object
+from meshpki.cluster.client import ClusterError
+from meshpki.cluster.manifest import Object, Ref
 from meshpki.rotate.adoption import (
     HURRY,
     METRIC,
@@ -185,3 +186,51 @@ def test_the_kubelet_is_hurried_until_every_istiod_serves_the_new_ca() -> None:
     program.run(there, stop)
     assert program.settled(there)
     assert there.writes == [("merge", "Pod istio-system/istiod-0"), ("merge", "Pod istio-system/istiod-1")]
+
+
+@pytest.mark.parametrize("status", [0, 404, 503])
+def test_a_pod_that_went_away_or_a_busy_server_ends_no_hurry(status: int) -> None:
+    there, stop = Istiods((None, OTHER)).cluster(), threading.Event()
+
+    def arrive(cluster: InMemoryCluster, stored: Object) -> None:
+        """The second one alone is looked at by its kubelet: the first one is gone."""
+        if HURRY in (stored["metadata"].get("annotations") or {}) and stored["metadata"]["name"] == "istiod-1":
+            for port in (15012, 15017):
+                cluster.listeners["istiod-1", port] = listener(CA.issue(SERVING), CA)
+
+    there.reactions.append(arrive)
+    failing = Failing(there, ClusterError("MPK-102", "not now", status=status))
+    hurry(defaults()).run(failing, stop)  # type: ignore[arg-type]  # what it does not say itself, the cluster says
+    assert hurry(defaults()).settled(there)
+
+
+def test_a_right_that_is_missing_ends_the_hurry() -> None:
+    there = Istiods((None, OTHER)).cluster()
+    failing = Failing(there, ClusterError("MPK-102", "patch refused", status=403))
+    with pytest.raises(ClusterError, match="patch refused"):
+        hurry(defaults()).run(failing, threading.Event())  # type: ignore[arg-type]  # as above
+
+
+def test_an_istiod_that_cannot_be_reached_is_left_out_of_the_evidence_and_hides_no_other() -> None:
+    there = Istiods().cluster()
+    for port in (15012, 15017):
+        del there.listeners["istiod-0", port]
+    assert [len(one.served) for one in replicas(there, defaults())] == [0, 2]
+
+
+@dataclass
+class Failing:
+    """A cluster whose first patch fails."""
+
+    there: Mesh
+    error: ClusterError
+    failed: bool = False
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.there, name)
+
+    def merge(self, ref: Ref, patch: Object, manager: str) -> Object:
+        if not self.failed:
+            self.failed = True
+            raise self.error
+        return self.there.merge(ref, patch, manager)

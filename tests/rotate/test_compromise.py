@@ -6,6 +6,7 @@ from itertools import count
 
 import pytest
 
+from meshpki.cluster.envoy import ADMIN_PORT
 from meshpki.cluster.manifest import Object, Ref
 from meshpki.components.trust import root_certificate
 from meshpki.errors import GateTimeoutError, MeshpkiError, PreconditionError
@@ -13,7 +14,10 @@ from meshpki.rotate import compromise, goals, journey
 from meshpki.rotate.rotation import Rotation
 from meshpki.status.rotation import rotation as shown
 from meshpki.workflow.work import Limits
+from tests.support import certificates as made
+from tests.support.certificates import TRUST_DOMAIN, Issued
 from tests.support.cluster import InMemoryCluster
+from tests.support.mesh import answering, dump
 from tests.support.rotating import ACCOUNTS, SETTINGS, Rotating, rotating
 from tests.support.session import KilledError, Session
 from tests.support.travel import Traveller
@@ -103,6 +107,13 @@ def test_pods_that_only_their_owner_can_replace_are_named() -> None:
     assert {ref.name for ref in compromise.workloads(mesh, SETTINGS)} == {"istiod", "spire-server", *ACCOUNTS}
 
 
+def svid(ca: Issued) -> bytes:
+    """A leaf of the client's as SPIRE would issue it, with its chain."""
+    life = {"not_before": ca.x509.not_valid_before_utc, "not_after": ca.x509.not_valid_after_utc}
+    leaf = ca.issue(made.SVID.but(uris=(f"spiffe://{TRUST_DOMAIN}/ns/bookinfo/sa/client",), **life))
+    return made.pem(leaf, ca)
+
+
 def silent(mesh: Rotating) -> str:
     """A pod of the mesh whose Envoy answers nobody, as an intruder's would."""
     mesh.born("intruder-5d9-x")
@@ -125,6 +136,28 @@ def test_a_pod_that_does_not_follow_holds_up_a_rotation_but_none_from_a_compromi
         gone(mesh, None)
     assert gone(mesh, MINUTE).left_behind == {name}
     assert journey.standing(mesh, SETTINGS) is None
+
+
+@pytest.mark.parametrize("kept", ["the old root", "no bundle"])
+def test_a_pod_with_the_new_leaf_that_never_drops_the_old_root_is_left_behind_and_not_waited_for_again(
+    kept: str,
+) -> None:
+    mesh = rotating()
+    Traveller(mesh, mesh.hours).forth(until=goals.MOVED)
+    half_way = mesh.spire.workloads["client-5d9-x"]
+    bundles = {TRUST_DOMAIN: made.pem(*half_way.anchors)} if kept == "the old root" else {}
+    mesh.listeners["client-5d9-x", ADMIN_PORT] = answering(dump(svid(half_way.ca), bundles))
+    assert gone(mesh, MINUTE).left_behind == {"bookinfo/client-5d9-x"}
+    assert journey.standing(mesh, SETTINGS) is None
+
+
+def test_a_pod_that_was_left_behind_and_is_through_by_now_is_waited_for_again() -> None:
+    mesh = rotating()
+    Traveller(mesh, mesh.hours).forth(until=goals.TAINT)
+    found = Rotation(SETTINGS, journey.required_turn(mesh, SETTINGS), mesh.hours, impatience=MINUTE)
+    found.left_behind.update({"bookinfo/client-5d9-x", "bookinfo/gone-5d9-x"})
+    assert len(found.look(mesh).envoys) == len(ACCOUNTS)
+    assert found.left_behind == {"bookinfo/gone-5d9-x"}
 
 
 def test_nobody_is_left_behind_who_follows_in_time() -> None:

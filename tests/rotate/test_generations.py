@@ -43,6 +43,11 @@ def test_the_next_generation_is_one_that_the_mesh_never_left(
     assert next_number(Pin(pinned, (G1,)), certificates) == expected
 
 
+def test_a_number_whose_key_was_to_be_destroyed_is_not_taken_again() -> None:
+    certificates = [certificate("meshpki-root-g1"), certificate("meshpki-root-g3", left=True)]
+    assert next_number(Pin(1, (G1,)), certificates, {2, 7}) == 4
+
+
 def test_two_pinned_roots_are_a_way_from_the_second_to_the_first() -> None:
     assert turn_of(Pin(1, (G1,)), KNOWN) is None
     forth, back = turn_of(Pin(2, (G2, G1)), KNOWN), turn_of(Pin(1, (G1, G2)), KNOWN)

@@ -1,13 +1,14 @@
 """istiod's CA rotated on a mesh in memory: what is done, in which order, and that a killed run is finished."""
 
 from collections.abc import Iterator
-from contextlib import closing
-from dataclasses import replace
+from contextlib import closing, nullcontext
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import islice
 
 import pytest
 
+from meshpki.cluster.client import BACKGROUND, ClusterError, Deletion
 from meshpki.cluster.manifest import Object, Ref, owned, ref_of
 from meshpki.components import approval
 from meshpki.components.approval import policies
@@ -15,16 +16,17 @@ from meshpki.components.istiod_ca import istiod_ca as istiod_ca_step
 from meshpki.errors import GateTimeoutError, MeshpkiError, PreconditionError, StepError
 from meshpki.install import WISH, kept_wish, wish_manifest
 from meshpki.rotate import istiod_ca
-from meshpki.rotate.leaf import NAMESPACE
+from meshpki.rotate.leaf import NAMESPACE, POD
 from meshpki.rotate.mark import ANNOTATION
 from meshpki.settings import Approval, IstiodCA, Settings, defaults, read_text
 from meshpki.workflow.apply import wanted
 from meshpki.workflow.event import Event, GateOpened, Outcome, StepDone
 from meshpki.workflow.work import Limits
-from tests.support.cluster import FakeClock, InMemoryCluster
+from tests.support.cluster import FakeClock, InMemoryCluster, namespace
 from tests.support.istiod_ca import REF
 from tests.support.mesh import Mesh
 from tests.support.rotation import Rotating
+from tests.support.session import Session
 
 HOUR = timedelta(hours=1)
 WISH_720 = IstiodCA(720 * HOUR, 180 * HOUR)
@@ -38,8 +40,15 @@ def todo(there: Mesh, wish: IstiodCA = WISH_720, *, compromised: bool = False) -
 
 
 def rotate(there: Mesh, wish: IstiodCA = WISH_720, *, compromised: bool = False) -> list[Event]:
-    with closing(istiod_ca.rotate(there, todo(there, wish, compromised=compromised), FakeClock(), LIMITS)) as events:
-        return list(events)
+    begun, told = todo(there, wish, compromised=compromised), list[MeshpkiError]()
+    with closing(istiod_ca.rotate(there, begun, FakeClock(), LIMITS, told.append)) as events:
+        done = list(events)
+    assert told == []
+    return done
+
+
+def unheard(error: MeshpkiError) -> None:
+    raise AssertionError(error)
 
 
 def opened(events: list[Event]) -> list[str]:
@@ -101,7 +110,7 @@ def test_the_evidence_names_the_ca_of_before_and_of_now_and_every_replica() -> N
     mesh = Rotating()
     there = mesh.cluster()
     begun = todo(there)
-    list(istiod_ca.rotate(there, begun, FakeClock(), LIMITS))
+    list(istiod_ca.rotate(there, begun, FakeClock(), LIMITS, unheard))
     done = istiod_ca.done(there, begun)
     assert begun.start.name == f"{mesh.issued[0].certificate.serial:x}"
     assert (done.ca, done.revision) == (mesh.issued[1].certificate, 2)
@@ -120,7 +129,7 @@ def test_the_same_lifetime_again_still_rotates(*, compromised: bool, monkeypatch
 
 
 def interrupted(there: Mesh, after: int) -> Iterator[Event]:
-    with closing(istiod_ca.rotate(there, todo(there), FakeClock(), LIMITS)) as events:
+    with closing(istiod_ca.rotate(there, todo(there), FakeClock(), LIMITS, unheard)) as events:
         yield from islice(events, after)
 
 
@@ -146,6 +155,30 @@ def test_a_request_that_is_denied_ends_the_run_and_leaves_the_ca_of_before() -> 
     assert NAMESPACE not in there.objects
 
 
+@dataclass
+class Undeletable(Session):
+    """A run that gets no answer when it removes its namespace."""
+
+    def delete(self, ref: Ref, how: Deletion = BACKGROUND) -> bool:
+        if ref != NAMESPACE:
+            return super().delete(ref, how)
+        raise ClusterError("MPK-102", "no answer from the API server", where=str(ref))
+
+
+@pytest.mark.parametrize(("denied", "code"), [("not by policy", "MPK-406"), ("", "")])
+def test_a_namespace_that_cannot_be_removed_is_told_and_is_neither_error_nor_end_of_the_run(
+    denied: str, code: str
+) -> None:
+    mesh, told = Rotating(denied=denied), list[MeshpkiError]()
+    there = mesh.cluster()
+    session = Undeletable(there)
+    events = istiod_ca.rotate(session, todo(there), FakeClock(), LIMITS, told.append)  # type: ignore[arg-type]
+    with pytest.raises(StepError, match=code) if code else nullcontext():
+        list(events)
+    assert [one.where for one in told] == [str(NAMESPACE)]
+    assert mesh.revision(there) == (1 if denied else 2)
+
+
 def test_an_istiod_that_never_follows_is_named_when_the_time_is_up() -> None:
     mesh = Rotating()
     there = mesh.cluster()
@@ -166,11 +199,10 @@ def test_a_leaf_that_the_ca_of_before_signed_is_no_proof() -> None:
 
 def test_what_an_earlier_run_left_is_cleared() -> None:
     there = Rotating().cluster()
-    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE.name}}
-    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "leaf-0", "namespace": NAMESPACE.name}, "spec": {}}
-    there.put(namespace, pod)
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": POD.name, "namespace": NAMESPACE.name}, "spec": {}}
+    there.put(owned(namespace(NAMESPACE.name), "leaf"), pod)
     rotate(there)
-    assert ("delete", f"Pod {NAMESPACE.name}/leaf-0") in there.writes
+    assert ("delete", str(POD)) in there.writes
     assert NAMESPACE not in there.objects
 
 
@@ -183,3 +215,20 @@ def test_no_secret_is_asked_for() -> None:
     there = Rotating().cluster()
     rotate(there)
     assert [request for request in there.requests if "Secret" in request[1]] == []
+
+
+def test_a_namespace_of_somebody_else_is_refused_before_anything_is_written() -> None:
+    there = Rotating().cluster()
+    there.put(namespace(NAMESPACE.name))
+    with pytest.raises(PreconditionError, match="meshpki did not make it") as refused:
+        rotate(there)
+    assert (refused.value.code, there.writes) == ("MPK-409", [])
+
+
+def test_a_namespace_that_somebody_makes_meanwhile_is_neither_taken_over_nor_deleted() -> None:
+    there = Rotating().cluster()
+    begun = todo(there)
+    there.put(namespace(NAMESPACE.name))
+    with pytest.raises(PreconditionError, match="MPK-409"):
+        list(istiod_ca.rotate(there, begun, FakeClock(), LIMITS, unheard))
+    assert there.objects[NAMESPACE]["metadata"].get("labels") is None

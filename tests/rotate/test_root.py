@@ -5,15 +5,19 @@ from datetime import timedelta
 
 import pytest
 
-from meshpki.cluster.client import Reader
+from meshpki.cluster.client import ClusterError, Reader
+from meshpki.components.istio import ISTIOD_PORTS
 from meshpki.components.trust import istiod_certificate
-from meshpki.rotate import goals, journey
+from meshpki.errors import GateTimeoutError
+from meshpki.rotate import acts, goals, journey, scan
 from meshpki.rotate.facts import Turn
 from meshpki.rotate.root import steps
 from meshpki.rotate.rotation import Rotation
 from meshpki.workflow.plan import Plan
 from meshpki.workflow.step import Failed, Readiness, Ready, Waiting
+from meshpki.workflow.work import Limits
 from tests.support.rotating import SETTINGS, Rotating, rotating
+from tests.support.session import Session
 from tests.support.travel import Traveller
 
 NAMES = [stage.name for stage in goals.STAGES]
@@ -51,6 +55,61 @@ def test_a_stage_that_is_through_leaves_nothing_to_do() -> None:
         goals.ACTIVATE,
         goals.ISTIOD_CA,
     ]
+
+
+@pytest.mark.parametrize("status", [0, 429, 503])
+def test_a_busy_api_server_does_not_end_a_rotation_before_it_has_begun(status: int) -> None:
+    mesh = rotating()
+    fault = ClusterError("MPK-102", "not now", status=status)
+    session = Session(mesh, faults=dict.fromkeys((1, 3, 4), fault))
+    assert Traveller(session, mesh.hours).forth(until=goals.NEW_ROOT) == [goals.NEW_ROOT]
+    assert journey.required_turn(mesh, SETTINGS).entering.number == 2
+
+
+def one_istiod_is_silent() -> tuple[Rotating, Turn, Callable[[], None]]:
+    """Killed when one istiod of two had written both roots everywhere; the other has not loaded them, and is silent.
+
+    The last one has it answer again.
+    """
+    mesh = rotating(istiods=(0.0, 200.0))
+    Traveller(mesh, mesh.hours).forth(until=goals.NEW_ROOT)
+    turn = journey.required_turn(mesh, SETTINGS)
+    acts.hand_over(mesh, SETTINGS, turn.both)
+    silent = {("istiod-1", port): mesh.listeners.pop(("istiod-1", port)) for port in ISTIOD_PORTS}
+    while goals.istiod_trusts(scan.facts(mesh, SETTINGS, turn), turn):
+        mesh.hours.pass_by(1)
+    assert len(mesh.istiods.roots(mesh.istiods.replicas["istiod-1"])) == 1
+    return mesh, turn, lambda: mesh.listeners.update(silent)
+
+
+def test_a_run_that_goes_on_without_seeing_everything_asks_again_from_the_first_stage() -> None:
+    mesh, turn, _ = one_istiod_is_silent()
+    here = journey.standing(mesh, SETTINGS)
+    assert here
+    assert here.stage.name == goals.PREPARE
+    rotation = Rotation(SETTINGS, turn, mesh.hours)
+    assert [step.name for step in journey.remaining(mesh, rotation)] == NAMES
+    assert [step.name for step in journey.remaining(mesh, rotation, goals.TRUST_ISTIOD)] == [goals.TRUST_ISTIOD]
+
+
+def test_no_ca_is_prepared_before_an_istiod_that_was_silent_has_loaded_both_roots() -> None:
+    mesh, _, answer_again = one_istiod_is_silent()
+    with pytest.raises(GateTimeoutError, match="istiod-1"):
+        Traveller(mesh, mesh.hours, Limits(timedelta(seconds=20))).go_on(until=goals.PREPARE)
+    assert len(mesh.spire.bundle) == 1
+    answer_again()
+    assert Traveller(mesh, mesh.hours).go_on(until=goals.PREPARE) == [goals.TRUST_ISTIOD, goals.PREPARE]
+    assert len(mesh.istiods.roots(mesh.istiods.replicas["istiod-1"])) == 2
+    assert mesh.broken == []
+
+
+def test_from_the_renewal_of_cacerts_on_nothing_is_asked_before_its_second_root_is_put_back() -> None:
+    mesh, turn = begun()
+    Traveller(mesh, mesh.hours).go_on(until=goals.ACTIVATE)
+    for port in ISTIOD_PORTS:
+        del mesh.listeners["istiod-0", port]
+    steps_left = journey.remaining(mesh, Rotation(SETTINGS, turn, mesh.hours))
+    assert steps_left[0].name == goals.ISTIOD_CA
 
 
 def through(soak: float = 0, guard: str = "") -> tuple[Rotating, Callable[[Reader], Readiness]]:

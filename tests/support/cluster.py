@@ -124,12 +124,8 @@ class InMemoryCluster:
             self._admit(ref)
             return _applied(self.objects.get(ref), manifest)
 
-    def dry_create(self, manifest: Object) -> Object:
-        self._request("dry-create", ref_of({**manifest, "metadata": {"name": "", **manifest["metadata"]}}))
-        return copy.deepcopy(manifest)
-
-    def allowed(self, verb: str, group: str, resource: str, namespace: str = "") -> bool:
-        self._request("review", f"{verb} {group}/{resource} {namespace}")
+    def allowed(self, verb: str, group: str, resource: str, namespace: str = "", name: str = "") -> bool:
+        self._request("review", f"{verb} {group}/{resource} {namespace}/{name}")
         return True
 
     def logs(
@@ -234,6 +230,9 @@ class InMemoryCluster:
             _hold(live, {"metadata": {"resourceVersion": how.resource_version}})
             self._remove(ref, how)
             return True
+
+    def unbroken(self, what: str) -> contextlib.AbstractContextManager[None]:  # noqa: ARG002 - a protocol's
+        return contextlib.nullcontext()
 
     def _remove(self, ref: Ref, how: Deletion) -> None:
         """An object that bears finalizers stays, marked, until somebody takes them off."""

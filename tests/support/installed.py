@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from meshpki.cluster.manifest import MANAGED_BY, Object, Ref, owned, ref_of
 from meshpki.components.approval import approval
+from meshpki.components.istioctl import OURS as ISTIO
 from meshpki.components.istioctl import RECORD
 from meshpki.components.istiod_ca import istiod_ca
 from meshpki.components.rogue_request import rogue_ref
@@ -16,7 +17,6 @@ from tests.support.certificates import Issued
 from tests.support.cluster import InMemoryCluster, config_map, namespace
 
 ROOT = "meshpki-root-g1"
-_ISTIO = {"operator.istio.io/managed": "Reconcile"}
 __all__ = ["ROOT", "installed"]
 
 
@@ -107,9 +107,11 @@ def policed(root: Issued | None = None) -> InMemoryCluster:
 def _made_besides(cluster: InMemoryCluster) -> list[Object]:
     """What istioctl, cert-manager, istiod and the controllers made."""
     certificate = cluster.objects[Ref("cert-manager.io/v1", "Certificate", "cert-manager", ROOT)]
-    istiod = {**header("apps/v1", "Deployment", "istiod", "istio-system", "istio-operator", labels=_ISTIO)}
+    istiod = {
+        **header("apps/v1", "Deployment", "istiod", "istio-system", "istio-operator", labels={**ISTIO, "app": "istiod"})
+    }
     istio_crd = {**crd("gateways.networking.istio.io")}
-    istio_crd["metadata"] = {**istio_crd["metadata"], "labels": _ISTIO}
+    istio_crd["metadata"] = {**istio_crd["metadata"], "labels": ISTIO}
     return [
         istiod,
         istio_crd,

@@ -49,6 +49,7 @@ class Istiods:
     mounted: dict[str, bytes] = field(default_factory=dict)
     marks: dict[str, str] = field(default_factory=dict)
     refused: list[str] = field(default_factory=list)
+    namespaces: set[str] = field(default_factory=set)
     changed: Callable[[], None] = lambda: None
 
     def begin(self, lags: Iterable[float]) -> None:
@@ -129,9 +130,18 @@ class Istiods:
             self._write_bundle(one)
             self._write_webhooks(one)
 
+    def publish(self, namespace: str) -> None:
+        """Another namespace gets the bundle as soon as it is there, and as long as it is."""
+        self.namespaces.add(namespace)
+        self._write_into(namespace, self.replicas[min(self.replicas)])
+
     def _write_bundle(self, one: Replica) -> None:
-        for namespace in NAMESPACES:
-            self.cluster.put(config_map(BUNDLE, namespace, **{"root-cert.pem": one.text.decode()}))
+        for namespace in (*NAMESPACES, *sorted(self.namespaces)):
+            if Ref("v1", "Namespace", "", namespace) in self.cluster.objects:
+                self._write_into(namespace, one)
+
+    def _write_into(self, namespace: str, one: Replica) -> None:
+        self.cluster.put(config_map(BUNDLE, namespace, **{"root-cert.pem": one.text.decode()}))
 
     def _write_webhooks(self, one: Replica) -> None:
         self.cluster.put(*(webhook(one.text, name=name) for name in _WEBHOOKS))

@@ -4,7 +4,7 @@ import base64
 import contextlib
 import json
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -140,8 +140,8 @@ class Mesh(InMemoryCluster):
             raise ClusterError("MPK-102", f"list refused: {query.kind}", status=403)
         return super().list(query)
 
-    def allowed(self, verb: str, group: str, resource: str, namespace: str = "") -> bool:
-        return super().allowed(verb, group, resource, namespace) and resource not in self.denied
+    def allowed(self, verb: str, group: str, resource: str, namespace: str = "", name: str = "") -> bool:
+        return super().allowed(verb, group, resource, namespace, name) and resource not in self.denied
 
 
 def mesh(*objects: Object, **envoys: bytes) -> Mesh:
@@ -155,11 +155,16 @@ def mesh(*objects: Object, **envoys: bytes) -> Mesh:
 
 def answering(body: bytes) -> partial[None]:
     """A listener that answers whatever it is asked with this body, or hangs up where it is empty."""
-    return partial(_serve, body)
+    return paged(lambda _asked: (200, body))
 
 
-def _serve(body: bytes, connection: socket.socket) -> None:
+def paged(page: Callable[[bytes], tuple[int, bytes]]) -> partial[None]:
+    """A listener whose status and body depend on what it is asked."""
+    return partial(_serve, page)
+
+
+def _serve(page: Callable[[bytes], tuple[int, bytes]], connection: socket.socket) -> None:
     with connection, contextlib.suppress(OSError):
-        connection.recv(65536)
+        status, body = page(connection.recv(65536))
         if body:
-            connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body))
+            connection.sendall(b"HTTP/1.1 %d X\r\ncontent-length: %d\r\n\r\n%b" % (status, len(body), body))

@@ -35,8 +35,8 @@ class Restricted(Mesh):
             self._need(verb, "v1", "pods/exec", pod.namespace, pod.name)
         return super().execute(pod, container, argv)
 
-    def allowed(self, verb: str, group: str, resource: str, namespace: str = "") -> bool:
-        return self._may(verb, group, resource, namespace, "")
+    def allowed(self, verb: str, group: str, resource: str, namespace: str = "", name: str = "") -> bool:
+        return self._may(verb, group, resource, namespace, name)
 
     def _need(self, verb: str, api_version: str, resource: str, namespace: str, name: str) -> None:
         group = api_version.rpartition("/")[0]

@@ -1,13 +1,15 @@
 """Release files small enough to read, and an istioctl that is a script: all that a plan and render need."""
 
+import hashlib
 import io
 import tarfile
 from pathlib import Path
 
 import yaml
 
-from meshpki.artifacts import Releases
+from meshpki.artifacts import Releases, wanted
 from meshpki.cluster.manifest import Object
+from meshpki.settings import defaults
 from tests.support.cluster import namespace
 
 
@@ -19,7 +21,7 @@ def crd(group: str, kind: str) -> Object:
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
         "metadata": {"name": f"{kind.lower()}s.{group}"},
-        "spec": {"group": group, "names": {"kind": kind}, "versions": versions},
+        "spec": {"group": group, "names": {"kind": kind, "plural": f"{kind.lower()}s"}, "versions": versions},
     }
 
 
@@ -30,6 +32,7 @@ CERT_MANAGER: list[Object] = [
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "ClusterRoleBinding",
         "metadata": {"name": "cert-manager:controller"},
+        "roleRef": {"kind": "ClusterRole", "name": "cert-manager:controller"},
     },
     {
         "apiVersion": "rbac.authorization.k8s.io/v1",
@@ -76,6 +79,22 @@ def releases(folder: Path) -> Releases:
     release.write_text(yaml.safe_dump_all(CERT_MANAGER), encoding="utf-8")
     spire.write_text(yaml.safe_dump(crd("spire.spiffe.io", "ClusterSPIFFEID")), encoding="utf-8")
     return Releases(release, istioctl(folder / "istioctl.tar.gz"), (spire,))
+
+
+def settings_file(folder: Path) -> Path:
+    """Settings whose release files lie in the folder beside them, pinned by their digests."""
+    artifacts = folder / "artifacts"
+    artifacts.mkdir()
+    made = releases(artifacts)
+    contents = [made.cert_manager.read_bytes(), made.istioctl.read_bytes(), made.spire_crds[0].read_bytes(), b"", b""]
+    named = {one.name: content for one, content in zip(wanted(defaults()), contents, strict=True)}
+    for name, content in named.items():
+        (artifacts / name).write_bytes(content)
+    pins = {name: hashlib.sha256(content).hexdigest() for name, content in named.items()}
+    wish = {"artifacts": {"directory": str(artifacts), "pins": pins}}
+    path = folder / "mesh.yaml"
+    path.write_text(yaml.safe_dump({"apiVersion": "meshpki.dev/v1alpha1", "kind": "Mesh", **wish}))
+    return path
 
 
 def istioctl(archive: Path, script: str = "") -> Path:

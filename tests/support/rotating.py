@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 
+from meshpki.cluster.client import BACKGROUND, Deletion
 from meshpki.cluster.manifest import Object, Ref, owned
 from meshpki.components.istiod_ca import istiod_ca
 from meshpki.components.root_ca import pin_manifest, root_manifests
@@ -54,10 +55,10 @@ class Rotating(Mesh):
         self.istiods.born(name)
         self.spire.born(name, node, account)
 
-    def delete(self, ref: Ref) -> bool:
+    def delete(self, ref: Ref, how: Deletion = BACKGROUND) -> bool:
         with self.lock:
             gone = self.objects.get(ref)
-            found = super().delete(ref)
+            found = super().delete(ref, how)
             if found and gone and ref.name.startswith("spire-agent-"):
                 node = gone["spec"]["nodeName"]
                 self.hours.later(AGENT_BACK, partial(self.spire.restart_agent, node, next(self.agents)))
@@ -115,9 +116,9 @@ class Rotating(Mesh):
         return anchors(self.objects[Ref("v1", "ConfigMap", where, name)]["data"][key].encode())
 
 
-def rotating(*, istiods: Sequence[float] = (0.0,), servers: int = 1) -> Rotating:
+def rotating(*, istiods: Sequence[float] = (0.0,), servers: int = 1, mesh: Rotating | None = None) -> Rotating:
     """A mesh as `meshpki up` leaves it; `istiods` are the lags of its replicas, in seconds."""
-    mesh = Rotating()
+    mesh = mesh or Rotating()
     mesh.put(*map(namespace, ("kube-system", "cert-manager", "spire-server", "spire-system", *NAMESPACES)))
     mesh.reactions.append(mesh.cert_manager.react)
     for manifest in (*root_manifests(SETTINGS, 1), *istiod_ca(SETTINGS).manifests):

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from meshpki.cluster.client import Cluster, ClusterError
+from meshpki.cluster.client import BACKGROUND, Cluster, ClusterError, Deletion
 from meshpki.cluster.manifest import Object, Ref, ref_of
 
 Answer = TypeVar("Answer")
@@ -48,8 +48,8 @@ class Session:
             f"merge {ref} {subresource}".strip(), lambda: self.mesh.merge(ref, patch, manager, subresource)
         )
 
-    def delete(self, ref: Ref) -> bool:
-        return self._write(f"delete {ref}", lambda: self.mesh.delete(ref))
+    def delete(self, ref: Ref, how: Deletion = BACKGROUND) -> bool:
+        return self._write(f"delete {ref}", lambda: self.mesh.delete(ref, how))
 
     def execute(self, pod: Ref, container: str, argv: Sequence[str]) -> str:
         words = [word for word in argv if word in _CHANGING]

@@ -26,7 +26,7 @@ from tests.support.certificates import TRUST_DOMAIN, Issued
 from tests.support.cluster import InMemoryCluster, config_map
 from tests.support.control_plane import SERVER, listener, replica
 from tests.support.hours import Hours
-from tests.support.mesh import answering, dump, pod
+from tests.support.mesh import dump, paged, pod
 
 # In seconds of the hours; the real ones take 5, 5, 3 and 8, in the same order of one to another.
 SYNC, REISSUED, AGENT_BACK, OWN_MOVES = 2.0, 2.0, 0.5, 3.0
@@ -74,6 +74,7 @@ class Workload:
     account: str
     ca: Issued
     anchors: tuple[Issued, ...]
+    namespace: str = "bookinfo"
 
     @property
     def root(self) -> Issued:
@@ -115,16 +116,12 @@ class Spire:
             self.cluster.put(_agent(node, 0))
         self._publish()
 
-    def born(self, name: str, node: str, account: str) -> Workload:
+    def born(self, name: str, node: str, account: str, namespace: str = "bookinfo") -> Workload:
         """A new pod's Envoy, served by its node's agent with what that knows."""
-        one = Workload(name, node, account, self._server_of(node).active.ca, self.known[node])
+        one = Workload(name, node, account, self._server_of(node).active.ca, self.known[node], namespace)
         self.workloads[name] = one
-        self.cluster.put(
-            {
-                **pod(name, account=account),
-                "spec": {**pod(name)["spec"], "nodeName": node, "serviceAccountName": account},
-            }
-        )
+        shown = pod(name, namespace=namespace, account=account)
+        self.cluster.put({**shown, "spec": {**shown["spec"], "nodeName": node}})
         self.cluster.listeners[name, 15000] = partial(self._admin, one)
         self.changed()
         return one
@@ -264,7 +261,15 @@ class Spire:
         self.cluster.listeners[name, 8081] = serve
 
     def _admin(self, one: Workload, connection: socket.socket) -> None:
-        answering(_dumped(one.account, one.ca, one.anchors))(connection)
+        paged(lambda asked: (200, self._counted() if b"/stats" in asked else _dumped(one)))(connection)
+
+    def _counted(self) -> bytes:
+        """Counters that grow with the hours, and none that must not."""
+        names, seconds = (
+            ("listener.15006.ssl.handshake", "sds.default.update_success"),
+            int(self.hours.now().timestamp()),
+        )
+        return json.dumps({"stats": [{"name": name, "value": seconds} for name in names]}).encode()
 
 
 @cache
@@ -274,11 +279,15 @@ def _own(ca: Issued) -> Callable[[socket.socket], None]:
     )
 
 
+def _dumped(one: Workload) -> bytes:
+    return _secrets(one.namespace, one.account, one.ca, one.anchors)
+
+
 @cache
-def _dumped(account: str, ca: Issued, anchors: tuple[Issued, ...]) -> bytes:
+def _secrets(namespace: str, account: str, ca: Issued, anchors: tuple[Issued, ...]) -> bytes:
     leaf = ca.issue(
         made.SVID.but(
-            uris=(f"spiffe://{TRUST_DOMAIN}/ns/bookinfo/sa/{account}",),
+            uris=(f"spiffe://{TRUST_DOMAIN}/ns/{namespace}/sa/{account}",),
             not_before=ca.x509.not_valid_before_utc,
             not_after=ca.x509.not_valid_after_utc,
         )

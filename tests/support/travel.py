@@ -27,7 +27,7 @@ class Traveller:
         """On to a stage, or to the end; the stages that were gone through."""
         done: list[str] = []
         if journey.standing(self.cluster, SETTINGS) is None:
-            done += self.follow((journey.first_step(self.cluster, SETTINGS),))
+            done += self.follow((journey.first_step(self.cluster, SETTINGS, self.hours),))
         return done if until == goals.NEW_ROOT else [*done, *self.go_on(until)]
 
     def back(self) -> list[str]:

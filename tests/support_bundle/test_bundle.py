@@ -13,6 +13,7 @@ import pytest
 from meshpki.cli.bundling import Asked, fill
 from meshpki.cluster.client import ClusterError
 from meshpki.cluster.manifest import Object, Query, Ref
+from meshpki.components.trust import PIN
 from meshpki.install import WISH, wish_manifest
 from meshpki.settings import Settings, defaults
 from meshpki.support_bundle import FOLDER, Archive
@@ -225,6 +226,16 @@ def test_what_may_not_be_read_is_told_and_stops_nothing() -> None:
     assert "get refused" in missing["report verify"]
     assert "the kept settings; the defaults are assumed" in missing
     assert {"objects/pod.json", "objects/certificate.json", "versions.json"} <= set(found)
+
+
+@pytest.mark.parametrize("ref", [WISH, PIN])
+def test_a_damaged_config_map_of_ours_is_told_and_stops_nothing(ref: Ref) -> None:
+    cluster = mesh()
+    cluster.put({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": ref.name, "namespace": ref.namespace}})
+    found = collected(cluster)
+    told = [one["why"] for one in json.loads(found["manifest.json"])["missing"]]
+    assert any("MPK-376" in why for why in told)
+    assert "versions.json" in found
 
 
 def test_a_mesh_that_is_not_there_makes_a_small_bundle_that_says_so() -> None:

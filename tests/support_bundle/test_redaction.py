@@ -127,6 +127,13 @@ def test_base64_of_a_key_goes_in_one_line_or_many_in_either_alphabet(der: bytes)
         base64.b64encode(f"https://user:{CANARY}@example.org/".encode()).decode(),
         f"credentials => '{CANARY}'",
         f"Cookie: session={CANARY}; b=c",
+        f'{{"authorization":["Basic {base64.b64encode(f"u:{CANARY}".encode()).decode()}"],"a":1}}',
+        f'"token": ["{CANARY}", "b"]',
+        f"MYSQL_PWD={CANARY}",
+        f"pass: {CANARY}",
+        f"GET /?password%3D{CANARY}",
+        "git clone with ghp_" + "0a" * 18,
+        "vault said hvs." + "0a" * 12,
     ],
 )
 def test_what_is_a_secret_by_its_form_or_its_name_goes(text: str) -> None:

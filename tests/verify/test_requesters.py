@@ -48,8 +48,26 @@ class Case:
     found: tuple[tuple[str, str, str], ...] = ()
 
 
+OPERATE = role(rule("create"), name="meshpki-operate")
+
+
+def labelled(one: Object) -> Object:
+    return {**one, "metadata": {**one["metadata"], "labels": {"app.kubernetes.io/part-of": "meshpki"}}}
+
+
 CASES = (
     Case("a role that nobody has", (ASKER,)),
+    Case("the role that is printed for rotate", (OPERATE, labelled(binding(EVE, to="meshpki-operate")))),
+    Case(
+        "a role of that name, which nobody printed",
+        (OPERATE, binding(EVE, to="meshpki-operate")),
+        (("User eve", "certificaterequests", ""),),
+    ),
+    Case(
+        "another role under the label of the printed ones",
+        (ASKER, labelled(binding(EVE))),
+        (("User eve", "certificaterequests", ""),),
+    ),
     Case("a binding to a role that is not there", (binding(EVE),)),
     Case("a user everywhere", (ASKER, binding(EVE)), (("User eve", "certificaterequests", ""),)),
     Case("a user in a namespace", (ASKER, binding(EVE, namespace="a")), (("User eve", "certificaterequests", "a"),)),

@@ -10,11 +10,12 @@ import pytest
 from meshpki.cli.session import settings_of
 from meshpki.cluster.manifest import Object, Ref
 from meshpki.errors import MeshpkiError
+from meshpki.roles.role import Subject, manifests
 from meshpki.settings import defaults
 from meshpki.verify import verify
 from meshpki.verify.control_plane import judge
 from meshpki.verify.judge import Pinned
-from meshpki.verify.rights import Subject, manifests, rights
+from meshpki.verify.rights import PURPOSES, rights
 from meshpki.verify.survey import observe
 from tests.support import certificates as made
 from tests.support.certificates import AT, TRUST_DOMAIN
@@ -28,7 +29,7 @@ SILENT = "ratings-v1-77f-z"
 
 
 def roles() -> tuple[Object, ...]:
-    return tuple(one for one in manifests(GRANTED, [Subject("User", "auditor")]) if "rules" in one)
+    return tuple(one for one in manifests(GRANTED, [Subject("User", "auditor")], PURPOSES) if "rules" in one)
 
 
 def verbs() -> list[tuple[int, int, str]]:
@@ -111,7 +112,7 @@ def test_commands_in_spires_pod_are_allowed_only_where_they_are_asked_for() -> N
 
 def test_each_role_is_bound_to_the_subjects_and_what_is_optional_has_a_role_of_its_own() -> None:
     subjects = [Subject("Group", "auditors"), Subject("ServiceAccount", "verifier", "ci")]
-    printed = list(manifests(GRANTED, subjects))
+    printed = list(manifests(GRANTED, subjects, PURPOSES))
     for role, bound in zip(printed[::2], printed[1::2], strict=True):
         assert bound["kind"] == f"{role['kind']}Binding"
         assert bound["roleRef"] == {

@@ -217,6 +217,45 @@ def test_a_program_runs_only_where_the_cluster_does_not_show_its_work() -> None:
     assert ran == ["ran"]
 
 
+def answering(*answers: ClusterError | bool) -> tuple[Program, list[str]]:
+    """A program of which that is seen, one look after the other, the last for ever; and what came of it."""
+    happened, left = list[str](), list(answers)
+
+    def settled(_reader: Reader) -> bool:
+        happened.append("asked")
+        answer = left.pop(0) if len(left) > 1 else left[0]
+        if isinstance(answer, ClusterError):
+            raise answer
+        return answer
+
+    return Program("p", settled, lambda _cluster, _stop: happened.append("ran")), happened
+
+
+def failing(status: int) -> ClusterError:
+    return ClusterError("MPK-102", "get refused", status=status)
+
+
+@pytest.mark.parametrize("status", [0, 404, 503])
+@pytest.mark.parametrize(("found", "then"), [(True, []), (False, ["ran"])])
+def test_whether_a_program_has_anything_to_do_is_asked_again_after_an_error_that_passes(
+    *, status: int, found: bool, then: list[str]
+) -> None:
+    program, happened = answering(failing(status), failing(status), found)
+    assert order(events(step("a", programs=(program,))), StepDone) == ["a"]
+    assert happened == ["asked"] * 3 + then
+
+
+@pytest.mark.parametrize(("status", "patient"), [(403, False), (503, True)])
+def test_a_program_of_which_nobody_can_tell_ends_its_step_when_the_time_is_up_or_at_once_without_the_right(
+    *, status: int, patient: bool
+) -> None:
+    program, happened = answering(failing(status))
+    with pytest.raises(ClusterError, match="get refused"):
+        events(step("a", programs=(program,)), limits=Limits(timedelta(seconds=5)))
+    assert set(happened) == {"asked"}
+    assert (len(happened) > 1) is patient
+
+
 def test_gates_are_looked_at_while_a_program_still_runs() -> None:
     opened = threading.Event()
 

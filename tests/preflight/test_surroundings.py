@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from meshpki.cluster.manifest import Object
-from meshpki.surroundings import ENFORCE, components_of, forbidding, skews
+from meshpki.preflight.surroundings import ENFORCE, components_of, forbidding, skews
 
 AT = datetime(2026, 11, 25, 12, tzinfo=UTC)
 NEEDED = {"spire-system": "privileged", "istio-system": "baseline"}

@@ -5,15 +5,18 @@ from datetime import timedelta
 
 import pytest
 
-from meshpki.cluster.manifest import Object, Ref
+from meshpki.cluster.client import NoAccessError
+from meshpki.cluster.manifest import Object, Query, Ref
 from meshpki.components.approval import POLICY
+from meshpki.components.istioctl import OURS as ISTIO
 from meshpki.components.trust import Pin
 from meshpki.errors import UsageError
-from meshpki.preflight import CHECKS, Seen, examine
-from meshpki.preflight_approval import would_be_denied
+from meshpki.preflight import CHECKS, Seen, examine, look
+from meshpki.preflight.approval import would_be_denied
 from meshpki.settings import Approval, Existing, Root, Settings, defaults, read_text
+from meshpki.workflow.step import Program
 from tests.support import certificates
-from tests.support.cluster import InMemoryCluster, namespace
+from tests.support.cluster import InMemoryCluster, config_map, namespace
 from tests.support.existing import CORPORATE, ISSUING, NOW, corporate, wish
 
 OURS = {"app.kubernetes.io/managed-by": "meshpki", "app.kubernetes.io/part-of": "meshpki"}
@@ -39,13 +42,14 @@ def secret(**annotations: str) -> Object:
 
 GOOD = Seen(version="v1.35.4", nodes=(node(),), storage_classes=(storage_class(),))
 PINNED = replace(GOOD, pin=Pin(1, (certificates.mesh_root().certificate,)))
-RECORD = {"metadata": {"name": "meshpki-istio"}}
+UNLABELLED = {"operator.istio.io/managed": ""}
+ANOTHERS = {"install.operator.istio.io/owning-resource": "installed-state"}
 NAMED = {"cert-manager.io/certificate-name": "cacerts"}
 RENDERED, FOREIGN = (workload("Certificate", "istio-system", "cacerts", **labels) for labels in (OURS, {}))
 
 
-def istiod(namespace: str = "istio-system", revision: str = "default") -> Object:
-    return workload("Deployment", namespace, "istiod", app="istiod", **{"istio.io/rev": revision})
+def istiod(namespace: str = "istio-system", revision: str = "default", **labels: str) -> Object:
+    return workload("Deployment", namespace, "istiod", app="istiod", **{"istio.io/rev": revision, **ISTIO, **labels})
 
 
 def refused(seen: Seen, settings: Settings | None = None, ignore: tuple[str, ...] = ()) -> list[tuple[str, str]]:
@@ -57,7 +61,7 @@ def refused(seen: Seen, settings: Settings | None = None, ignore: tuple[str, ...
     [
         GOOD,
         replace(GOOD, deployments=(workload("Deployment", "cert-manager", "cert-manager", **OURS),)),
-        replace(GOOD, deployments=(istiod(),), record=RECORD),
+        replace(GOOD, deployments=(istiod(),)),
         replace(PINNED, cacerts=secret(**NAMED)),
         replace(GOOD, cacerts=secret(**NAMED), cacerts_certificate=RENDERED),
         replace(GOOD, stateful_sets=(workload("StatefulSet", "spire-server", "spire-server", **OURS),)),
@@ -91,13 +95,14 @@ def test_a_cluster_that_is_new_or_ours_is_let_through(seen: Seen) -> None:
             "cert-manager",
             "MPK-104",
         ),
-        (replace(GOOD, deployments=(istiod(),)), "istio", "MPK-105"),
-        (replace(GOOD, deployments=(istiod("other"),), record=RECORD), "istio", "MPK-105"),
+        (replace(GOOD, deployments=(istiod(**UNLABELLED),)), "istio", "MPK-105"),
+        (replace(GOOD, deployments=(istiod("other"),)), "istio", "MPK-105"),
+        (replace(GOOD, deployments=(istiod(**ANOTHERS),)), "istio", "MPK-105"),
         (replace(GOOD, stateful_sets=(workload("StatefulSet", "spire", "spire-server"),)), "spire", "MPK-106"),
         (replace(GOOD, csi_driver={"metadata": {"name": "csi.spiffe.io"}}), "spire", "MPK-106"),
         (replace(GOOD, daemon_sets=(workload("DaemonSet", "istio-system", "ztunnel"),)), "istio-shape", "MPK-114"),
         (
-            replace(GOOD, deployments=(istiod(), istiod(revision="canary")), record=RECORD),
+            replace(GOOD, deployments=(istiod(), istiod(revision="canary"))),
             "istio-shape",
             "MPK-114",
         ),
@@ -206,6 +211,30 @@ def test_a_chain_that_is_no_certificate_inside_is_refused_in_words() -> None:
     pem = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
     settings = replace(defaults(), root=Root(existing=Existing("corporate-ca", pem)))
     assert [code for _, code in refused(OWNED, settings)] == ["MPK-287"]
+
+
+def test_a_program_that_cannot_do_its_work_is_refused_before_anything_is_written() -> None:
+    def never(*_: object) -> bool:
+        raise AssertionError
+
+    fit, unfit = (Program(name, never, never, unfit=lambda _, why=why: why) for name, why in (("a", ""), ("b", "old")))
+    seen = look(InMemoryCluster(), defaults(), [], NOW, (fit, unfit))
+    assert seen.unfit == ("b: old",)
+    assert refused(replace(GOOD, unfit=seen.unfit)) == [("istioctl", "MPK-124")]
+
+
+class Denying(InMemoryCluster):
+    """Somebody who may not list some kinds."""
+
+    def list(self, query: Query) -> list[Object]:
+        if query.kind in ("Node", "StorageClass"):
+            raise NoAccessError("MPK-102", f"User cannot list {query.kind}", status=403)
+        return super().list(query)
+
+
+def test_a_list_that_is_not_allowed_is_a_missing_right_beside_the_others() -> None:
+    seen = look(Denying(), defaults(), [config_map("a")], NOW)
+    assert seen.missing_rights == ("list nodes", "list storageclasses")
 
 
 POLICED = replace(defaults(), approval=Approval(policy=True))

@@ -7,8 +7,8 @@ from meshpki.cluster.client import Reader
 from meshpki.cluster.manifest import Object, Query, Ref, ref_of
 from meshpki.components.approval import NAME, POLICY
 from meshpki.components.trust import CERT_MANAGER
+from meshpki.preflight.surroundings import foreign, ours
 from meshpki.settings import Settings
-from meshpki.surroundings import foreign, ours
 
 Problem = tuple[str, str, str]
 _SHOWN = 5

@@ -1,0 +1,164 @@
+"""What must hold before the first write: gathered once, then judged by named, pure checks, all of them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from meshpki.components.trust import PIN
+from meshpki.errors import MeshpkiError, PreconditionError, UsageError
+from meshpki.preflight import parts
+from meshpki.preflight.approval import APPROVAL_CHECKS
+from meshpki.preflight.parts import Problem
+from meshpki.preflight.root import ROOT_CHECKS
+from meshpki.preflight.seen import Seen, look
+from meshpki.preflight.surroundings import ENFORCE, Component, components_of, forbidding, is_default
+from meshpki.settings import Settings
+from meshpki.settings.fields import flatten
+from meshpki.settings.releases import components, kubernetes_range, release_of
+
+__all__ = ["CHECKS", "Check", "Found", "Outcome", "PreflightError", "Seen", "examine", "look"]
+
+
+@dataclass(frozen=True)
+class Check:
+    """A named precondition; `judge` gives the problem as (what, where, remedy), None where there is none.
+
+    `can_wait` says that going on in spite of it harms nothing, so that `ignore` may name it.
+    """
+
+    name: str
+    code: str
+    judge: Callable[[Seen, Settings], Problem | None]
+    can_wait: bool = False
+
+
+@dataclass(frozen=True)
+class Found:
+    """A check that does not hold."""
+
+    check: Check
+    error: MeshpkiError
+
+
+class PreflightError(PreconditionError):
+    """The checks that do not hold, all of them; nothing was written."""
+
+    def __init__(self, found: Sequence[Found]) -> None:
+        """Take code and place of the first, and tell them all."""
+        first = found[0].error
+        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        super().__init__(first.code, f"{first.what}{more}", where=first.where, remedy=first.remedy)
+        self.found = tuple(found)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What stops the run, what only is worth a warning because the user said so, and which components are there."""
+
+    refused: tuple[Found, ...] = field(default=())
+    ignored: tuple[Found, ...] = field(default=())
+    there: tuple[Component, ...] = field(default=())
+
+
+def examine(seen: Seen, settings: Settings, ignore: Sequence[str] = ()) -> Outcome:
+    """Judge every check; a name in `ignore` turns its refusal into a warning where that can be safe."""
+    names = [check.name for check in CHECKS]
+    for name in ignore:
+        if name not in names:
+            raise UsageError("MPK-116", f"there is no check `{name}`", remedy=f"the checks are: {', '.join(names)}")
+    refused: list[Found] = []
+    ignored: list[Found] = []
+    for check in CHECKS:
+        problem = check.judge(seen, settings)
+        if problem is None:
+            continue
+        what, where, remedy = problem
+        hint = f"{remedy}; or go on with --ignore {check.name}" if check.can_wait else remedy
+        found = Found(check, PreconditionError(check.code, what, where=where, remedy=hint))
+        (ignored if check.can_wait and check.name in ignore else refused).append(found)
+    there = components_of((*seen.deployments, *seen.stateful_sets, *seen.daemon_sets))
+    return Outcome(tuple(refused), tuple(ignored), there)
+
+
+def _kubernetes(seen: Seen, settings: Settings) -> Problem | None:
+    versions = flatten(settings.versions)
+    rows = [release_of(name, str(versions[name])) for name in components()]
+    oldest, newest = kubernetes_range(row for row in rows if row is not None)
+    major, minor = (int(part.rstrip("+")) for part in seen.version.removeprefix("v").split(".")[:2])
+    if oldest <= (major, minor) <= newest:
+        return None
+    wanted = f"{oldest[0]}.{oldest[1]} to {newest[0]}.{newest[1]}"
+    return f"Kubernetes is {seen.version}, these versions are for {wanted}", "API server", "choose other versions"
+
+
+def _platform(seen: Seen, _settings: Settings) -> Problem | None:
+    for node in seen.nodes:
+        info, name = node["status"]["nodeInfo"], node["metadata"]["name"]
+        if info["operatingSystem"] != "linux":
+            return f"its system is {info['operatingSystem']}", f"Node {name}", "SPIRE's CSI driver needs Linux nodes"
+    return None
+
+
+def _storage(seen: Seen, settings: Settings) -> Problem | None:
+    wanted = settings.spire.storage.class_name
+    defaults = [item for item in seen.storage_classes if is_default(item)]
+    named = [item for item in seen.storage_classes if item["metadata"]["name"] == wanted]
+    if seen.claims or (named if wanted else defaults):
+        return None
+    what = f"there is no StorageClass {wanted}" if wanted else "there is no default StorageClass"
+    return what, "spire.storage.className", "spire-server keeps its CA on a volume: name a StorageClass, or make one"
+
+
+def _rotation(seen: Seen, _settings: Settings) -> Problem | None:
+    """Applying the alias issuer now would put a root into use that not everybody trusts yet."""
+    if seen.pin is None or len(seen.pin.roots) == 1:
+        return None
+    remedy = "finish it first: meshpki rotate root, or go back with meshpki rotate root --abort"
+    return "a root rotation is under way: two roots are pinned", str(PIN), remedy
+
+
+def _programs(seen: Seen, _settings: Settings) -> Problem | None:
+    if not seen.unfit:
+        return None
+    return "; ".join(seen.unfit), "artifacts", "take the release archive of that version, and its pin"
+
+
+def _rights(seen: Seen, _settings: Settings) -> Problem | None:
+    if not seen.missing_rights:
+        return None
+    return f"missing rights: {', '.join(seen.missing_rights)}", "this kubeconfig's user", "have them granted"
+
+
+def _clock(seen: Seen, _settings: Settings) -> Problem | None:
+    if not seen.skews:
+        return None
+    remedy = "have them agree (NTP): a certificate is refused by whoever is not at its beginning yet"
+    return "; ".join(seen.skews), "clocks", remedy
+
+
+def _pod_security(seen: Seen, settings: Settings) -> Problem | None:
+    names = settings.namespaces
+    levels = {names.spire_system: "privileged", names.bookinfo: "privileged", names.istio: "baseline"}
+    for name, level, wanted in forbidding(seen.namespaces, levels):
+        what = f"it enforces `{level}`, its pods need `{wanted}`"
+        return what, f"Namespace {name}", f"take the label {ENFORCE} off it, or choose another namespace"
+    return None
+
+
+CHECKS = (
+    Check("rights", "MPK-118", _rights),
+    Check("kubernetes-version", "MPK-103", _kubernetes, can_wait=True),
+    Check("platform", "MPK-109", _platform),
+    Check("cert-manager", "MPK-104", parts.cert_manager),
+    Check("istio", "MPK-105", parts.istio),
+    Check("spire", "MPK-106", parts.spire),
+    Check("istio-shape", "MPK-114", parts.shape),
+    Check("cacerts", "MPK-107", parts.cacerts),
+    Check("trust-domain", "MPK-108", parts.trust_domain),
+    Check("storage", "MPK-110", _storage, can_wait=True),
+    *(Check(*row) for row in ROOT_CHECKS),
+    *(Check(*row) for row in APPROVAL_CHECKS),
+    Check("istioctl", "MPK-124", _programs),
+    Check("clock", "MPK-120", _clock, can_wait=True),
+    Check("pod-security", "MPK-121", _pod_security),
+    Check("rotation", "MPK-430", _rotation),
+)

@@ -1,0 +1,1 @@
+"""Roles of RBAC as values: rights, who is given them, and the manifests of both."""
