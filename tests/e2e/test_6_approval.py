@@ -13,7 +13,8 @@ from tests.e2e import staging
 from tests.e2e.conftest import Audit, Mesh, Verify, listing, warnings
 from tests.e2e.staging import NAMESPACE, Object
 
-pytestmark = [pytest.mark.lab, pytest.mark.native]
+# approver-policy is built for no other test, which the first run on a machine would wait for
+pytestmark = [pytest.mark.lab, pytest.mark.native, pytest.mark.acceptance]
 
 CRD = "CustomResourceDefinition /certificaterequestpolicies.policy.cert-manager.io"
 APPROVER = "cert-manager-approver-policy"
@@ -27,6 +28,11 @@ def wish(folder: Path, *, policy: bool) -> Path:
     lines = ("apiVersion: meshpki.dev/v1alpha1", "kind: Mesh", f"approval: {{policy: {str(policy).lower()}}}", "")
     file.write_text("\n".join(lines))
     return file
+
+
+def kept(mesh: Mesh) -> list[str]:
+    """How to reach the cluster with the settings that are kept in it."""
+    return mesh.where()[:4]
 
 
 def brought_up(meshpki: Command, file: Path) -> dict[str, Any]:
@@ -81,6 +87,24 @@ ROGUES = {
 }
 
 
+def test_a_mesh_is_born_under_policies_moves_to_another_root_and_leaves_nothing(
+    mesh: Mesh, meshpki: Command, tmp_path: Path, say: Callable[[str], None]
+) -> None:
+    for argv in (["lab", "down"], ["lab", "up"]):
+        assert meshpki(*argv).returncode == 0
+    bare, began = listing(mesh.lab), time.monotonic()
+    brought_up(meshpki, wish(tmp_path, policy=True))
+    say(f"approval: a mesh from nothing under policies in {time.monotonic() - began:.0f} s")
+    where = kept(mesh)
+    done = meshpki("rotate", "root", *where, "--yes", "--soak", "12s", seconds=900)
+    assert done.returncode == 0, done.stderr
+    assert meshpki("verify", *where).returncode == 0
+    done = meshpki("down", *where, "--yes", "--purge-ca", "meshpki-root-g2", seconds=300)
+    assert done.returncode == 0, done.stderr
+    assert listing(mesh.lab) - bare == set()
+    assert meshpki("up", "--lab").returncode == 0
+
+
 @pytest.mark.parametrize("name", ROGUES)
 def test_what_an_administrator_asks_for_past_the_mesh_is_denied_and_never_issued(policed: Mesh, name: str) -> None:
     request = ROGUES[name]
@@ -127,7 +151,7 @@ def test_a_certificate_beside_cacerts_with_the_same_names_is_denied(policed: Mes
 
 
 def test_every_identity_is_proven_and_who_may_ask_is_no_warning_any_more(policed: Mesh, verify: Verify) -> None:
-    said = verify()
+    said = verify(where=kept(policed))
     assert (said.code, said.broken(), said.unknown(), said.broken_places()) == (0, {}, {}, {})
     (asked,) = said.places("requesters").values()
     assert warnings(asked) == set()
@@ -136,21 +160,21 @@ def test_every_identity_is_proven_and_who_may_ask_is_no_warning_any_more(policed
 def test_the_cas_are_renewed_under_the_policies_also_for_another_duration(
     policed: Mesh, meshpki: Command, verify: Verify, say: Callable[[str], None]
 ) -> None:
-    where, began = policed.where()[:4], time.monotonic()
+    where, began = kept(policed), time.monotonic()
     for words in (("istiod-ca", "--duration", "2000h"), ("spire-ca", "--restart-agents")):
         done = meshpki("rotate", *words, *where, "--yes", seconds=300)
         assert done.returncode == 0, done.stderr
     say(f"approval: both CAs rotated under policies in {time.monotonic() - began:.0f} s")
     allowed = policed.json("get", "certificaterequestpolicy", "meshpki-istiod-ca")["spec"]["constraints"]
     assert allowed["maxDuration"] == "2000h"
-    assert verify().code == 0
+    assert verify(where=where).code == 0
 
 
 def test_up_again_changes_nothing_and_every_step_is_ready(policed: Mesh, meshpki: Command, audit: Audit) -> None:
-    done = meshpki("up", *policed.where()[:4], "--yes")
+    done = meshpki("up", "--lab")
     assert done.returncode == 0, done.stderr
     assert audit.persisted("meshpki/", "istioctl/") == []
-    steps = meshpki("step", "status", *policed.where()[:4], "-o", "json")
+    steps = meshpki("step", "status", *kept(policed), "-o", "json")
     assert {one["name"]: one["state"] for one in json.loads(steps.stdout)}["approval"] == "ready"
 
 
@@ -168,22 +192,3 @@ def test_without_policies_cert_manager_approves_again_and_nothing_of_them_is_lef
     assert approved["reason"] == "cert-manager.io"
     left = {one for one in listing(policed.lab) if "approv" in one or "olic" in one or "rogue" in one}
     assert {one for one in left if "AuthorizationPolicy" not in one and "NetworkPolicy" not in one} == {CRD}
-
-
-@pytest.mark.acceptance
-def test_a_mesh_is_born_under_policies_moves_to_another_root_and_leaves_nothing(
-    mesh: Mesh, meshpki: Command, tmp_path: Path, say: Callable[[str], None]
-) -> None:
-    for argv in (["lab", "down"], ["lab", "up"]):
-        assert meshpki(*argv).returncode == 0
-    bare, began = listing(mesh.lab), time.monotonic()
-    brought_up(meshpki, wish(tmp_path, policy=True))
-    say(f"approval: a mesh from nothing under policies in {time.monotonic() - began:.0f} s")
-    where = mesh.where()[:4]
-    done = meshpki("rotate", "root", *where, "--yes", "--soak", "12s", seconds=900)
-    assert done.returncode == 0, done.stderr
-    assert meshpki("verify", *where).returncode == 0
-    done = meshpki("down", *where, "--yes", "--purge-ca", "meshpki-root-g2", seconds=300)
-    assert done.returncode == 0, done.stderr
-    assert listing(mesh.lab) - bare == set()
-    assert meshpki("up", "--lab").returncode == 0
