@@ -1,5 +1,6 @@
 """The rights that a plan takes, object by object, asked of the API server: few reviews where all is allowed."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from meshpki.settings import Settings
 _IN_FLIGHT = 16
 # Server-side apply of what is there is a patch, of what is not a create besides (Kubernetes, "Server-Side Apply").
 _VERBS = ("create", "patch")
+_WITH_IES = re.compile(r"[^aeiou]y$")
 # An API group, and the resource's name in it.
 Resource = tuple[str, str]
 
@@ -85,11 +87,11 @@ def resources(manifests: Iterable[Object]) -> Mapping[tuple[str, str], Resource]
 
 
 def plural(kind: str) -> str:
-    """A kind's resource as the API machinery guesses it (apimachinery pkg/api/meta, UnsafeGuessKindToResource)."""
+    """A kind's resource by its name, as English has it: policies, classes, and Istio's gateways."""
     name = kind.lower()
     if name.endswith("s"):
         return f"{name}es"
-    return f"{name[:-1]}ies" if name.endswith("y") else f"{name}s"
+    return f"{name[:-1]}ies" if _WITH_IES.search(name) else f"{name}s"
 
 
 def _denied(reader: Reader, rights: Sequence[Right]) -> list[Right]:

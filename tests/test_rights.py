@@ -46,9 +46,10 @@ def spiffe_id() -> Object:
         ("NetworkPolicy", "networkpolicies"),
         ("ClusterIssuer", "clusterissuers"),
         ("Ingress", "ingresses"),
+        ("Gateway", "gateways"),
     ],
 )
-def test_a_kind_is_guessed_as_the_api_machinery_guesses_it(kind: str, resource: str) -> None:
+def test_the_resource_of_a_kind_is_told_by_its_name(kind: str, resource: str) -> None:
     assert plural(kind) == resource
 
 

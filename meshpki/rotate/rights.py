@@ -12,6 +12,7 @@ from meshpki.rights import resources
 from meshpki.roles.role import Right
 from meshpki.rotate.leaf import NAMESPACE, POD
 from meshpki.settings import Settings
+from meshpki.verify.bundles import ISTIO_BUNDLE
 
 NAME = "meshpki-operate"
 DRAIN, RETIRE = f"{NAME}-drain", f"{NAME}-retire"
@@ -22,6 +23,7 @@ PURPOSES = {
 }
 _CERTIFICATES = CERT_MANAGER.partition("/")[0]
 _APPLIED = ("get", "create", "patch")
+_BESIDES = {"namespaces": ("delete",), "deployments": ("watch",)}
 
 
 def rights(settings: Settings, nodes: int) -> tuple[Right, ...]:
@@ -48,14 +50,14 @@ def _cas(settings: Settings) -> Iterator[Right]:
     names = settings.namespaces
     yield Right(NAME, names.cert_manager, _CERTIFICATES, "certificates", (*_APPLIED, "list", "watch"))
     yield Right(NAME, names.cert_manager, _CERTIFICATES, "issuers", _APPLIED, ("meshpki-selfsigned",))
-    yield Right(NAME, "", _CERTIFICATES, "clusterissuers", (*_APPLIED, "list", "watch"), (ALIAS,))
-    yield Right(NAME, names.istio, _CERTIFICATES, "certificates", (*_APPLIED, "list", "watch"), ("cacerts",))
+    yield Right(NAME, "", _CERTIFICATES, "clusterissuers", (*_APPLIED, "watch"), (ALIAS,))
+    yield Right(NAME, names.istio, _CERTIFICATES, "certificates", ("get", "patch", "watch"), ("cacerts",))
     yield Right(NAME, names.istio, _CERTIFICATES, "certificates/status", ("patch",), ("cacerts",))
-    yield Right(NAME, names.istio, "", "secrets", ("patch",), ("cacerts",))
+    yield Right(NAME, names.istio, "", "secrets", ("get", "patch"), ("cacerts",))
     yield Right(NAME, "", _CERTIFICATES, "certificaterequests", ("watch",))
     if settings.approval.policy:
         group = POLICY[0].partition("/")[0]
-        yield Right(NAME, "", group, "certificaterequestpolicies", (*_APPLIED, "list", "watch"), (ISTIOD_CA,))
+        yield Right(NAME, "", group, "certificaterequestpolicies", (*_APPLIED, "watch"), (ISTIOD_CA,))
 
 
 def _pods(settings: Settings) -> Iterator[Right]:
@@ -65,7 +67,7 @@ def _pods(settings: Settings) -> Iterator[Right]:
     yield Right(NAME, "", "", "pods", ("get", "create", "patch", "delete"), (POD.name,))
     for namespace in sorted({names.spire_server, names.spire_system}):
         yield Right(NAME, namespace, "", "pods", ("delete",))
-    yield Right(NAME, names.spire_system, "apps", "daemonsets", ("get", "patch", "list", "watch"), ("spire-agent",))
+    yield Right(NAME, names.spire_system, "apps", "daemonsets", ("get", "patch", "watch"), ("spire-agent",))
 
 
 def _looks(settings: Settings) -> Iterator[Right]:
@@ -77,8 +79,9 @@ def _looks(settings: Settings) -> Iterator[Right]:
     yield Right(NAME, "", "networking.k8s.io", "networkpolicies", ("list",))
     yield Right(NAME, "", "security.istio.io", "authorizationpolicies", ("list",))
     yield Right(NAME, "", "networking.istio.io", "destinationrules", ("list",))
-    yield Right(NAME, names.istio, "apps", "deployments", ("list", "watch"), ("istiod",))
-    yield Right(NAME, names.spire_server, "apps", "statefulsets", ("list", "watch"), ("spire-server",))
+    yield Right(NAME, names.istio, "apps", "deployments", ("watch",), ("istiod",))
+    yield Right(NAME, names.spire_server, "apps", "statefulsets", ("watch",), ("spire-server",))
+    yield Right(NAME, names.istio, "", "configmaps", ("get",), (ISTIO_BUNDLE,))
     yield Right(NAME, names.spire_server, "", "configmaps", ("get",), ("spire-server",))
 
 
@@ -89,7 +92,7 @@ def _probe(settings: Settings, nodes: int) -> Iterator[Right]:
     for one in manifests:
         named[known[one["apiVersion"], one["kind"]]].add(str(one["metadata"]["name"]))
     for (group, resource), found in sorted(named.items()):
-        verbs = (*_APPLIED, "delete") if resource == "namespaces" else (*_APPLIED, "list", "watch")
+        verbs = (*_APPLIED, *_BESIDES.get(resource, ()))
         yield Right(NAME, "", group, resource, verbs, tuple(sorted({*found, *_of_the_leaf(resource)})))
     yield Right(NAME, "", "", "secrets", _APPLIED, (UNTRUSTED,))
 

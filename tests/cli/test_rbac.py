@@ -86,7 +86,7 @@ def test_no_role_may_do_everything_or_read_what_is_in_a_secret(install: list[Obj
         ("meshpki-install", "istio-system", "get", "cacerts"),
         ("meshpki-install-istioctl", "", "list"),
         ("meshpki-operate", "", "get", "create", "patch", "untrusted"),
-        ("meshpki-operate", "istio-system", "patch", "cacerts"),
+        ("meshpki-operate", "istio-system", "get", "patch", "cacerts"),
         ("meshpki-operate-retire", "cert-manager", "delete"),
     }
 
