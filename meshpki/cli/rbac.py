@@ -63,7 +63,7 @@ def operate(
     form: Form = Format.YAML,
     files: options.Files = None,
 ) -> None:
-    """Print the roles that `meshpki rotate` needs, and with it `verify --authorities`, `certs` and `forecast`.
+    """Print the roles that `meshpki rotate` needs, and with it `verify --authorities`.
 
     `--compromised` and `--retire` have a role each, which can be left out. Without a subject the group
     meshpki-operators has them. No cluster is asked.
