@@ -11,7 +11,7 @@ from typing import Literal
 from cryptography.x509 import NameOID
 
 from tests.support import certificates as made
-from tests.support.certificates import AT, HOUR, ROOT, SPIRE_CA, SVID, Issued, Shape
+from tests.support.certificates import A_RUN, AT, HOUR, ROOT, SPIRE_CA, SVID, Issued, Shape
 from tests.support.envoys import Holding
 
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -19,8 +19,8 @@ Side = Literal["A", "B"]
 
 
 def now(shape: Shape) -> Shape:
-    """The shape, as long valid around this moment as it was around that of the other tests."""
-    return shape.but(not_before=shape.not_before - AT + NOW, not_after=shape.not_after - AT + NOW)
+    """The shape, valid around this moment as it was around that of the other tests, and for the whole run."""
+    return shape.but(not_before=shape.not_before - AT + NOW, not_after=shape.not_after - AT + NOW + A_RUN)
 
 
 OLD = now(ROOT)

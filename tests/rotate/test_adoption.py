@@ -33,7 +33,7 @@ from tests.support.mesh import Mesh, answering
 
 # gates judge at the moment of now
 NOW = datetime.now(UTC).replace(microsecond=0)
-LIFE = {"not_before": NOW - made.HOUR, "not_after": NOW + made.HOUR}
+LIFE = {"not_before": NOW - made.HOUR, "not_after": NOW + made.A_RUN}
 SERVING = made.ISTIOD_SERVING.but(**LIFE)
 ROOT = made.root(made.ROOT.but(**LIFE))
 CA = ROOT.issue(made.CACERTS.but(serial=0xAB12, **LIFE))

@@ -17,7 +17,7 @@ from tests.support.mesh import Mesh, answering, dump
 
 # gates judge at the moment of now
 NOW = datetime.now(UTC).replace(microsecond=0)
-SOON = {"not_before": NOW - made.HOUR, "not_after": NOW + made.HOUR}
+SOON = {"not_before": NOW - made.HOUR, "not_after": NOW + made.A_RUN}
 SERVING = made.ISTIOD_SERVING.but(**SOON)
 LEAF = made.ISTIOD_LEAF.but(**SOON, uris=("spiffe://example.org/ns/meshpki-rotate/sa/default",))
 ROOT = made.root(made.ROOT.but(not_before=NOW - made.HOUR, not_after=NOW + timedelta(days=900)))
