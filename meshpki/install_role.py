@@ -8,7 +8,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
 from meshpki.cluster.manifest import Object
-from meshpki.components.approval import POLICY
+from meshpki.components.approval import NAME as APPROVER_POLICY
+from meshpki.components.approval import POLICY, objects, policies
+from meshpki.components.rogue_request import APPROVER
 from meshpki.components.rogue_request import NAME as ROGUE
 from meshpki.components.root_probe import ISSUER
 from meshpki.components.trust import CERT_MANAGER, PIN, STATE_NAMESPACE
@@ -18,10 +20,11 @@ from meshpki.roles.role import RBAC_GROUP, Right
 from meshpki.settings import Settings
 
 NAME = "meshpki-install"
-ISTIOCTL = f"{NAME}-istioctl"
+ISTIOCTL, WITHDRAWAL = f"{NAME}-istioctl", f"{NAME}-withdrawal"
 PURPOSES = {
     NAME: "what meshpki up, plan and preflight need besides what verify reads",
     ISTIOCTL: "for istioctl install alone: it lists Secrets, too, to remove those that it made once; not for plan",
+    WITHDRAWAL: "for an up alone whose settings ask for approval policies no more: it takes approver-policy away",
 }
 
 _APPLIED = ("get", "create", "patch")
@@ -49,7 +52,8 @@ def rights(settings: Settings, manifests: Iterable[Object]) -> tuple[Right, ...]
     every = list(manifests)
     made = (*_applied(every), *_granting(every), *_state())
     seen = (*_looks(settings), *_watches(every, settings), *_tries(settings))
-    return (*made, *seen, *_existing(settings), *_approval(settings), *_istioctl(settings))
+    optional = (*_existing(settings), *_approval(settings), *_withdrawal(settings))
+    return (*made, *seen, *optional, *_istioctl(settings))
 
 
 def namespaces(manifests: Iterable[Object]) -> Iterator[Object]:
@@ -164,6 +168,26 @@ def _approval(settings: Settings) -> Iterator[Right]:
     yield Right(NAME, "", _CERTIFICATES, "certificates", ("list",))
     yield Right(NAME, "", group, "certificaterequestpolicies", ("create", "patch"), ("meshpki-probe",))
     yield Right(NAME, space, _CERTIFICATES, "certificaterequests", verbs, (ROGUE,))
+
+
+def _withdrawal(settings: Settings) -> Iterator[Right]:
+    """Without policies: whether approver-policy is there, and then to delete each thing of it by its name."""
+    if settings.approval.policy:
+        return
+    space, group = settings.namespaces.cert_manager, POLICY[0].partition("/")[0]
+    yield Right(NAME, space, "apps", "deployments", ("get",), (APPROVER_POLICY,))
+    yield Right(WITHDRAWAL, "", group, "certificaterequestpolicies", ("list",))
+    leaving = (*objects(settings), *policies(settings))
+    known = resources(leaving)
+    for one in leaving:
+        where = _namespace(one), *known[one["apiVersion"], one["kind"]]
+        yield Right(WITHDRAWAL, *where, ("delete",), (one["metadata"]["name"],))
+    for group, resource, name in (
+        (_CERTIFICATES, "certificaterequests", ROGUE),
+        ("", "secrets", f"{APPROVER_POLICY}-tls"),
+        ("coordination.k8s.io", "leases", APPROVER),
+    ):
+        yield Right(WITHDRAWAL, space, group, resource, ("delete",), (name,))
 
 
 def _namespace(manifest: Object) -> str:

@@ -49,16 +49,16 @@ def asked(event: Object) -> Asked:
     return Asked(verb, about.get("apiGroup", ""), resource, *place, code)
 
 
-def unused(manifests: list[Object], requests: list[Asked]) -> list[str]:
-    """The verbs of rules that none of these requests needed; what the API server checks unseen is left out."""
-    return sorted(
-        f"{verb} {rule['resources'][0]} {role['metadata'].get('namespace', '')} {rule.get('resourceNames', '')}".strip()
+def unused(manifests: list[Object], requests: list[Asked]) -> set[tuple[str, str, str]]:
+    """Verb, resource and namespace of rules that none of these needed; what is checked unseen is left out."""
+    return {
+        (verb, rule["resources"][0], role["metadata"].get("namespace", ""))
         for role in manifests
         for rule in role.get("rules", ())
         for verb in rule["verbs"]
         if not _unseen(verb, rule)
         and not any(_takes(one, verb) and one.by(rule, role["metadata"].get("namespace", "")) for one in requests)
-    )
+    }
 
 
 def _unseen(verb: str, rule: Object) -> bool:
