@@ -12,8 +12,10 @@ from meshpki.components.rollout import deployment
 from meshpki.components.spire_authorities import Slots
 from meshpki.components.trust import ALIAS, CERT_MANAGER, PIN, Pin, istiod_certificate, pinned, root_name
 from meshpki.errors import MeshpkiError, PreconditionError
+from meshpki.rights import missing
 from meshpki.rotate.acts import anchors_text
 from meshpki.rotate.clocks import deadlines
+from meshpki.rotate.rights import needed
 from meshpki.settings import Settings
 from meshpki.verify import Report, verify
 from meshpki.verify.bundles import ISTIO_BUNDLE
@@ -58,19 +60,6 @@ class UnsafeError(PreconditionError):
         self.found = tuple(found)
 
 
-_RIGHTS = (
-    ("patch", "cert-manager.io", "certificates"),
-    ("patch", "cert-manager.io", "certificates/status"),
-    ("patch", "cert-manager.io", "clusterissuers"),
-    ("patch", "", "secrets"),
-    ("patch", "", "configmaps"),
-    ("patch", "", "pods"),
-    ("delete", "", "pods"),
-    ("create", "", "pods/exec"),
-    ("create", "", "pods/portforward"),
-)
-
-
 def look(reader: Reader, settings: Settings, at: datetime, planned: timedelta, excepted: Iterable[str] = ()) -> Seen:
     """Gather what the checks judge; no Secret is read. Raises PreconditionError (MPK-353) where no root is pinned."""
     pin, names = pinned(reader), settings.namespaces
@@ -91,9 +80,7 @@ def look(reader: Reader, settings: Settings, at: datetime, planned: timedelta, e
         mesh_config=_text(reader, names.istio, "istio", "mesh"),
         istio_bundle=_text(reader, names.istio, ISTIO_BUNDLE, "root-cert.pem"),
         cacerts=reader.get(istiod_certificate(settings)),
-        missing_rights=tuple(
-            f"{verb} {what}" for verb, group, what in _RIGHTS if not reader.allowed(verb, group, what)
-        ),
+        missing_rights=tuple(map(str, missing(reader, needed(settings)))),
         excepted=frozenset(excepted),
     )
 

@@ -8,6 +8,7 @@ from meshpki.components.probe import probe
 from meshpki.components.probe_control import UNTRUSTED
 from meshpki.components.trust import ALIAS, CERT_MANAGER, PIN, STATE_NAMESPACE
 from meshpki.lease.record import LEASE
+from meshpki.rights import Right as Asked
 from meshpki.rights import resources
 from meshpki.roles.role import Right
 from meshpki.rotate.leaf import NAMESPACE, POD
@@ -19,9 +20,10 @@ DRAIN, RETIRE = f"{NAME}-drain", f"{NAME}-retire"
 PURPOSES = {
     NAME: "what meshpki rotate needs besides what verify reads",
     DRAIN: "for meshpki rotate root --compromised alone: restarts every workload with a proxy",
-    RETIRE: "for meshpki rotate root --retire alone: destroys the key of a root that the mesh has left",
+    RETIRE: "for meshpki rotate root --retire alone: destroys a key by its metadata, for which RBAC has no right apart",
 }
 _CERTIFICATES = CERT_MANAGER.partition("/")[0]
+_CHANGING = ("create", "patch", "update", "delete")
 _APPLIED = ("get", "create", "patch")
 _BESIDES = {"namespaces": ("delete",), "deployments": ("watch",)}
 
@@ -38,6 +40,20 @@ def rights(settings: Settings, nodes: int) -> tuple[Right, ...]:
     )
 
 
+def needed(settings: Settings) -> tuple[Asked, ...]:
+    """What a rotation changes by itself, to be asked for beforehand; what its probe takes, applying that will tell."""
+    changing = (*_state(), *_cas(settings), *_pods(settings))
+    return tuple(
+        sorted(
+            Asked(verb, one.group, one.resource, one.namespace, name)
+            for one in changing
+            for verb in one.verbs
+            if verb in _CHANGING
+            for name in one.names or ("",)
+        )
+    )
+
+
 def _state() -> Iterator[Right]:
     """The kept settings and the pin; the Lease, which is created by POST: no name limits that."""
     yield Right(NAME, STATE_NAMESPACE, "", "configmaps", ("create", "patch"), ("meshpki", PIN.name))
@@ -51,7 +67,8 @@ def _cas(settings: Settings) -> Iterator[Right]:
     yield Right(NAME, names.cert_manager, _CERTIFICATES, "certificates", (*_APPLIED, "list", "watch"))
     yield Right(NAME, names.cert_manager, _CERTIFICATES, "issuers", _APPLIED, ("meshpki-selfsigned",))
     yield Right(NAME, "", _CERTIFICATES, "clusterissuers", (*_APPLIED, "watch"), (ALIAS,))
-    yield Right(NAME, names.istio, _CERTIFICATES, "certificates", ("get", "patch", "watch"), ("cacerts",))
+    yield Right(NAME, "", "", "namespaces", _APPLIED, (names.istio,))
+    yield Right(NAME, names.istio, _CERTIFICATES, "certificates", (*_APPLIED, "watch"), ("cacerts",))
     yield Right(NAME, names.istio, _CERTIFICATES, "certificates/status", ("patch",), ("cacerts",))
     yield Right(NAME, names.istio, "", "secrets", ("get", "patch"), ("cacerts",))
     yield Right(NAME, "", _CERTIFICATES, "certificaterequests", ("watch",))
@@ -81,7 +98,7 @@ def _looks(settings: Settings) -> Iterator[Right]:
     yield Right(NAME, "", "networking.istio.io", "destinationrules", ("list",))
     yield Right(NAME, names.istio, "apps", "deployments", ("watch",), ("istiod",))
     yield Right(NAME, names.spire_server, "apps", "statefulsets", ("watch",), ("spire-server",))
-    yield Right(NAME, names.istio, "", "configmaps", ("get",), (ISTIO_BUNDLE,))
+    yield Right(NAME, names.istio, "", "configmaps", ("get",), ("istio", ISTIO_BUNDLE))
     yield Right(NAME, names.spire_server, "", "configmaps", ("get",), ("spire-server",))
 
 
@@ -105,4 +122,4 @@ def _rarely(settings: Settings) -> Iterator[Right]:
     for resource in ("deployments", "statefulsets", "daemonsets"):
         yield Right(DRAIN, "", "apps", resource, ("get", "patch"))
     yield Right(RETIRE, settings.namespaces.cert_manager, _CERTIFICATES, "certificates", ("delete",))
-    yield Right(RETIRE, settings.namespaces.cert_manager, "", "secrets", ("delete",))
+    yield Right(RETIRE, settings.namespaces.cert_manager, "", "secrets", ("get", "list", "delete"))

@@ -87,7 +87,7 @@ def test_no_role_may_do_everything_or_read_what_is_in_a_secret(install: list[Obj
         ("meshpki-install-withdrawal", "cert-manager", "delete", "cert-manager-approver-policy-tls"),
         ("meshpki-operate", "", "get", "create", "patch", "untrusted"),
         ("meshpki-operate", "istio-system", "get", "patch", "cacerts"),
-        ("meshpki-operate-retire", "cert-manager", "delete"),
+        ("meshpki-operate-retire", "cert-manager", "get", "list", "delete"),
     }
 
 
