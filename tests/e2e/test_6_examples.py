@@ -31,7 +31,7 @@ meshpki lab exec -- ctr -n k8s.io images tag "$from" "$to" < /dev/null
 meshpki lab exec -- ctr -n k8s.io images rm "$from" < /dev/null
 """
 NOTHING_WRITTEN = """case $1 in
-apply) shift; exec {kubectl} apply --dry-run=server "$@" ;;
+apply) shift; exec {kubectl} apply --dry-run=server --force-conflicts "$@" ;;
 *) exec {kubectl} "$@" ;;
 esac
 """
@@ -53,7 +53,7 @@ def shell(mesh: Mesh, tmp_path: Path) -> Callable[[str], Shell]:
 def restored(mesh: Mesh, meshpki: Command) -> Iterator[None]:
     """The settings that are kept in the cluster are the lab's own again."""
     yield
-    assert meshpki("up", "--lab").returncode == 0
+    assert meshpki("up", "--lab", "-f", str(mesh.lab.settings)).returncode == 0
 
 
 def with_program(shell: Shell, name: str, script: str) -> Shell:
