@@ -10,6 +10,7 @@ PRECONDITION = 4
 BROKEN = 5
 TIMED_OUT = 124
 INTERRUPTED = 130
+TERMINATED = 143
 
 
 class MeshpkiError(Exception):

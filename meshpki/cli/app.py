@@ -35,7 +35,7 @@ from meshpki.cli import (
     verify,
     version,
 )
-from meshpki.errors import FAILED, INTERRUPTED, OK, USAGE, GateTimeoutError, MeshpkiError, StepError
+from meshpki.errors import FAILED, INTERRUPTED, OK, TERMINATED, USAGE, GateTimeoutError, MeshpkiError, StepError
 
 _HELP = """Certificates of a service mesh, from nothing to provably right.
 
@@ -81,7 +81,7 @@ def run() -> int:
     """Run the command line and give its exit code; an error of ours is told whole, an interrupt says how to go on."""
     signal.signal(signal.SIGTERM, _terminate)
     code = _told(lambda: app(standalone_mode=False))
-    if code == INTERRUPTED:
+    if code in (INTERRUPTED, TERMINATED):
         # Python would wait for requests that are still under way; each of them is whole or not done at the server.
         sys.stdout.flush()
         os._exit(code)
@@ -97,17 +97,24 @@ def _told(command: Callable[[], object]) -> int:
             output.progress(f"  again: {shlex.join(['meshpki', *sys.argv[1:]])}")
         return error.exit_code
     except SystemExit as end:
-        if not isinstance(end.__context__, BrokenPipeError):
-            raise
-        output.hush(sys.__stdout__ or sys.stdout)  # Typer's own help, to a reader that went away
-        code = OK
+        code = _ended(end)
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the last place that can put a bug into words
         return _unforeseen(error)
-    if code == INTERRUPTED:  # typer itself turns Ctrl-C into this exit code
+    if code in (INTERRUPTED, TERMINATED):  # typer itself turns Ctrl-C into this exit code
         output.progress("stopped at a safe point; nothing is half-written. The same command goes on from here.")
     return code if isinstance(code, int) else 0
+
+
+def _ended(end: SystemExit) -> int:
+    """The exit code of a run that was told to end, or whose reader went away under Typer's own help."""
+    if end.code == TERMINATED:
+        return TERMINATED
+    if not isinstance(end.__context__, BrokenPipeError):
+        raise end
+    output.hush(sys.__stdout__ or sys.stdout)
+    return OK
 
 
 def _unforeseen(error: Exception) -> int:
@@ -123,4 +130,4 @@ def _unforeseen(error: Exception) -> int:
 
 
 def _terminate(_number: int, _frame: FrameType | None) -> None:
-    sys.exit(128 + signal.SIGTERM)
+    sys.exit(TERMINATED)

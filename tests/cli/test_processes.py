@@ -2,11 +2,14 @@
 
 import os
 import re
+import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 HEADER = "apiVersion: meshpki.dev/v1alpha1\nkind: Mesh\n"
 HEAVY = ("kubernetes", "rich", "jinja2", "cryptography", "yaml", "pydantic", "websocket", "urllib3")
@@ -149,3 +152,26 @@ def test_a_reader_that_goes_away_does_not_change_the_exit_code(argv: list[str], 
     child = subprocess.run(command, stdout=writing, stderr=writing, cwd=tmp_path, check=False)
     os.close(writing)
     assert child.returncode == code
+
+
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_whoever_stops_a_run_waits_for_no_answer_of_the_cluster(
+    tmp_path: Path, sent: signal.Signals, code: int
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        config = {
+            "clusters": [{"name": "a", "cluster": {"server": f"http://127.0.0.1:{silent.getsockname()[1]}"}}],
+            "users": [{"name": "a", "user": {}}],
+            "contexts": [{"name": "a", "context": {"cluster": "a", "user": "a"}}],
+            "current-context": "a",
+        }
+        (tmp_path / "kubeconfig").write_text(yaml.safe_dump(config))
+        command = [sys.executable, "-m", "meshpki", "verify", "--kubeconfig", str(tmp_path / "kubeconfig")]
+        child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        silent.settimeout(60)
+        asked, _ = silent.accept()
+        with asked:
+            child.send_signal(sent)
+            _, said = child.communicate(timeout=20)
+    assert child.returncode == code
+    assert "nothing is half-written" in said
