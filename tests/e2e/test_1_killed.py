@@ -14,6 +14,7 @@ from meshpki.install import OUTLINE
 from meshpki.lab.lab import Lab
 from tests.conftest import Command
 from tests.e2e.conftest import Bare, Mesh
+from tests.e2e.roles import Accounts
 
 pytestmark = pytest.mark.lab
 
@@ -47,7 +48,7 @@ def names(mesh: Mesh) -> set[tuple[str, str, str]]:
 
 
 def test_up_killed_in_each_step_goes_on_and_converges(
-    lab: Lab, bare: Bare, meshpki: Command, sample: random.Random, request: pytest.FixtureRequest
+    bare: Bare, meshpki: Command, sample: random.Random, accounts: Accounts, request: pytest.FixtureRequest
 ) -> None:
     rounds = 3 if request.config.getoption("--full") else 1
     for _ in range(rounds):
@@ -59,7 +60,7 @@ def test_up_killed_in_each_step_goes_on_and_converges(
             assert child.returncode == -signal.SIGKILL
         done = meshpki("up", "--lab", "-o", "json")
         assert done.returncode == 0, done.stderr
-        mesh = Mesh(lab, json.loads(done.stdout))
+        mesh = Mesh(bare.lab, json.loads(done.stdout), accounts)
         assert mesh.report["verify"]["summary"]["broken"] == 0
         once = names(mesh)
         again = meshpki("up", "--lab", "-o", "json")
