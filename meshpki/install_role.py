@@ -14,8 +14,7 @@ from meshpki.components.rogue_request import APPROVER
 from meshpki.components.rogue_request import NAME as ROGUE
 from meshpki.components.root_probe import ISSUER
 from meshpki.components.trust import CERT_MANAGER, PIN, STATE_NAMESPACE
-from meshpki.lease.record import LEASE
-from meshpki.rights import Resource, resources
+from meshpki.rights import Resource, holding_the_lease, resources
 from meshpki.roles.role import RBAC_GROUP, Right
 from meshpki.settings import Settings
 
@@ -85,10 +84,9 @@ def _granting(manifests: Sequence[Object]) -> Iterator[Right]:
 
 
 def _state() -> Iterator[Right]:
-    """The pin, which is not rendered, and the Lease, which is created by POST: no name limits that."""
+    """The pin, which is not rendered, and the Lease."""
     yield Right(NAME, STATE_NAMESPACE, "", "configmaps", (*_APPLIED, "watch"), (PIN.name,))
-    yield Right(NAME, LEASE.namespace, "coordination.k8s.io", "leases", ("create",))
-    yield Right(NAME, LEASE.namespace, "coordination.k8s.io", "leases", ("get", "update", "delete"), (LEASE.name,))
+    yield from holding_the_lease(NAME)
 
 
 def _looks(settings: Settings) -> Iterator[Right]:

@@ -1,4 +1,4 @@
-"""The rights that a plan takes, object by object, asked of the API server: few reviews where all is allowed."""
+"""Rights asked of the API server, object by object: few reviews where all is allowed."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -9,6 +9,7 @@ from itertools import groupby
 from meshpki.cluster.client import Reader
 from meshpki.cluster.manifest import Object
 from meshpki.lease.record import LEASE
+from meshpki.roles.role import Right
 from meshpki.settings import Settings
 
 _IN_FLIGHT = 16
@@ -20,7 +21,7 @@ Resource = tuple[str, str]
 
 
 @dataclass(frozen=True, order=True)
-class Right:
+class Asked:
     """A verb on a resource of an API group: on one object, on a namespace's where it has no name, else on all."""
 
     verb: str
@@ -30,9 +31,9 @@ class Right:
     name: str = ""
 
     @property
-    def everywhere(self) -> "Right":
+    def everywhere(self) -> "Asked":
         """The same on every object there may be."""
-        return Right(self.verb, self.group, self.resource)
+        return Asked(self.verb, self.group, self.resource)
 
     def __str__(self) -> str:
         """As people grant it: `create clusterroles.rbac.authorization.k8s.io`, and on what."""
@@ -40,31 +41,49 @@ class Right:
         return " ".join(filter(None, (self.verb, ".".join(what), "/".join(where))))
 
 
-_LEASES = "coordination.k8s.io", "leases", LEASE.namespace
-# It is created by POST, which has no name.
-_LEASE = (Right("create", *_LEASES), *(Right(verb, *_LEASES, LEASE.name) for verb in ("update", "delete")))
+_LEASES = "coordination.k8s.io", "leases"
+_CHANGING = ("create", "patch", "update", "delete")
 
 
-def needed(manifests: Iterable[Object], settings: Settings) -> tuple[Right, ...]:
+def needed(manifests: Iterable[Object], settings: Settings) -> tuple[Asked, ...]:
     """The rights to apply these manifests, to look into their pods and to hold the Lease, each once.
 
     What istioctl applies is not among them: to make its manifests takes seconds.
     """
     every = list(manifests)
     known = resources(every)
-    applied = (Right(verb, *known[_kind(one)], *_place(one)) for one in every for verb in _VERBS)
-    return tuple(sorted({*applied, *_streams(settings), *_LEASE}))
+    applied = (Asked(verb, *known[_kind(one)], *_place(one)) for one in every for verb in _VERBS)
+    return tuple(sorted({*applied, *_streams(settings), *asked_of(holding_the_lease(""))}))
 
 
-def _streams(settings: Settings) -> Iterator[Right]:
+def _streams(settings: Settings) -> Iterator[Asked]:
     """A stream over a websocket is asked for as `get`, and since Kubernetes 1.35 as `create` too."""
     for verb in ("get", "create"):
-        yield Right(verb, "", "pods/portforward")
+        yield Asked(verb, "", "pods/portforward")
         if settings.workloads.enabled:
-            yield Right(verb, "", "pods/exec", settings.namespaces.bookinfo)
+            yield Asked(verb, "", "pods/exec", settings.namespaces.bookinfo)
 
 
-def missing(reader: Reader, rights: Iterable[Right]) -> tuple[Right, ...]:
+def holding_the_lease(role: str) -> tuple[Right, ...]:
+    """What a run takes to hold the Lease, as rights of a role; it is created by POST: no name limits that."""
+    return (
+        Right(role, LEASE.namespace, *_LEASES, ("create",)),
+        Right(role, LEASE.namespace, *_LEASES, ("get", "update", "delete"), (LEASE.name,)),
+    )
+
+
+def asked_of(granted: Iterable[Right]) -> tuple[Asked, ...]:
+    """Whatever of these rights changes something, to be asked for before anything is changed."""
+    return tuple(
+        Asked(verb, one.group, one.resource, one.namespace, name)
+        for one in granted
+        for verb in one.verbs
+        if verb in _CHANGING
+        for name in one.names or ("",)
+    )
+
+
+def missing(reader: Reader, rights: Iterable[Asked]) -> tuple[Asked, ...]:
     """Those that the user of this connection lacks; a kind of which all are lacking is told once. Raises ClusterError.
 
     Who may do a thing everywhere is asked no further.
@@ -94,15 +113,15 @@ def plural(kind: str) -> str:
     return f"{name[:-1]}ies" if _WITH_IES.search(name) else f"{name}s"
 
 
-def _denied(reader: Reader, rights: Sequence[Right]) -> list[Right]:
-    def allowed(one: Right) -> bool:
+def _denied(reader: Reader, rights: Sequence[Asked]) -> list[Asked]:
+    def allowed(one: Asked) -> bool:
         return reader.allowed(one.verb, one.group, one.resource, one.namespace, one.name)
 
     with ThreadPoolExecutor(_IN_FLIGHT, thread_name_prefix="rights") as pool:
         return [one for one, may in zip(rights, pool.map(allowed, rights), strict=True) if not may]
 
 
-def _told(of_a_kind: Sequence[Right], lacking: set[Right]) -> Iterator[Right]:
+def _told(of_a_kind: Sequence[Asked], lacking: set[Asked]) -> Iterator[Asked]:
     there = [one for one in of_a_kind if one in lacking]
     yield from (there[0].everywhere,) if len(there) == len(of_a_kind) else there
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 
 from meshpki.cluster.manifest import Object
-from meshpki.rights import Right, missing, needed, plural, resources
+from meshpki.rights import Asked, missing, needed, plural, resources
 from meshpki.settings import defaults
 from tests.support.cluster import InMemoryCluster, config_map
 
@@ -93,7 +93,7 @@ def test_a_kind_that_the_plan_defines_itself_has_the_name_that_its_definition_gi
 def test_what_is_missing_is_told_by_name_or_once_for_a_whole_kind(
     everywhere: set[str], named: set[str], told: list[str]
 ) -> None:
-    rights = [Right(verb, "", "configmaps", "a", name) for verb in ("create", "patch") for name in ("x", "y")]
+    rights = [Asked(verb, "", "configmaps", "a", name) for verb in ("create", "patch") for name in ("x", "y")]
     there = Allowing(everywhere=frozenset(everywhere), named=frozenset(named))
     assert [str(one) for one in missing(there, rights)] == told
 

@@ -48,12 +48,12 @@ class Drained:
 def drained(cluster: Named, settings: Settings, asked: Asked, generation: int) -> Drained:
     """Replace what is still from before; raises the error of the workload that hangs (MPK-445)."""
     before = mesh_state(cluster)
-    todo = Drained(cluster.context, root_name(generation), compromise.beyond_reach(cluster))
+    planned = Drained(cluster.context, root_name(generation), compromise.beyond_reach(cluster))
     if asked.dry_run:
-        return todo
-    announce(cluster, todo.lines(), asked)
+        return planned
+    announce(cluster, planned.lines(), asked)
     clock = SystemClock()
     plan = Plan((compromise.drain(settings, generation, clock),))
     with one_run(cluster, before) as leased:
         done = follow(plan, clock, run(plan, leased, clock, Limits(asked.timeout)))
-    return Drained(todo.context, todo.root, todo.beyond_reach, done)
+    return Drained(planned.context, planned.root, planned.beyond_reach, done)

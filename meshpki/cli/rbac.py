@@ -68,12 +68,14 @@ def operate(
     `--compromised` and `--retire` have a role each, which can be left out. Without a subject the group
     meshpki-operators has them. No cluster is asked.
     """
+    from meshpki.roles.role import inside
     from meshpki.rotate import rights as rotate
     from meshpki.settings import read
     from meshpki.verify import rights as looking
 
     settings = read(files or [])
-    granted, purposes = _among(rotate.NAME, looking.rights(settings, authorities=True))
+    reading = looking.rights(settings, authorities=True)
+    granted, purposes = inside(reading, looking.NAME, f"{rotate.NAME}-verify", looking.PURPOSES)
     everything = (*granted, *rotate.rights(settings, nodes))
     _print(everything, {**purposes, **rotate.PURPOSES}, subjects or ["group:meshpki-operators"], form)
 
@@ -94,30 +96,17 @@ def install(
     """
     from meshpki import artifacts, install_role, rendering
     from meshpki.install import Target, steps, wish_manifest
+    from meshpki.roles.role import inside
     from meshpki.settings import read
     from meshpki.verify import rights as looking
 
     settings = read(files or [])
     planned = steps(settings, artifacts.obtain(settings, artifact_dir), Target())
     manifests = [one for stage in rendering.stages(planned, wish_manifest(settings)) for one in stage.manifests]
-    granted, purposes = _among(install_role.NAME, looking.rights(settings))
+    granted, purposes = inside(looking.rights(settings), looking.NAME, f"{install_role.NAME}-verify", looking.PURPOSES)
     everything = (*granted, *install_role.rights(settings, manifests))
     spaces = list(install_role.namespaces(manifests))
     _print(everything, {**purposes, **install_role.PURPOSES}, subjects or ["group:meshpki-installers"], form, spaces)
-
-
-def _among(name: str, rights: "Iterable[Right]") -> "tuple[list[Right], Mapping[str, str]]":
-    """The rights of verify as a part of another role: two roles of one name would take each other's subjects."""
-    from dataclasses import replace
-
-    from meshpki.verify import rights as looking
-
-    def named(role: str) -> str:
-        return role.replace(looking.NAME, f"{name}-verify")
-
-    return [replace(one, role=named(one.role)) for one in rights], {
-        named(role): purpose for role, purpose in looking.PURPOSES.items()
-    }
 
 
 def _print(

@@ -1,7 +1,7 @@
 """A right, who is given it, and the roles and bindings that say so in RBAC's own objects."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 from meshpki.cluster.manifest import Object
@@ -34,6 +34,10 @@ class Right:
         return {**rule, "resourceNames": list(self.names)} if self.names else rule
 
 
+# Rights, and what each of their roles is for.
+Granted = tuple[list[Right], dict[str, str]]
+
+
 @dataclass(frozen=True)
 class Subject:
     """Who is given the rights: `kind` is User, Group or ServiceAccount, which alone has a namespace."""
@@ -64,6 +68,15 @@ def manifests(granted: Iterable[Right], subjects: Sequence[Subject], purposes: M
             "roleRef": {"apiGroup": RBAC_GROUP, "kind": kind, "name": name},
             "subjects": [subject.manifest for subject in subjects],
         }
+
+
+def inside(rights: Iterable[Right], role: str, under: str, purposes: Mapping[str, str]) -> Granted:
+    """One command's rights as a part of another's role: two roles of one name would take each other's subjects.
+
+    `role` is what their roles' names begin with, `under` what takes its place.
+    """
+    named = {name: name.replace(role, under, 1) for name in purposes}
+    return [replace(one, role=named[one.role]) for one in rights], {named[name]: why for name, why in purposes.items()}
 
 
 def _head(kind: str, name: str, namespace: str, purpose: str) -> Object:

@@ -7,9 +7,7 @@ from meshpki.components.approval import ISTIOD_CA, POLICY
 from meshpki.components.probe import probe
 from meshpki.components.probe_control import UNTRUSTED
 from meshpki.components.trust import ALIAS, CERT_MANAGER, PIN, STATE_NAMESPACE
-from meshpki.lease.record import LEASE
-from meshpki.rights import Right as Asked
-from meshpki.rights import resources
+from meshpki.rights import Asked, asked_of, holding_the_lease, resources
 from meshpki.roles.role import Right
 from meshpki.rotate.leaf import NAMESPACE, POD
 from meshpki.settings import Settings
@@ -23,7 +21,6 @@ PURPOSES = {
     RETIRE: "for meshpki rotate root --retire alone: destroys a key by its metadata, for which RBAC has no right apart",
 }
 _CERTIFICATES = CERT_MANAGER.partition("/")[0]
-_CHANGING = ("create", "patch", "update", "delete")
 _APPLIED = ("get", "create", "patch")
 _BESIDES = {"namespaces": ("delete",), "deployments": ("watch",)}
 
@@ -42,23 +39,13 @@ def rights(settings: Settings, nodes: int) -> tuple[Right, ...]:
 
 def needed(settings: Settings) -> tuple[Asked, ...]:
     """What a rotation changes by itself, to be asked for beforehand; what its probe takes, applying that will tell."""
-    changing = (*_state(), *_cas(settings), *_pods(settings))
-    return tuple(
-        sorted(
-            Asked(verb, one.group, one.resource, one.namespace, name)
-            for one in changing
-            for verb in one.verbs
-            if verb in _CHANGING
-            for name in one.names or ("",)
-        )
-    )
+    return asked_of((*_state(), *_cas(settings), *_pods(settings)))
 
 
 def _state() -> Iterator[Right]:
-    """The kept settings and the pin; the Lease, which is created by POST: no name limits that."""
+    """The kept settings, the pin, and the Lease."""
     yield Right(NAME, STATE_NAMESPACE, "", "configmaps", ("create", "patch"), ("meshpki", PIN.name))
-    yield Right(NAME, LEASE.namespace, "coordination.k8s.io", "leases", ("create",))
-    yield Right(NAME, LEASE.namespace, "coordination.k8s.io", "leases", ("get", "update", "delete"), (LEASE.name,))
+    yield from holding_the_lease(NAME)
 
 
 def _cas(settings: Settings) -> Iterator[Right]:
