@@ -3,13 +3,13 @@
 It stays where it is, denied, as the record of that; its key was never kept.
 """
 
-import base64
 import threading
 from functools import partial
 
 from meshpki.cluster.client import Cluster, Reader
 from meshpki.cluster.manifest import Object, Ref, only, owned
 from meshpki.cluster.readiness import condition, holds
+from meshpki.components.root_probe import ca_request
 from meshpki.components.trust import ALIAS, CERT_MANAGER
 from meshpki.pki.request import throw_away
 from meshpki.settings import Settings
@@ -32,7 +32,8 @@ def rogue_request(settings: Settings, after: str) -> Program:
 
     def run(cluster: Cluster, _stop: threading.Event) -> None:
         cluster.delete(ref)
-        apply(cluster, owned(_manifest(ref, settings), "approval"))
+        request = throw_away(NAME, f"spiffe://{settings.trust_domain}", f"istiod.{settings.namespaces.istio}.svc")
+        apply(cluster, owned(ca_request(ref, request, ALIAS), "approval"))
 
     return Program(
         name="ask for a rogue CA",
@@ -41,19 +42,6 @@ def rogue_request(settings: Settings, after: str) -> Program:
         after=after,
         does=f"asks for a CA as {ref}, which has to be denied",
     )
-
-
-def _manifest(ref: Ref, settings: Settings) -> Object:
-    request = throw_away(NAME, f"spiffe://{settings.trust_domain}", f"istiod.{settings.namespaces.istio}.svc")
-    spec = {
-        "request": base64.b64encode(request.pem).decode(),
-        "isCA": True,
-        "usages": ["cert sign", "crl sign"],
-        "duration": "1h",
-        "issuerRef": {"name": ALIAS, "kind": "ClusterIssuer", "group": "cert-manager.io"},
-    }
-    metadata = {"name": ref.name, "namespace": ref.namespace}
-    return {"apiVersion": ref.api_version, "kind": ref.kind, "metadata": metadata, "spec": spec}
 
 
 def was_denied(live: Object | None) -> bool:

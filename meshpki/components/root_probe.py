@@ -61,7 +61,7 @@ def _placed(cluster: Cluster, wanted: Ref, secret: str, request: ThrowAway) -> I
     _remove(cluster, wanted)
     try:
         apply(cluster, owned(issuer(NAME, secret), "root-ca"))
-        apply(cluster, owned(_request(wanted, request), "root-ca"))
+        apply(cluster, owned(ca_request(wanted, request, NAME), "root-ca"))
         yield
     finally:
         _remove(cluster, wanted)
@@ -83,14 +83,14 @@ def issuer(name: str, secret: str) -> Object:
     }
 
 
-def _request(wanted: Ref, request: ThrowAway) -> Object:
-    """What SPIRE asks for, for an hour: whoever could use it would need a key that is gone."""
+def ca_request(wanted: Ref, request: ThrowAway, issuer: str) -> Object:
+    """What SPIRE asks a ClusterIssuer for, for an hour: whoever could use it would need a key that is gone."""
     spec = {
         "request": base64.b64encode(request.pem).decode(),
         "isCA": True,
         "usages": ["cert sign", "crl sign"],
         "duration": "1h",
-        "issuerRef": {"name": NAME, "kind": "ClusterIssuer", "group": "cert-manager.io"},
+        "issuerRef": {"name": issuer, "kind": "ClusterIssuer", "group": "cert-manager.io"},
     }
     metadata = {"name": wanted.name, "namespace": wanted.namespace}
     return {"apiVersion": wanted.api_version, "kind": wanted.kind, "metadata": metadata, "spec": spec}

@@ -65,18 +65,27 @@ def dependent(header: Object) -> bool:
 
 def foreign(header: Object) -> bool:
     """Whether somebody else made it: not ours, nobody's dependent, and written by another than the mesh's parts."""
-    if labelled(header) or istios(header) or everywhere(header) or dependent(header):
+    if labelled(header) or istios(header) or dependent(header) or _nobodys(header):
         return False
-    if MANAGED in _labels(header):
-        return True  # of another IstioOperator than ours
+    return MANAGED in _labels(header) or _of_others_by_name(header) or not _written_by_parts(header)
+
+
+def _nobodys(header: Object) -> bool:
+    """Whether it goes with its namespace, or with the part that holds it, whoever wrote it."""
     kind, name = header["kind"], header["metadata"]["name"]
-    if granted(header):
-        return False
-    if kind == "Lease" or (kind, name) in _OF_WEBHOOKS:
-        return False
-    if kind in _ASKED_FOR and not _ASKED_FOR[kind].fullmatch(name):
-        return True
-    return not all(manager.startswith(_PARTS) for manager in _managers(header))
+    return everywhere(header) or granted(header) or kind == "Lease" or (kind, name) in _OF_WEBHOOKS
+
+
+def _of_others_by_name(header: Object) -> bool:
+    """Whether a part wrote it because somebody asked for it, and not one of ours."""
+    ours = _ASKED_FOR.get(header["kind"])
+    return ours is not None and ours.fullmatch(header["metadata"]["name"]) is None
+
+
+def _written_by_parts(header: Object) -> bool:
+    entries = header["metadata"].get("managedFields") or []
+    managers = [str(entry.get("manager", "")) for entry in entries if not entry.get("subresource")]
+    return all(manager.startswith(_PARTS) for manager in managers)
 
 
 def made_elsewhere(namespace: Object) -> bool:
@@ -127,11 +136,6 @@ def _owner(one: Object, owners: Mapping[str, Object]) -> Whose:
     if owner is not None:
         return _owner(owner, owners)
     return Whose.LEAVING if (above[0].get("apiVersion"), above[0].get("kind")) in OWNERS else Whose.FOREIGN
-
-
-def _managers(header: Object) -> list[str]:
-    entries = header["metadata"].get("managedFields") or []
-    return [str(entry.get("manager", "")) for entry in entries if not entry.get("subresource")]
 
 
 def _labels(header: Object) -> dict[str, str]:

@@ -71,6 +71,16 @@ def _takes(one: Asked, verb: str) -> bool:
     return verb in {one.verb, "patch" if (one.verb, one.status) == ("create", 201) else one.verb}
 
 
+def account(name: str, namespace: str) -> tuple[Object, Object]:
+    """A ServiceAccount, and a Secret in which the API server puts its token."""
+    named = {"name": name, "namespace": namespace}
+    token = {**named, "annotations": {"kubernetes.io/service-account.name": name}}
+    return (
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": named},
+        {"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/service-account-token", "metadata": token},
+    )
+
+
 @dataclass(frozen=True)
 class Accounts:
     """ServiceAccounts of a lab, one for each role of `meshpki rbac`; their kubeconfigs lie in a folder."""
@@ -103,14 +113,9 @@ class Accounts:
             file.unlink()
 
     def _grant(self, role: str, options: tuple[str, ...]) -> None:
-        named = {"name": role, "namespace": NAMESPACE}
-        token = {"annotations": {"kubernetes.io/service-account.name": role}, **named}
-        account: list[Object] = [
-            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}},
-            {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": named},
-            {"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/service-account-token", "metadata": token},
-        ]
-        items = {"apiVersion": "v1", "kind": "List", "items": [*account, *self.manifests(role, *options)]}
+        space = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
+        made = [space, *account(role, NAMESPACE), *self.manifests(role, *options)]
+        items = {"apiVersion": "v1", "kind": "List", "items": made}
         self._kubectl("apply", "-f", "-", given=json.dumps(items))
 
     def _token(self, role: str) -> str:

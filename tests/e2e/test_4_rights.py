@@ -16,6 +16,7 @@ import yaml
 from tests.conftest import Command
 from tests.e2e import staging
 from tests.e2e.conftest import Audit, Mesh, Said, Verify
+from tests.e2e.roles import account
 from tests.e2e.staging import NAMESPACE, OWN_ID, apply, envoy_pod, idle_pod
 
 pytestmark = pytest.mark.lab
@@ -54,7 +55,12 @@ def kubeconfigs(mesh: Mesh, role: list[Object], tmp_path_factory: pytest.TempPat
     accounts = {f"subject-{number}": one for number, one in enumerate(missing.values())}
     mesh.kubectl("create", "namespace", NAMESPACE)
     try:
-        apply(mesh, *identified(accounts), *granted(role, accounts), *troubled(mesh))
+        apply(
+            mesh,
+            *(one for name in accounts for one in account(name, NAMESPACE)),
+            *granted(role, accounts),
+            *troubled(mesh),
+        )
         mesh.kubectl("-n", NAMESPACE, "wait", "pod", "--all", "--for=condition=Ready", "--timeout=60s")
         files = kubeconfig_of(mesh, accounts, tmp_path_factory.mktemp("kubeconfigs"))
         yield dict(zip(missing, files, strict=True))
@@ -97,20 +103,6 @@ def without(role: list[Object], right: Right) -> list[Object]:
     unnamed = [{**rule, "resourceNames": names}] if names else []
     rules[place : place + 1] = [*fewer, *unnamed]
     return left
-
-
-def identified(accounts: Iterable[str]) -> Iterator[Object]:
-    """A ServiceAccount each, and a Secret in which the API server puts its token."""
-    for name in accounts:
-        yield {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": NAMESPACE}}
-        notes = {"kubernetes.io/service-account.name": name}
-        metadata = {"name": name, "namespace": NAMESPACE, "annotations": notes}
-        yield {
-            "apiVersion": "v1",
-            "kind": "Secret",
-            "type": "kubernetes.io/service-account-token",
-            "metadata": metadata,
-        }
 
 
 def granted(role: list[Object], accounts: dict[str, Right | None]) -> Iterator[Object]:

@@ -167,11 +167,10 @@ def test_the_role_of_up_was_enough_for_all_of_it_and_each_right_was_needed(
     assert unused(printed, requests) == RARELY
 
 
+@pytest.mark.acceptance
 def test_pods_that_hang_without_their_csi_driver_are_healed(
-    request: pytest.FixtureRequest, mesh: Mesh, meshpki: Command, down: Callable[..., Any]
+    mesh: Mesh, meshpki: Command, down: Callable[..., Any]
 ) -> None:
-    if not request.config.getoption("--full"):
-        pytest.skip("half a minute of grace has to pass: with --full")
     mesh.kubectl("-n", "spire-system", "delete", "daemonset", "spiffe-csi-driver", "--cascade=foreground", "--wait")
     done = down("--yes", "-o", "json")
     assert done.returncode == 0, done.stderr

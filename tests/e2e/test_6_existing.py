@@ -139,13 +139,12 @@ def test_an_unfit_chain_and_a_mesh_under_another_root_are_refused_before_the_fir
 
 
 @pytest.fixture
-def shell(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Shell]:
-    if not request.config.getoption("--full"):
-        pytest.skip("a fresh mesh takes a lab of its own: --full")
+def shell(tmp_path: Path) -> Iterator[Shell]:
     with own_lab("existing", EXAMPLE.name, tmp_path) as shell:
         yield shell
 
 
+@pytest.mark.acceptance
 def test_the_example_brings_a_mesh_up_below_an_own_ca_and_its_owner_renews_it(shell: Shell) -> None:
     began = time.monotonic()
     shell.readme(0)

@@ -62,10 +62,8 @@ def test_what_is_rendered_is_what_up_applied(
 
 
 @pytest.fixture
-def empty_lab(lab: Lab, meshpki: Command, request: pytest.FixtureRequest) -> Iterator[Lab]:
+def empty_lab(lab: Lab, meshpki: Command) -> Iterator[Lab]:
     """A lab with nothing on it; afterwards it bears a mesh of `up` again."""
-    if not request.config.getoption("--full"):
-        pytest.skip("a whole mesh by kubectl takes five minutes: --full")
     fresh(meshpki)
     yield lab
     fresh(meshpki)
@@ -78,6 +76,7 @@ def fresh(meshpki: Command) -> None:
         assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.acceptance
 def test_plain_kubectl_yields_the_same_mesh_with_nothing_left_for_up_but_the_pin(  # noqa: PLR0917 - fixtures
     empty_lab: Lab,
     meshpki: Command,
