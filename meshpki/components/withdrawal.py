@@ -3,14 +3,12 @@
 import threading
 
 from meshpki.cluster.client import Cluster, Reader
-from meshpki.cluster.manifest import MANAGED_BY, Object, Query, Ref, ref_of
+from meshpki.cluster.manifest import MANAGED_BY, Query, Ref, ours, ref_of, selector
 from meshpki.components.approval import NAME, NOTHING_ELSE, POLICY, objects
 from meshpki.components.rogue_request import APPROVER, rogue_ref
 from meshpki.components.rollout import deployment
 from meshpki.settings import Settings
 from meshpki.workflow.step import Program
-
-_OURS = ",".join(f"{label}={value}" for label, value in MANAGED_BY.items())
 
 
 def withdrawal(settings: Settings, after: str) -> Program:
@@ -25,7 +23,7 @@ def withdrawal(settings: Settings, after: str) -> Program:
 
     return Program(
         name="withdraw approver-policy",
-        settled=lambda reader: not _ours(reader.metadata(ref)),
+        settled=lambda reader: not ours(reader.metadata(ref) or {"metadata": {}}),
         run=run,
         after=after,
         does="removes approver-policy and the policies of ours, which the settings do not ask for; the CRD stays",
@@ -37,7 +35,7 @@ def _leaving(reader: Reader, settings: Settings) -> tuple[Ref, ...]:
     namespace = settings.namespaces.cert_manager
     hook, own = _apart(tuple(map(ref_of, objects(settings))), "ValidatingWebhookConfiguration")
     last, rest = _apart(own, "Deployment")
-    policies = tuple(ref_of(one) for one in reader.list(Query(*POLICY, labels=_OURS)))
+    policies = tuple(ref_of(one) for one in reader.list(Query(*POLICY, labels=selector(MANAGED_BY))))
     denying, allowing = (tuple(one for one in policies if (one.name == NOTHING_ELSE) is last) for last in (True, False))
     made = (
         rogue_ref(namespace),
@@ -50,7 +48,3 @@ def _leaving(reader: Reader, settings: Settings) -> tuple[Ref, ...]:
 
 def _apart(refs: tuple[Ref, ...], kind: str) -> tuple[tuple[Ref, ...], tuple[Ref, ...]]:
     return tuple(ref for ref in refs if ref.kind == kind), tuple(ref for ref in refs if ref.kind != kind)
-
-
-def _ours(live: Object | None) -> bool:
-    return live is not None and MANAGED_BY.items() <= (live["metadata"].get("labels") or {}).items()

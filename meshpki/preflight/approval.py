@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from meshpki.cluster.client import Reader
-from meshpki.cluster.manifest import Object, Query, Ref, ref_of
+from meshpki.cluster.manifest import Object, Query, Ref, ours, ref_of
 from meshpki.components.approval import NAME, POLICY
 from meshpki.components.trust import CERT_MANAGER
-from meshpki.preflight.surroundings import foreign, ours
+from meshpki.preflight.surroundings import foreign
 from meshpki.settings import Settings
 
 Problem = tuple[str, str, str]

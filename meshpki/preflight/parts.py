@@ -1,9 +1,10 @@
 """Whether parts of a mesh are there already that meshpki did not install, or that another mesh is made of."""
 
+from meshpki.cluster.manifest import ours
 from meshpki.components.istioctl import OURS as ISTIO
 from meshpki.components.trust import istiod_certificate
 from meshpki.preflight.seen import CSI, Seen
-from meshpki.preflight.surroundings import foreign, ours
+from meshpki.preflight.surroundings import foreign
 from meshpki.settings import Settings
 
 Problem = tuple[str, str, str]

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from meshpki.cluster.manifest import MANAGED_BY, Object, Ref, ref_of
+from meshpki.cluster.manifest import Object, Ref, ours, ref_of
 from meshpki.cluster.readiness import holds
 from meshpki.components.renewal import read_time
 
@@ -107,9 +107,3 @@ def _component(labels: dict[str, str]) -> str:
     """What a chart calls the thing whatever its release is named: cert-manager's controller, SPIRE's server."""
     title = labels.get("app.kubernetes.io/name", "")
     return title if labels.get("app.kubernetes.io/component", "controller") == "controller" else ""
-
-
-def ours(item: Object) -> bool:
-    """Whether meshpki applied it."""
-    labels: dict[str, str] = item["metadata"].get("labels", {})
-    return MANAGED_BY.items() <= labels.items()

@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from meshpki.cluster.manifest import STEP_LABEL, Object, Ref, ref_of
+from meshpki.cluster.manifest import STEP_LABEL, Object, Ref, ours, ref_of
 from meshpki.components.rogue_request import APPROVER
 from meshpki.components.trust import CERT_MANAGER, PIN, STATE_NAMESPACE, is_root_name
 from meshpki.install import EVERY, WISH
 from meshpki.remove.seen import CRD, ISTIO_BUNDLES, NAMESPACE, Seen
-from meshpki.remove.whose import dependent, everywhere, foreign, granted, istios, labelled, made_elsewhere, told
+from meshpki.remove.whose import dependent, everywhere, foreign, granted, istios, made_elsewhere, told
 from meshpki.rotate.generations import numbered
 
 ROTATION, SETTINGS = "rotation", "settings"
@@ -147,19 +147,19 @@ def _left_by_a_part(one: Object) -> bool:
     """Whether a part of the mesh made it by itself in a namespace of ours, so that it goes even if that stays."""
     if one["kind"] == "Lease":
         return bool(one["metadata"]["name"] == APPROVER)
-    anyones = labelled(one) or dependent(one) or everywhere(one) or granted(one) or foreign(one)
+    anyones = ours(one) or dependent(one) or everywhere(one) or granted(one) or foreign(one)
     return not anyones and one["kind"] != "Pod"
 
 
 def _elections(seen: Seen) -> Iterator[Object]:
     """The Leases that cert-manager's leaders leave in kube-system; another's cert-manager keeps its own."""
-    ours = any(_step_label(one) == _CERT_MANAGER for one in seen.ours)
+    installed = any(_step_label(one) == _CERT_MANAGER for one in seen.ours)
     alien = any(
-        one["kind"] == "Deployment" and one["metadata"]["name"].startswith("cert-manager") and not labelled(one)
+        one["kind"] == "Deployment" and one["metadata"]["name"].startswith("cert-manager") and not ours(one)
         for one in seen.owners.values()
     )
     for one in seen.leases:
-        if ours and not alien and one["metadata"]["name"].startswith(_ELECTION):
+        if installed and not alien and one["metadata"]["name"].startswith(_ELECTION):
             yield one
 
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 
-from meshpki.cluster.manifest import MANAGED_BY, Object, ref_of
+from meshpki.cluster.manifest import MANAGED_BY, Object, ours, ref_of
 from meshpki.components.approval import NAME as APPROVER_POLICY
 from meshpki.components.istioctl import MANAGED
 from meshpki.components.istioctl import OURS as ISTIO
@@ -38,11 +38,6 @@ class Whose(StrEnum):
     FOREIGN = "foreign"
 
 
-def labelled(header: Object) -> bool:
-    """Whether meshpki applied it."""
-    return MANAGED_BY.items() <= _labels(header).items()
-
-
 def istios(header: Object) -> bool:
     """Whether istioctl installed it for us."""
     return ISTIO.items() <= _labels(header).items()
@@ -65,7 +60,7 @@ def dependent(header: Object) -> bool:
 
 def foreign(header: Object) -> bool:
     """Whether somebody else made it: not ours, nobody's dependent, and written by another than the mesh's parts."""
-    if labelled(header) or istios(header) or dependent(header) or _nobodys(header):
+    if ours(header) or istios(header) or dependent(header) or _nobodys(header):
         return False
     return MANAGED in _labels(header) or _of_others_by_name(header) or not _written_by_parts(header)
 
@@ -78,8 +73,8 @@ def _nobodys(header: Object) -> bool:
 
 def _of_others_by_name(header: Object) -> bool:
     """Whether a part wrote it because somebody asked for it, and not one of ours."""
-    ours = _ASKED_FOR.get(header["kind"])
-    return ours is not None and ours.fullmatch(header["metadata"]["name"]) is None
+    known = _ASKED_FOR.get(header["kind"])
+    return known is not None and known.fullmatch(header["metadata"]["name"]) is None
 
 
 def _written_by_parts(header: Object) -> bool:
@@ -127,7 +122,7 @@ def whose_pod(pod: Object, owners: Mapping[str, Object]) -> Whose:
 
 
 def _owner(one: Object, owners: Mapping[str, Object]) -> Whose:
-    if labelled(one) or istios(one):
+    if ours(one) or istios(one):
         return Whose.OURS
     above = [ref for ref in one["metadata"].get("ownerReferences") or [] if ref.get("controller")]
     if not above:
