@@ -1,6 +1,7 @@
 """One suite for every Cluster: the fake in memory is worth what it shares with the real API server."""
 
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,6 +11,7 @@ import pytest
 
 from meshpki.cluster.client import Cluster, ClusterError, Deletion
 from meshpki.cluster.manifest import Object, Query, Ref, ref_of
+from meshpki.lab.versions import PAUSE
 from meshpki.workflow.apply import apply
 from meshpki.workflow.event import Outcome
 from tests.support.cluster import InMemoryCluster, config_map, namespace
@@ -199,7 +201,7 @@ def test_a_pod_that_is_not_there_is_answered_with_a_reason_and_stops_no_other(cl
 
 @pytest.fixture
 def talker(cluster: Cluster) -> tuple[Ref, str]:
-    """A container that has written more than one line, and was not restarted."""
+    """A container that has written more than one line."""
     if isinstance(cluster, InMemoryCluster):
         pod: Object = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "talker", "namespace": "kube-system"}}
         cluster.put(pod)
@@ -209,6 +211,36 @@ def talker(cluster: Cluster) -> tuple[Ref, str]:
     if not pods:
         pods = cluster.list(Query("v1", "Pod", "kube-system", labels="k8s-app=kube-dns"))
     return ref_of(pods[0]), pods[0]["spec"]["containers"][0]["name"]
+
+
+@pytest.fixture
+def newborn(cluster: Cluster, home: str) -> tuple[Ref, str]:
+    """A container that runs for the first time: of those that were there before, any may have been restarted."""
+    account: Object = {
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": {"name": "newborn", "namespace": home},
+        "automountServiceAccountToken": False,
+    }
+    pod: Object = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "newborn", "namespace": home},
+        "spec": {
+            "serviceAccountName": "newborn",
+            "containers": [{"name": "waits", "image": f"registry.k8s.io/pause:{PAUSE}"}],
+        },
+    }
+    if isinstance(cluster, InMemoryCluster):
+        cluster.put(pod)
+        return ref_of(pod), "waits"
+    cluster.apply(account)
+    cluster.apply(pod)
+    for _ in range(120):
+        if (cluster.get(ref_of(pod)) or {}).get("status", {}).get("phase") == "Running":
+            return ref_of(pod), "waits"
+        time.sleep(0.5)
+    pytest.fail("no pod of the pause image within a minute")
 
 
 def test_a_log_is_read_from_its_end_with_times_if_asked(cluster: Cluster, talker: tuple[Ref, str]) -> None:
@@ -226,12 +258,12 @@ def test_a_log_is_read_from_a_moment_on(cluster: Cluster, talker: tuple[Ref, str
     assert cluster.logs(*talker, 100, since=at + timedelta(hours=1)) == ""
 
 
-def test_a_log_that_is_not_there_is_an_error(cluster: Cluster, home: str, talker: tuple[Ref, str]) -> None:
+def test_a_log_that_is_not_there_is_an_error(cluster: Cluster, home: str, newborn: tuple[Ref, str]) -> None:
     with pytest.raises(ClusterError) as caught:
         cluster.logs(Ref("v1", "Pod", home, "nobody"), "talk", 1)
     assert caught.value.status == 404
     with pytest.raises(ClusterError) as caught:
-        cluster.logs(*talker, 1, previous=True)
+        cluster.logs(*newborn, 1, previous=True)
     assert caught.value.status == 400
 
 
