@@ -12,7 +12,8 @@ from meshpki.drawing.words import PLACES, counted, left, some
 from meshpki.pki.certificate import Certificate
 from meshpki.verify.places import PlaceVerdict
 from meshpki.verify.pods import Workload
-from meshpki.verify.report import PodVerdict, Report, WorkloadVerdict
+from meshpki.verify.report import Report
+from meshpki.verify.workloads import PodVerdict, WorkloadVerdict
 
 Key = TypeVar("Key", bound=Hashable)
 _NAMED = 3

@@ -7,7 +7,8 @@ from meshpki.drawing.mark import Mark, of_result, rank, worst
 from meshpki.drawing.page_table import Cell, identity, marked, name, short, table
 from meshpki.drawing.words import PLACES, counted, left, short_name, some
 from meshpki.verify.places import PlaceVerdict
-from meshpki.verify.report import PodVerdict, Report, WorkloadVerdict
+from meshpki.verify.report import Report
+from meshpki.verify.workloads import PodVerdict, WorkloadVerdict
 
 _WORKLOADS = ("Workload", "Namespace", "Pods", "SPIFFE ID", "Chain", "Left", "Verdict")
 _PLACES = ("Place", "Object", "Seen", "Left", "Verdict")

@@ -13,7 +13,8 @@ from meshpki.drawing.mark import Mark, of_result, worst
 from meshpki.drawing.words import PLACES, counted, left, moment, short_name
 from meshpki.pki.certificate import Certificate
 from meshpki.verify.places import PlaceVerdict
-from meshpki.verify.report import PodVerdict, Report
+from meshpki.verify.report import Report
+from meshpki.verify.workloads import PodVerdict
 
 _SHORTEST = timedelta(minutes=1)
 _TICKS = (

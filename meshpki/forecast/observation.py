@@ -9,7 +9,8 @@ from meshpki.pki.certificate import Certificate
 from meshpki.pki.renewal import Renewal
 from meshpki.verify.places import PlaceKind, PlaceVerdict, Unseen
 from meshpki.verify.pods import Workload
-from meshpki.verify.report import PodVerdict, Report
+from meshpki.verify.report import Report
+from meshpki.verify.workloads import PodVerdict
 
 SPIRE_LIST = "SPIRE's prepared and old CAs"
 _SERVING = (PlaceKind.ISTIOD, PlaceKind.SPIRE_SERVER, PlaceKind.ISTIOD_CA)

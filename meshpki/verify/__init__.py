@@ -18,7 +18,8 @@ from meshpki.verify.judge import Pinned, Seen, Unread, Without, anchors_of, judg
 from meshpki.verify.observation import Observation
 from meshpki.verify.peers import Trust, judge_peers
 from meshpki.verify.pods import MeshPod, mesh_pods
-from meshpki.verify.report import PodVerdict, Report, grouped
+from meshpki.verify.report import Report
+from meshpki.verify.workloads import PodVerdict, grouped
 
 __all__ = ["Report", "Scope", "unjudged", "verify"]
 

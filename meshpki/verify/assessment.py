@@ -11,7 +11,8 @@ from meshpki.pki.verdict import Finding, Result
 from meshpki.verify.demands import Demands, Ignore, MinValidity, scope_name, short_lived
 from meshpki.verify.peers import PeerVerdict
 from meshpki.verify.places import PlaceVerdict
-from meshpki.verify.report import PodVerdict, Report, WorkloadVerdict
+from meshpki.verify.report import Report
+from meshpki.verify.workloads import PodVerdict, WorkloadVerdict
 
 State = Literal["proven", "broken", "unknown", "ignored"]
 Judgement = PodVerdict | PlaceVerdict | PeerVerdict

@@ -9,7 +9,8 @@ from meshpki.pki import renewal
 from meshpki.pki.certificate import Certificate
 from meshpki.pki.renewal import Renewal
 from meshpki.verify.places import PlaceKind, PlaceVerdict
-from meshpki.verify.report import PodVerdict, Report
+from meshpki.verify.report import Report
+from meshpki.verify.workloads import PodVerdict
 
 
 class Kind(StrEnum):

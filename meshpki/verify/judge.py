@@ -13,7 +13,7 @@ from meshpki.pki.spiffe import of_service_account
 from meshpki.pki.verdict import Finding, Verdict, named, result_of
 from meshpki.verify.authorities import Authorities, judge_issuer
 from meshpki.verify.pods import MeshPod
-from meshpki.verify.report import PodVerdict
+from meshpki.verify.workloads import PodVerdict
 
 _UNDER_WAY = "let the rotation go on; if none runs, restart the pod and compare SPIRE's bundle: meshpki explain MPK-216"
 

@@ -4,16 +4,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby, product
-from typing import TYPE_CHECKING
 
 from meshpki.cluster.manifest import Ref
 from meshpki.pki import chain
 from meshpki.pki.certificate import Certificate
 from meshpki.pki.path import Expected
 from meshpki.pki.verdict import Finding, Result
-
-if TYPE_CHECKING:
-    from meshpki.verify.report import PodVerdict
+from meshpki.verify.workloads import PodVerdict
 
 
 @dataclass(frozen=True)

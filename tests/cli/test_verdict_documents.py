@@ -17,7 +17,7 @@ from meshpki.cli.verdicts.junit import aborted, as_junit
 from meshpki.errors import PreconditionError
 from meshpki.verify.assessment import Assessment, assess
 from meshpki.verify.demands import Demands, Ignore
-from meshpki.verify.report import grouped
+from meshpki.verify.workloads import grouped
 from tests.support import certificates as made
 from tests.support import reports
 from tests.support.certificates import AT

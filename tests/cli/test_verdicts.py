@@ -9,7 +9,8 @@ from meshpki.cli.verdicts.tree import ASCII
 from meshpki.verify.assessment import assess
 from meshpki.verify.demands import Demands, Ignore
 from meshpki.verify.places import Unseen
-from meshpki.verify.report import PodVerdict, Report, grouped
+from meshpki.verify.report import Report
+from meshpki.verify.workloads import PodVerdict, grouped
 from tests.support import certificates as made
 from tests.support import reports
 from tests.support.certificates import AT

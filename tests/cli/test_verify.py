@@ -19,7 +19,7 @@ from meshpki.cli.verify_wish import Counting, OfFile, OfMesh, Telling, Wish, che
 from meshpki.errors import BROKEN, OK, USAGE, PreconditionError, UsageError
 from meshpki.verify.assessment import Assessment, assess
 from meshpki.verify.demands import Demands, Ignore, MinValidity
-from meshpki.verify.report import grouped
+from meshpki.verify.workloads import grouped
 from tests.support import certificates as made
 from tests.support import mesh, reports
 from tests.support.certificates import AT, SVID, TRUST_DOMAIN

@@ -12,7 +12,7 @@ from meshpki.cli.watch import changes, watch
 from meshpki.cluster.client import ClusterError
 from meshpki.errors import MeshpkiError
 from meshpki.verify.assessment import Assessment
-from meshpki.verify.report import PodVerdict, grouped
+from meshpki.verify.workloads import PodVerdict, grouped
 from tests.support import reports
 from tests.support.cluster import FakeClock
 

@@ -5,7 +5,7 @@ import pytest
 
 from meshpki.drawing.mark import Mark
 from meshpki.drawing.timeline import endings, hidden, share, timeline
-from meshpki.verify.report import grouped
+from meshpki.verify.workloads import grouped
 from tests.support import certificates as made
 from tests.support import reports
 from tests.support.certificates import AT

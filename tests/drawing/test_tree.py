@@ -6,7 +6,7 @@ import pytest
 from meshpki.drawing.mark import Mark
 from meshpki.drawing.node import Kind, Node
 from meshpki.drawing.tree import MOST_BOXES, overall, summary, tree
-from meshpki.verify.report import grouped
+from meshpki.verify.workloads import grouped
 from tests.support import reports
 from tests.support.reports import EVERY, drawn
 

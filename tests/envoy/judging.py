@@ -11,7 +11,7 @@ from meshpki.pki.verdict import named
 from meshpki.verify.judge import Pinned, anchors_of, judge
 from meshpki.verify.peers import Trust, judge_peers
 from meshpki.verify.pods import MeshPod, Workload
-from meshpki.verify.report import PodVerdict
+from meshpki.verify.workloads import PodVerdict
 from tests.envoy.states import NOW
 from tests.support.certificates import TRUST_DOMAIN
 

@@ -11,7 +11,8 @@ from meshpki.pki.verdict import Finding, Result, named
 from meshpki.verify.peers import PeerGroup, PeerVerdict
 from meshpki.verify.places import Place, PlaceKind, PlaceVerdict, Unseen
 from meshpki.verify.pods import MeshPod, Workload
-from meshpki.verify.report import PodVerdict, Report, grouped
+from meshpki.verify.report import Report
+from meshpki.verify.workloads import PodVerdict, grouped
 from tests.support import certificates as made
 from tests.support.certificates import AT, TRUST_DOMAIN
 

@@ -8,7 +8,8 @@ from meshpki.pki.verdict import Finding, Result
 from meshpki.verify.assessment import Assessment, assess, let_be, state_of, where_of
 from meshpki.verify.demands import Demands, Ignore, min_validity
 from meshpki.verify.peers import PeerGroup, PeerVerdict
-from meshpki.verify.report import PodVerdict, Report, grouped
+from meshpki.verify.report import Report
+from meshpki.verify.workloads import PodVerdict, grouped
 from tests.support import reports
 
 FAIL = reports.finding()

@@ -15,7 +15,8 @@ from meshpki.verify.judge import Pinned, judge
 from meshpki.verify.observation import Observation, Recorded, Signed
 from meshpki.verify.peers import Trust, judge_peers
 from meshpki.verify.pods import MeshPod, Workload
-from meshpki.verify.report import PodVerdict, Report, grouped
+from meshpki.verify.report import Report
+from meshpki.verify.workloads import PodVerdict, grouped
 from tests.support import certificates as made
 from tests.support.certificates import AT, CACERTS, SPIRE_CA, SVID, TRUST_DOMAIN, Issued
 from tests.support.existing import CORPORATE, ISSUING

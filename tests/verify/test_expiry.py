@@ -7,7 +7,8 @@ from meshpki.pki.renewal import Renewal
 from meshpki.verify.expiry import Held, Kind, inventory
 from meshpki.verify.places import Place, PlaceKind, PlaceVerdict
 from meshpki.verify.pods import MeshPod, Workload
-from meshpki.verify.report import PodVerdict, Report, WorkloadVerdict
+from meshpki.verify.report import Report
+from meshpki.verify.workloads import PodVerdict, WorkloadVerdict
 from tests.support import certificates as made
 from tests.support.certificates import AT, TRUST_DOMAIN
 

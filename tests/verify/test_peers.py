@@ -5,7 +5,7 @@ import pytest
 from meshpki.cluster.manifest import Ref
 from meshpki.verify.peers import PeerVerdict, Trust, judge_peers
 from meshpki.verify.pods import MeshPod, Workload
-from meshpki.verify.report import PodVerdict
+from meshpki.verify.workloads import PodVerdict
 from tests.support import certificates as made
 from tests.support.certificates import AT, HOUR, ROOT, SPIRE_CA, SVID, TRUST_DOMAIN
 

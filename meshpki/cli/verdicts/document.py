@@ -11,7 +11,8 @@ from meshpki.pki.verdict import Finding
 from meshpki.verify.assessment import State, counting, let_be, state_of, states
 from meshpki.verify.peers import PeerGroup, PeerVerdict
 from meshpki.verify.places import PlaceVerdict
-from meshpki.verify.report import PodVerdict, Report, WorkloadVerdict
+from meshpki.verify.report import Report
+from meshpki.verify.workloads import PodVerdict, WorkloadVerdict
 
 API_VERSION = "meshpki.dev/v1alpha1"
 KIND = "VerifyReport"

@@ -12,7 +12,8 @@ from meshpki.cli.verdicts.words import left, plain, short_name
 from meshpki.pki.verdict import Finding
 from meshpki.verify.assessment import Assessment, Judgement, counting, judgements, state_of, where_of
 from meshpki.verify.peers import PeerVerdict
-from meshpki.verify.report import PodVerdict, Report
+from meshpki.verify.report import Report
+from meshpki.verify.workloads import PodVerdict
 
 # a step's summary may have 1 MiB, and nobody reads more rows
 _ROWS = 500

@@ -11,7 +11,7 @@ from meshpki.errors import MeshpkiError
 from meshpki.verify.assessment import Assessment, Judgement, counting, judgements, state_of, where_of
 from meshpki.verify.peers import PeerVerdict
 from meshpki.verify.places import PlaceVerdict
-from meshpki.verify.report import PodVerdict
+from meshpki.verify.workloads import PodVerdict
 
 _NAME = "meshpki.verify"
 # what lies in no namespace, and pairs of peers

@@ -6,7 +6,8 @@ from meshpki.cli.verdicts.table import totals
 from meshpki.cli.watch import Watched
 from meshpki.verify.assessment import Assessment, counting, state_of, where_of
 from meshpki.verify.places import PlaceVerdict
-from meshpki.verify.report import PodVerdict, Report
+from meshpki.verify.report import Report
+from meshpki.verify.workloads import PodVerdict
 
 
 def watched(form: Callable[[Assessment], str]) -> Watched[Assessment]:

@@ -6,7 +6,8 @@ from meshpki.cli.verdicts.reasons import ignored_lines, reasons
 from meshpki.cli.verdicts.words import aligned, chain, left, plain, short_name
 from meshpki.pki.verdict import Finding
 from meshpki.verify.assessment import Judgement, State, counting, judgements, state_of, states
-from meshpki.verify.report import PodVerdict, Report, WorkloadVerdict
+from meshpki.verify.report import Report
+from meshpki.verify.workloads import PodVerdict, WorkloadVerdict
 
 _HEADER = ("NAMESPACE", "WORKLOAD", "PODS", "SPIFFE ID", "CHAIN", "LEFT", "RESULT")
 _WORST_FIRST: tuple[State, ...] = ("broken", "unknown", "ignored", "proven")

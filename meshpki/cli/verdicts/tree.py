@@ -10,7 +10,8 @@ from meshpki.cli.verdicts.words import left, plain, short_name
 from meshpki.pki.certificate import Certificate
 from meshpki.verify.assessment import counting, judgements, state_of
 from meshpki.verify.places import PlaceVerdict
-from meshpki.verify.report import PodVerdict, Report
+from meshpki.verify.report import Report
+from meshpki.verify.workloads import PodVerdict
 
 _LOOSE = "at no pinned root"
 _KEPT = "kept and checked"

@@ -7,7 +7,8 @@ from meshpki.cli.verdicts.table import summary
 from meshpki.cli.verdicts.words import aligned, chain, moment, plain
 from meshpki.verify.assessment import judgements, state_of
 from meshpki.verify.places import PlaceVerdict
-from meshpki.verify.report import PodVerdict, Report
+from meshpki.verify.report import Report
+from meshpki.verify.workloads import PodVerdict
 
 _PODS = ("NAMESPACE", "POD", "NODE", "SPIFFE ID", "CHAIN", "SERIAL", "EXPIRES", "RESULT")
 _PLACES = ("KIND", "PLACE", "HOLDS", "EXPIRES", "RESULT")
