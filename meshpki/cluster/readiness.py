@@ -56,15 +56,15 @@ def refused_pods(workload: Object) -> str:
 
 def trouble(pods: Sequence[Object]) -> tuple[str, bool]:
     """The newest unready pod's own reason, and whether it is final; an evicted pod that was replaced does not count."""
-    living = [pod for pod in pods if _living(pod)]
-    unready = [pod for pod in living if not holds(pod, "Ready")]
+    unready = [pod for pod in pods if living(pod) and not holds(pod, "Ready")]
     if not unready:
         return "", False
     newest = max(unready, key=lambda pod: str(pod["metadata"].get("creationTimestamp", "")))
     return _pod_reason(newest)
 
 
-def _living(pod: Object) -> bool:
+def living(pod: Object) -> bool:
+    """Whether a pod serves or may come to: neither ended (evicted ones stay for long) nor about to leave."""
     ended = pod.get("status", {}).get("phase") in ("Failed", "Succeeded")
     return not ended and "deletionTimestamp" not in pod["metadata"]
 

@@ -134,7 +134,7 @@ def judge_istiod(reader: Reader, settings: Settings) -> Readiness:
     if pin is None or not cacerts:
         return Waiting("there is no pinned root, or no cacerts")
     name = f"istiod.{ref.namespace}.svc"
-    pods = pods_of(reader, reader.get(ref) or {})
+    pods = pods_of(reader, ref)
     if not pods:
         return Waiting("there is no pod of istiod")
     for pod in pods:
@@ -143,6 +143,11 @@ def judge_istiod(reader: Reader, settings: Settings) -> Readiness:
             if why:
                 return Waiting(why)
     return Ready(f"{len(pods)} istiod, 15012 and 15017 through cacerts to the pinned root")
+
+
+def istiods(reader: Reader, settings: Settings) -> list[Object]:
+    """The living pods of istiod."""
+    return pods_of(reader, deployment(settings.namespaces.istio, "istiod"))
 
 
 def judge_injection(reader: Reader) -> Readiness:
@@ -202,4 +207,4 @@ def _gateway(reader: Reader, settings: Settings) -> Readiness:
         case (Waiting() | Failed()) as shut:
             return shut
         case _:
-            return unproven_pods(reader, settings, pods_of(reader, reader.get(ref) or {}))
+            return unproven_pods(reader, settings, pods_of(reader, ref))

@@ -30,7 +30,7 @@ from meshpki.components.probe_flow import (
 )
 from meshpki.components.probe_policies import Block, blocks, look, told
 from meshpki.components.probe_record import Record, parse
-from meshpki.components.rollout import deployment, rollout
+from meshpki.components.rollout import deployment, living_pods, rollout
 from meshpki.components.serving import pod_ref
 from meshpki.errors import GateTimeoutError, PreconditionError
 from meshpki.settings import Settings
@@ -82,7 +82,7 @@ def probe(settings: Settings, nodes: Sequence[str], target: str = "") -> Step:
 
 def clients(reader: Reader) -> list[Object]:
     """The pods whose logs are the probe's evidence."""
-    return _living(reader.list(Query("v1", "Pod", NAMESPACE, labels=f"app={CLIENT}")))
+    return living_pods(reader, NAMESPACE, f"app={CLIENT}")
 
 
 def node_of(pod: Object, nodes: Sequence[str]) -> str:
@@ -238,12 +238,8 @@ def judge_policies(found: Sequence[Block]) -> Readiness:
     return Ready("; ".join(told(found)) or "none is in the way")
 
 
-def _living(pods: Sequence[Object]) -> list[Object]:
-    return [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
-
-
 def _meshed(reader: Reader) -> list[Object]:
-    return _living(reader.list(Query("v1", "Pod", NAMESPACE, labels=f"app!={UNTRUSTED}")))
+    return living_pods(reader, NAMESPACE, f"app!={UNTRUSTED}")
 
 
 def _warm(reader: Reader, nodes: Sequence[str], wanted: Sequence[Flow]) -> Readiness:

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 
 from meshpki.cluster.client import Cluster, Reader
-from meshpki.cluster.manifest import Object, Query, Ref, owned
+from meshpki.cluster.manifest import Object, Ref, owned
+from meshpki.components.rollout import living_pods
 from meshpki.components.serving import pod_ref
 from meshpki.pki.untrusted import untrusted_svid
 from meshpki.settings import Settings
@@ -47,14 +48,13 @@ def untrusted_identity(settings: Settings, namespace: str, name: str, step: str)
 
 def refused(reader: Reader, namespace: str) -> Readiness:
     """Open when a server's proxy refuses the untrusted identity by a TLS alert, and plaintext by hanging up."""
-    pods = reader.list(Query("v1", "Pod", namespace, labels=f"app={UNTRUSTED}"))
-    living = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
-    if not living:
+    pods = living_pods(reader, namespace, f"app={UNTRUSTED}")
+    if not pods:
         return Waiting("there is no pod of the negative control yet")
     seen = []
     for way in WAYS:
         try:
-            status, answer = _ask(reader, pod_ref(living[0]), way)
+            status, answer = _ask(reader, pod_ref(pods[0]), way)
         except (OSError, http.client.HTTPException) as error:
             return Waiting(f"the negative control does not answer: {type(error).__name__}")
         match judge(way, status, answer):

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 
 from meshpki.cluster.client import Reader
 from meshpki.cluster.manifest import Object, Query, Ref, only
-from meshpki.cluster.readiness import newest_warning, refused_pods, rolled_out, trouble
+from meshpki.cluster.readiness import living, newest_warning, refused_pods, rolled_out, trouble
 from meshpki.workflow.step import Failed, Gate, Readiness, Ready, Waiting
 
 # Admission that only somebody's change turns round; a ServiceAccount that is still to come is waited for.
@@ -57,7 +57,7 @@ def judge_rollout(reader: Reader, ref: Ref) -> Readiness:
     if refused:
         told = f"{ref}: {why}: its pods are refused: {refused}"
         return Failed(told) if any(word in refused for word in _FOR_GOOD) else Waiting(told)
-    pods = pods_of(reader, live)
+    pods = _selected(reader, live)
     reason, final = trouble(pods)
     if not pods:
         reason = newest_warning(_events(reader, ref))
@@ -66,11 +66,21 @@ def judge_rollout(reader: Reader, ref: Ref) -> Readiness:
     return Failed(told) if final else Waiting(told)
 
 
-def pods_of(reader: Reader, workload: Object) -> list[Object]:
-    """The pods that a workload's selector finds."""
+def pods_of(reader: Reader, workload: Ref) -> list[Object]:
+    """The living pods that a workload's selector finds; none where there is no such workload."""
+    live = reader.get(workload)
+    return _selected(reader, live) if live else []
+
+
+def _selected(reader: Reader, workload: Object) -> list[Object]:
     labels = workload["spec"]["selector"].get("matchLabels", {})
     selector = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
-    return reader.list(Query("v1", "Pod", workload["metadata"]["namespace"], labels=selector))
+    return living_pods(reader, workload["metadata"]["namespace"], selector)
+
+
+def living_pods(reader: Reader, namespace: str, labels: str) -> list[Object]:
+    """The living pods of a namespace that a label selector finds."""
+    return [pod for pod in reader.list(Query("v1", "Pod", namespace, labels=labels)) if living(pod)]
 
 
 def _events(reader: Reader, ref: Ref) -> list[Object]:

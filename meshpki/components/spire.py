@@ -87,11 +87,11 @@ def _minted(settings: Settings, server: Ref) -> Gate:
     """SPIRE deletes its CertificateRequest after each mint, so its CA is read off what it serves."""
 
     def check(reader: Reader) -> Readiness:
-        pin, live = pinned(reader), reader.get(server)
-        if pin is None or live is None:
-            return Waiting(f"{PIN if pin is None else server} is not there yet")
+        pin = pinned(reader)
+        if pin is None:
+            return Waiting(f"{PIN} is not there yet")
         name = f"spire-server.{server.namespace}"
-        pods = pods_of(reader, live)
+        pods = pods_of(reader, server)
         if not pods:
             return Waiting("there is no pod of spire-server")
         for pod in pods:
@@ -147,10 +147,9 @@ def _on_every_node(agents: Ref) -> Gate:
                 return shut
             case _:
                 pass
-        live = reader.get(agents) or {}
         ready = {
             pod["spec"].get("nodeName", "")
-            for pod in pods_of(reader, live)
+            for pod in pods_of(reader, agents)
             if all(status.get("ready") for status in pod["status"].get("containerStatuses", []))
         }
         missing = schedulable(reader.list(_NODES)) - ready

@@ -53,8 +53,7 @@ class Trusted:
 
 def servers(reader: Reader, settings: Settings) -> tuple[Object, ...]:
     """The pods of spire-server; each has slots of its own."""
-    live = reader.get(Ref("apps/v1", "StatefulSet", settings.namespaces.spire_server, "spire-server"))
-    return tuple(pod for pod in (pods_of(reader, live) if live else ()) if "deletionTimestamp" not in pod["metadata"])
+    return tuple(pods_of(reader, Ref("apps/v1", "StatefulSet", settings.namespaces.spire_server, "spire-server")))
 
 
 def slots(reader: Reader, pod: Object) -> Slots:

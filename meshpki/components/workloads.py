@@ -4,11 +4,11 @@ import http.client
 from datetime import timedelta
 
 from meshpki.cluster.client import ClusterError, Reader
-from meshpki.cluster.manifest import Object, Query, Ref, only
+from meshpki.cluster.manifest import Object, Query, only
 from meshpki.cluster.render import render
 from meshpki.components.identity import unproven_pods
 from meshpki.components.istio import GATEWAY
-from meshpki.components.rollout import deployment, pods_of, rollout
+from meshpki.components.rollout import deployment, living_pods, pods_of, rollout
 from meshpki.components.serving import pod_ref
 from meshpki.settings import Settings
 from meshpki.workflow.step import Failed, Gate, Readiness, Ready, Step, Waiting
@@ -91,17 +91,13 @@ def _gates(settings: Settings) -> tuple[Gate, ...]:
 
 
 def _meshed(reader: Reader, namespace: str) -> list[Object]:
-    pods = reader.list(Query("v1", "Pod", namespace, labels=f"app!={OUTSIDER}"))
-    return [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
-
-
-def _pods(reader: Reader, ref: Ref) -> list[Object]:
-    live = reader.get(ref)
-    return pods_of(reader, live) if live else []
+    """The sample's own: what else somebody runs in its namespace is for `verify` to judge."""
+    apps = sorted({CLIENT, *(app for app, _ in DEPLOYMENTS)})
+    return living_pods(reader, namespace, f"app in ({','.join(apps)})")
 
 
 def _request(reader: Reader, settings: Settings) -> Readiness:
-    pods = _pods(reader, deployment(settings.namespaces.istio, GATEWAY))
+    pods = pods_of(reader, deployment(settings.namespaces.istio, GATEWAY))
     if not pods:
         return Waiting("there is no gateway pod yet")
     with reader.forward(pod_ref(pods[0]), _GATEWAY_PORT) as connection:
@@ -121,7 +117,7 @@ def _request(reader: Reader, settings: Settings) -> Readiness:
 
 
 def _refused(reader: Reader, namespace: str) -> Readiness:
-    pods = _pods(reader, deployment(namespace, OUTSIDER))
+    pods = pods_of(reader, deployment(namespace, OUTSIDER))
     if not pods:
         return Waiting(f"there is no pod of {OUTSIDER} yet")
     asked = f"curl --silent --output /dev/null --max-time 5 http://productpage.{namespace}:9080{_PAGE}; echo $?"

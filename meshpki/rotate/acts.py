@@ -9,7 +9,7 @@ from http import HTTPStatus
 from meshpki.cluster.client import Cluster, ClusterError, Reader
 from meshpki.cluster.manifest import Object, Query, Ref, owned
 from meshpki.components import root_ca, spire_authorities
-from meshpki.components.rollout import deployment, pods_of
+from meshpki.components.rollout import pods_of
 from meshpki.components.serving import pod_ref
 from meshpki.components.trust import istiod_certificate, pinned, root_certificate
 from meshpki.pki.certificate import Certificate
@@ -105,12 +105,6 @@ def unmarked(pods: Iterable[Object], note: str) -> list[Object]:
     return [pod for pod in pods if pod["metadata"].get("annotations", {}).get(MARK) != note]
 
 
-def istiods(reader: Reader, settings: Settings) -> list[Object]:
-    """The pods of istiod."""
-    live = reader.get(deployment(settings.namespaces.istio, "istiod"))
-    return [pod for pod in (pods_of(reader, live) if live else ()) if "deletionTimestamp" not in pod["metadata"]]
-
-
 def proxies(reader: Reader) -> list[Object]:
     """The pods with a proxy, as objects; each mounts Istio's bundle."""
     pods = reader.list(Query("v1", "Pod"))
@@ -145,8 +139,7 @@ def _replace(cluster: Cluster, pods: Callable[[], list[Object]], what: str, pati
 
 def agents(reader: Reader, settings: Settings, node: str = "") -> list[Object]:
     """The pods of SPIRE's agents, of one node or of all."""
-    live = reader.get(Ref("apps/v1", "DaemonSet", settings.namespaces.spire_system, "spire-agent"))
-    found = pods_of(reader, live) if live else []
+    found = pods_of(reader, Ref("apps/v1", "DaemonSet", settings.namespaces.spire_system, "spire-agent"))
     return [pod for pod in found if not node or pod["spec"].get("nodeName") == node]
 
 

@@ -10,8 +10,8 @@ from http import HTTPStatus
 
 from meshpki.cluster.client import Cluster, ClusterError, Reader
 from meshpki.cluster.manifest import Object, Ref, only
-from meshpki.components.istio import ISTIOD_PORTS, judge_istiod
-from meshpki.components.rollout import deployment, pods_of
+from meshpki.components.istio import ISTIOD_PORTS, istiods, judge_istiod
+from meshpki.components.rollout import deployment
 from meshpki.components.serving import pod_ref
 from meshpki.components.trust import issued, istiod_certificate
 from meshpki.errors import MeshpkiError
@@ -190,12 +190,6 @@ def replicas(reader: Reader, settings: Settings) -> tuple[Replica, ...]:
         )
         for ref in map(pod_ref, pods)
     )
-
-
-def istiods(reader: Reader, settings: Settings) -> list[Object]:
-    """The pods of istiod that stay."""
-    live = reader.get(deployment(settings.namespaces.istio, "istiod"))
-    return [pod for pod in (pods_of(reader, live) if live else []) if "deletionTimestamp" not in pod["metadata"]]
 
 
 def read_log(text: str, ca: Certificate, limit: int = LOG_LINES) -> Loaded:

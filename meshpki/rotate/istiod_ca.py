@@ -7,13 +7,14 @@ from datetime import datetime, timedelta
 from meshpki.cluster.client import Clock, Cluster, Reader
 from meshpki.cluster.manifest import Object, Query, only
 from meshpki.components.approval import istiod_policy
+from meshpki.components.istio import istiods
 from meshpki.components.istiod_ca import istiod_ca
 from meshpki.components.trust import Pin, issued, istiod_certificate, pinned, requests_of
 from meshpki.errors import MeshpkiError, PreconditionError
 from meshpki.install import wish_manifest
 from meshpki.pki.certificate import Certificate
 from meshpki.rotate import leaf, mark
-from meshpki.rotate.adoption import Replica, adopted, hurry, istiods, replicas
+from meshpki.rotate.adoption import Replica, adopted, hurry, replicas
 from meshpki.rotate.issuer import signing_root
 from meshpki.rotate.lifetime import longest_workload_ttl
 from meshpki.rotate.mark import Mark

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from meshpki.cluster.client import Cluster
+from meshpki.components.istio import istiods
 from meshpki.components.trust import issued, istiod_certificate
 from meshpki.pki.certificate import Certificate
 from meshpki.rotate import acts, reissue, scan
@@ -50,7 +51,7 @@ def renew_istiod_ca(cluster: Cluster, settings: Settings, turn: Turn, patience: 
         firm.until(put_back, _ISSUED_WITHIN, f"Secret {ref.name}")
     if not patience.stopped:
         _, chain = issued(cluster, ref)
-        acts.hurry(cluster, acts.istiods(cluster, settings), _note(turn, chain))
+        acts.hurry(cluster, istiods(cluster, settings), _note(turn, chain))
 
 
 def _have_mounted(cluster: Cluster, settings: Settings, turn: Turn, patience: Patience) -> None:

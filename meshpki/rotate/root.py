@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from meshpki.cluster.client import Cluster, ClusterError, Reader
+from meshpki.components.istio import istiods
 from meshpki.pki.certificate import Certificate
 from meshpki.rotate import acts, goals, spire_leg
 from meshpki.rotate.facts import Envoy
@@ -178,7 +179,7 @@ def _hand_over(rotation: Rotation, roots: Sequence[Certificate], question: Quest
 
     def run(cluster: Cluster, _patience: Patience) -> None:
         acts.hand_over(cluster, rotation.settings, roots)
-        acts.hurry(cluster, acts.istiods(cluster, rotation.settings), acts.mark(roots))
+        acts.hurry(cluster, istiods(cluster, rotation.settings), acts.mark(roots))
 
     return _until(rotation, "hand over", question, run)
 

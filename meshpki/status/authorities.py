@@ -76,8 +76,7 @@ def spire_ca(reader: Reader, settings: Settings, at: datetime) -> tuple[Authorit
     """The CA that each spire-server signs with, read off the chain that it serves: SPIRE keeps no public record."""
     server = Ref("apps/v1", "StatefulSet", settings.namespaces.spire_server, "spire-server")
     try:
-        live = reader.get(server)
-        pods = pods_of(reader, live) if live else []
+        pods = pods_of(reader, server)
     except MeshpkiError as error:
         return (_unread(SPIRE_CA, error),)
     if not pods:

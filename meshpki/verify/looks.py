@@ -67,7 +67,7 @@ def replicas(reader: Reader, workload: Ref, kind: PlaceKind, ports: Sequence[int
     """Every port of every pod of a workload that serves; nothing is asked of them yet."""
 
     def take() -> Observation:
-        pods = _pods(reader, workload)
+        pods = pods_of(reader, workload)
         places = [Place(kind, pod_ref(pod), f"port {port}") for pod in pods for port in ports]
         missing = PreconditionError("MPK-351", f"{workload} has no pod", remedy="install the mesh: meshpki up")
         return Observation(served=tuple(map(Served, places)) or (Served(Place(kind, workload), error=missing),))
@@ -155,24 +155,13 @@ def local(reader: Reader, settings: Settings) -> Look:
     server = Ref("apps/v1", "StatefulSet", settings.namespaces.spire_server, "spire-server")
 
     def take() -> Observation:
-        pods = [pod_ref(pod) for pod in _pods(reader, server)]
+        pods = [pod_ref(pod) for pod in pods_of(reader, server)]
         answers = (reader.execute(pod, local_authorities.CONTAINER, local_authorities.ARGV) for pod in pods)
         listed = local_authorities.merged(map(local_authorities.parse, answers))
         return Observation(local=listed if pods else None)
 
     right = f"`get` and `create` pods/exec, and `get` statefulsets/{server.name}, in {server.namespace}"
     return Look("SPIRE's prepared and old CAs", right, take)
-
-
-def _pods(reader: Reader, workload: Ref) -> list[Object]:
-    """The pods of a workload that may serve: neither ended nor about to leave."""
-    live = reader.get(workload)
-    return [
-        pod
-        for pod in (pods_of(reader, live) if live else ())
-        if "deletionTimestamp" not in pod["metadata"]
-        and pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")
-    ]
 
 
 def _kept(kind: PlaceKind, config_map: Object, key: str) -> Kept:

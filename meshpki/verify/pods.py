@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from meshpki.cluster.manifest import Object, Ref
-from meshpki.cluster.readiness import holds, trouble
+from meshpki.cluster.readiness import holds, living, trouble
 
 PROXY = "istio-proxy"
 IDENTITY_LABEL = "spiffe.io/spire-managed-identity"
@@ -41,12 +41,12 @@ class MeshPod:
 
 def mesh_pods(pods: Iterable[Object]) -> list[MeshPod]:
     """Every living pod with a proxy, or with the label that promises it an identity; finished pods do not count."""
-    return sorted((_mesh_pod(pod) for pod in pods if _living(pod) and _of_the_mesh(pod)), key=lambda pod: pod.ref)
+    return sorted((_mesh_pod(pod) for pod in pods if living(pod) and _of_the_mesh(pod)), key=lambda pod: pod.ref)
 
 
 def agent_trouble(pods: Iterable[Object], node: str) -> str:
     """Why a node's SPIRE agent serves no identities; empty where one is ready there."""
-    agents = [pod for pod in pods if _living(pod) and any(c["name"] == AGENT_CONTAINER for c in _containers(pod))]
+    agents = [pod for pod in pods if living(pod) and any(c["name"] == AGENT_CONTAINER for c in _containers(pod))]
     here = [pod for pod in agents if pod.get("spec", {}).get("nodeName") == node]
     if not here:
         return f"no SPIRE agent runs on node {node}" if node else ""
@@ -68,11 +68,6 @@ def _mesh_pod(pod: Object) -> MeshPod:
         promised=_promised(pod),
         trouble=trouble([pod])[0],
     )
-
-
-def _living(pod: Object) -> bool:
-    finished = pod.get("status", {}).get("phase") in ("Succeeded", "Failed")
-    return not finished and "deletionTimestamp" not in pod["metadata"]
 
 
 def _of_the_mesh(pod: Object) -> bool:
