@@ -72,9 +72,9 @@ app.add_typer(step.app, name="step")
 app.add_typer(artifacts.app, name="artifacts")
 app.add_typer(lab.app, name="lab")
 app.add_typer(config.app, name="config")
-app.command()(explain.explain)
+app.command(epilog=explain.EXAMPLES)(explain.explain)
 app.command(epilog=completion.EXAMPLES)(completion.completion)
-app.command()(version.version)
+app.command(epilog="Example: meshpki version -o json")(version.version)
 
 
 def run() -> int:

@@ -27,6 +27,6 @@ class Shell(StrEnum):
     FISH = "fish"
 
 
-def completion(shell: Annotated[Shell, typer.Argument(help="bash, zsh or fish")]) -> None:
+def completion(shell: Annotated[Shell, typer.Argument(metavar="SHELL", help="bash, zsh or fish")]) -> None:
     """Print the completion of a shell, to be sourced or kept in a file."""
     output.data(files("meshpki").joinpath("completion", f"meshpki.{shell}").read_text(encoding="utf-8"))

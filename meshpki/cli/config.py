@@ -20,9 +20,9 @@ class Format(StrEnum):
     JSON = "json"
 
 
-@app.command()
+@app.command(epilog="Example: meshpki config init prod.yaml")
 def init(
-    file: Annotated[Path, typer.Argument(help="Where to write it.")] = Path("meshpki.yaml"),
+    file: Annotated[Path, typer.Argument(metavar="[FILE]", help="Where to write it.")] = Path("meshpki.yaml"),
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
 ) -> None:
     """Write a settings file to begin with: every key, its default and what it is for."""
@@ -36,10 +36,12 @@ def init(
     except OSError as error:
         remedy = "choose a place you may write to"
         raise UsageError("MPK-032", f"cannot be written: {error.strerror}", where=str(file), remedy=remedy) from error
-    output.progress(f"wrote {file}; next: meshpki up -f {file}")
+    output.progress(
+        f"wrote {file}; next: give it a pin of istioctl (meshpki explain MPK-052), then meshpki preflight -f {file}"
+    )
 
 
-@app.command()
+@app.command(epilog="Example: meshpki config validate mesh.yaml prod.yaml")
 def validate(
     paths: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Laid over each other in order; - is stdin.")],
 ) -> None:
@@ -50,7 +52,7 @@ def validate(
     output.progress(f"{', '.join(map(str, paths))}: valid")
 
 
-@app.command()
+@app.command(epilog="Example: meshpki config view -f mesh.yaml -f prod.yaml")
 def view(
     paths: Annotated[list[Path] | None, typer.Option("--settings", "-f", help="Settings; later ones win.")] = None,
     form: Annotated[Format, typer.Option("--output", "-o", help="yaml or json")] = Format.YAML,

@@ -1,6 +1,5 @@
 """`meshpki down`: the mesh taken away again, all but its root; with `--purge-ca` the root, too."""
 
-from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -33,7 +32,7 @@ def down(
     ] = False,
     dry_run: options.DryRun = False,
     yes: options.Yes = False,
-    timeout: options.GateTimeout = timedelta(minutes=5),
+    timeout: options.GateTimeout = options.FIVE_MINUTES,
     context: options.Context = "",
     kubeconfig: options.Kubeconfig = None,
     files: Annotated[

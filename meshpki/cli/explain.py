@@ -11,9 +11,18 @@ from meshpki.errors import UsageError
 if TYPE_CHECKING:
     from meshpki.codes import Entry
 
+EXAMPLES = """\b
+Examples:
+  meshpki explain MPK-214
+  meshpki explain 214
+  meshpki explain                 every code there is
+"""
+
 
 def explain(
-    code: Annotated[str, typer.Argument(help="A code such as MPK-214, or just its number; none lists them all.")] = "",
+    code: Annotated[
+        str, typer.Argument(metavar="[CODE]", help="A code such as MPK-214, or just its number; none lists them all.")
+    ] = "",
     form: Annotated[Format, typer.Option("--output", "-o", help="text or json")] = Format.TEXT,
 ) -> None:
     """Say what an error code means, why it happens and how to mend it."""

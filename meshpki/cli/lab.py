@@ -36,7 +36,7 @@ def up(
     output.data(str(made.kubeconfig))
 
 
-@app.command()
+@app.command(epilog="Example: meshpki lab down")
 def down(driver: DriverOption = "auto") -> None:
     """Remove the lab: no process, mount, namespace, cgroup or rule is left. What was built is kept."""
     from meshpki.cli.making import telling
@@ -46,7 +46,7 @@ def down(driver: DriverOption = "auto") -> None:
         choose(driver).down(report)
 
 
-@app.command()
+@app.command(epilog="Example: meshpki lab status -o json")
 def status(
     driver: DriverOption = "auto",
     form: Annotated[Format, typer.Option("--output", "-o", help="text or json")] = Format.TEXT,
@@ -84,7 +84,7 @@ def execute(
     raise typer.Exit(subprocess.run(choose(driver).exec_argv(tuple(command), node), check=False).returncode)
 
 
-@app.command()
+@app.command(epilog="Example: export KUBECONFIG=$(meshpki lab kubeconfig)")
 def kubeconfig(driver: DriverOption = "auto") -> None:
     """Print the path of the lab's kubeconfig: export KUBECONFIG=$(meshpki lab kubeconfig)."""
     output.data(str(_running(driver).kubeconfig))
@@ -92,7 +92,9 @@ def kubeconfig(driver: DriverOption = "auto") -> None:
 
 @app.command("load-image", epilog="Example: meshpki lab load-image my-app.tar")
 def load_image(
-    archive: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A docker-archive, as `docker save`.")],
+    archive: Annotated[
+        Path, typer.Argument(metavar="ARCHIVE", exists=True, dir_okay=False, help="A docker-archive, as `docker save`.")
+    ],
     driver: DriverOption = "auto",
 ) -> None:
     """Give every node an image, so that no registry is asked for it."""

@@ -6,21 +6,33 @@ from typing import Annotated, TypeVar
 
 import typer
 
+from meshpki.settings.durations import go_duration, parse
+
 T = TypeVar("T")
+DURATION = "DURATION"
+
+
+class Default(timedelta):
+    """A duration that `--help` shows as people type it."""
+
+    def __str__(self) -> str:
+        """As Go writes it: `5m`."""
+        return go_duration(self)
+
+
+FIVE_MINUTES = Default(minutes=5)
 
 
 def duration(text: str | timedelta) -> timedelta:
     """A duration of the command line, as `90s` or `5m` (Typer hands a default in as it is); raises BadParameter."""
-    import durationpy
-
     if isinstance(text, timedelta):
         return text
     if text == "0":
         return timedelta(0)
     try:
-        return timedelta(seconds=durationpy.from_str(text).total_seconds())
-    except (durationpy.DurationError, ValueError) as error:
-        raise typer.BadParameter(f"`{text}` is no duration such as 90s or 5m") from error
+        return parse(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"`{text}` {error}; write it as 90s, 5m, 1h or 30d") from error
 
 
 def given(values: list[T] | None) -> tuple[T, ...]:
@@ -28,31 +40,47 @@ def given(values: list[T] | None) -> tuple[T, ...]:
     return tuple(values or ())
 
 
-Context = Annotated[str, typer.Option(help="Which context of the kubeconfig.")]
-Kubeconfig = Annotated[Path | None, typer.Option(help="Which kubeconfig.")]
+Context = Annotated[str, typer.Option(metavar="NAME", help="Which context of the kubeconfig.")]
+Kubeconfig = Annotated[Path | None, typer.Option(metavar="FILE", help="Which kubeconfig.")]
 Files = Annotated[
     list[Path] | None,
-    typer.Option("--settings", "-f", help="Settings; later files are laid over earlier ones, - is standard input."),
+    typer.Option(
+        "--settings",
+        "-f",
+        metavar="FILE",
+        help="Settings, later files over earlier ones, - is standard input; without it, those kept in the cluster.",
+    ),
 ]
 Nodes = Annotated[
-    int | None, typer.Option("--nodes", min=1, max=2, help="For the lab: how many nodes; a running one keeps its own.")
+    int | None,
+    typer.Option(
+        "--nodes", min=1, max=2, metavar="N", help="For the lab: how many nodes; a running one keeps its own."
+    ),
 ]
 InstallPackages = Annotated[
     bool, typer.Option("--install-packages", help="For the lab: install missing Debian packages without asking.")
 ]
-Steps = Annotated[list[str] | None, typer.Option(metavar="STEP", help="May be repeated.")]
+STEPS = "cert-manager, approval, root-ca, istiod-ca, spire, istio, workloads"
+Only = Annotated[list[str] | None, typer.Option(metavar="STEP", help=f"Only this step, of {STEPS}. May be repeated.")]
+Skip = Annotated[list[str] | None, typer.Option(metavar="STEP", help="Leave this step out. May be repeated.")]
 First = Annotated[str, typer.Option("--from", metavar="STEP", help="Begin with this step.")]
 Last = Annotated[str, typer.Option("--to", metavar="STEP", help="End with this step.")]
 GateTimeout = Annotated[
-    timedelta, typer.Option(parser=duration, metavar="D", help="How long each gate may take; 0 looks once.")
+    timedelta,
+    typer.Option(
+        parser=duration, metavar=DURATION, help="The most that each gate may take, as 90s or 5m; 0 looks once."
+    ),
 ]
 TotalTimeout = Annotated[
-    timedelta | None, typer.Option(parser=duration, metavar="D", help="How long the whole may take.")
+    timedelta | None, typer.Option(parser=duration, metavar=DURATION, help="How long the whole may take.")
 ]
 ArtifactDir = Annotated[
-    Path | None, typer.Option(help="A folder of upstream's release files; nothing is downloaded then.")
+    Path | None, typer.Option(metavar="DIR", help="A folder of upstream's release files; nothing is downloaded then.")
 ]
-Ignore = Annotated[list[str] | None, typer.Option(metavar="CHECK", help="Only warn where this check fails.")]
+Ignore = Annotated[
+    list[str] | None,
+    typer.Option(metavar="CHECK", help="Only warn where this check fails; `preflight` has the names. May be repeated."),
+]
 Force = Annotated[bool, typer.Option("--force-conflicts", help="Take over fields that another field manager owns.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would change, and change nothing.")]

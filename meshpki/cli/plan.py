@@ -37,10 +37,10 @@ class Form(StrEnum):
 def plan(
     files: options.Files = None,
     *,
-    only: options.Steps = None,
+    only: options.Only = None,
     first: options.First = "",
     last: options.Last = "",
-    skip: options.Steps = None,
+    skip: options.Skip = None,
     form: Annotated[Form, typer.Option("--output", "-o", help="text, diff or json")] = Form.TEXT,
     detailed: Annotated[
         bool, typer.Option("--detailed-exitcode", help="Exit with 3 where there is something to change.")

@@ -9,28 +9,28 @@ from meshpki.cli import options, output, rotate_root
 from meshpki.cli.format import Format
 from meshpki.errors import UsageError
 from meshpki.rotate.lifetime import RenewBefore, read_renew_before
-from meshpki.settings.durations import parse
 
-EXAMPLES = """\b
+_EXIT_CODES = """\b
+Exit codes: 0 done and proven, 1 a step failed, 2 usage, 4 a precondition does not hold and nothing was written,
+124 time-out, 130 interrupted. Running again goes on from where it stood.
+"""
+_OF_ISTIOD = """\b
 Examples:
   meshpki rotate --duration 720h               istiod's CA, from now on for 30 days
   meshpki rotate --duration 300h --renew-before 25%
   meshpki rotate                               the same again: a new key, the same lifetime
-  meshpki rotate spire-ca --restart-agents     SPIRE's CA, and every workload on it at once
   meshpki rotate istiod-ca --compromised       at once, and what the lost key is still good for
-\b
-Exit codes: 0 done and proven, 1 a step failed, 2 usage, 4 a precondition does not hold and nothing was written,
-124 time-out, 130 interrupted. Running again goes on from where it stood.
 """
-
-
-def _duration(text: str | timedelta) -> timedelta:
-    if isinstance(text, timedelta):
-        return text
-    try:
-        return parse(text)
-    except ValueError as error:
-        raise typer.BadParameter(f"`{text}` {error}; write it as 720h or 30d") from error
+_OF_SPIRE = """\b
+Examples:
+  meshpki rotate spire-ca                      its workloads follow within half of an SVID's life
+  meshpki rotate spire-ca --restart-agents     every workload on it at once
+  meshpki rotate spire-ca --wait               wait until they have followed by themselves
+  meshpki rotate spire-ca --compromised        at once, and what the lost key is still good for
+"""
+EXAMPLES = f"""{_OF_ISTIOD}  meshpki rotate spire-ca --restart-agents     SPIRE's CA, and every workload on it at once
+  meshpki rotate root --dry-run                the root: the stages, and how much each has left
+{_EXIT_CODES}"""
 
 
 def _renew_before(text: str | RenewBefore) -> RenewBefore:
@@ -43,20 +43,30 @@ def _renew_before(text: str | RenewBefore) -> RenewBefore:
 
 
 Duration = Annotated[
-    timedelta | None, typer.Option(parser=_duration, metavar="D", help="How long the CA lives from now on.")
+    timedelta | None,
+    typer.Option(
+        parser=options.duration, metavar=options.DURATION, help="How long the CA lives from now on: 720h, 30d."
+    ),
 ]
 Renewal = Annotated[
     RenewBefore | None,
     typer.Option(
-        "--renew-before", parser=_renew_before, metavar="D|%", help="When it is renewed; else scaled with --duration."
+        "--renew-before",
+        parser=_renew_before,
+        metavar="DURATION|%",
+        help="When it is renewed; else scaled with --duration.",
     ),
 ]
 Compromised = Annotated[
     bool, typer.Option("--compromised", help="The key is known to somebody else: at once, and what that means.")
 ]
-Timeout = Annotated[timedelta, typer.Option(parser=options.duration, metavar="D", help="How long each gate may take.")]
+Timeout = Annotated[
+    timedelta,
+    typer.Option(parser=options.duration, metavar=options.DURATION, help="How long each gate may take: 90s, 5m."),
+]
 Form = Annotated[Format, typer.Option("--output", "-o", help="text or json")]
-_MINUTES = timedelta(minutes=3)
+_MINUTES = options.Default(minutes=3)
+_NOTHING = (None, None, False, False, False, _MINUTES, "", None, Format.TEXT)
 
 app = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
 
@@ -88,13 +98,13 @@ def rotate(
             kubeconfig=kubeconfig,
             form=form,
         )
-    elif any((duration, renewal, compromised, dry_run, yes, context, kubeconfig)):
+    elif (duration, renewal, compromised, dry_run, yes, timeout, context, kubeconfig, form) != _NOTHING:
         name = context_of_typer.invoked_subcommand
         what = "options stand before the name of the CA"
         raise UsageError("MPK-411", what, remedy=f"write them behind it: meshpki rotate {name} ...")
 
 
-@app.command("istiod-ca", epilog=EXAMPLES)
+@app.command("istiod-ca", epilog=_OF_ISTIOD + _EXIT_CODES)
 def istiod_ca(
     *,
     duration: Duration = None,
@@ -114,7 +124,7 @@ def istiod_ca(
     output.data(rotate_istiod_ca(*opened(asked), asked, duration, renewal).told(form))
 
 
-@app.command("spire-ca", epilog=EXAMPLES)
+@app.command("spire-ca", epilog=_OF_SPIRE + _EXIT_CODES)
 def spire_ca(
     *,
     restart_agents: Annotated[

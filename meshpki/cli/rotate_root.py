@@ -25,11 +25,24 @@ Running again goes on from where the mesh stands.
 """
 
 
-Until = Annotated[str, typer.Option("--until", metavar="STAGE", help="Stop when this stage is through.")]
+STAGES = "new-root, trust-istiod, prepare, trust, activate, istiod-ca, moved, taint, forget"
+Until = Annotated[str, typer.Option("--until", metavar="STAGE", help=f"Stop when this stage is through, of {STAGES}.")]
 Abort = Annotated[bool, typer.Option("--abort", help="Go back to the root that the mesh comes from.")]
-MaxWait = Annotated[timedelta, typer.Option(parser=options.duration, metavar="D", help="How long each gate may take.")]
+MaxWait = Annotated[
+    timedelta,
+    typer.Option(
+        "--max-wait",
+        "--timeout",
+        parser=options.duration,
+        metavar=options.DURATION,
+        help="How long each gate may take: 90s, 5m.",
+    ),
+]
 Soak = Annotated[
-    timedelta, typer.Option(parser=options.duration, metavar="D", help="How long all must stand before a gate opens.")
+    timedelta,
+    typer.Option(
+        parser=options.duration, metavar=options.DURATION, help="How long all must stand before a gate opens."
+    ),
 ]
 Excepted = Annotated[
     list[str] | None, typer.Option("--except", metavar="NAMESPACE/POD", help="Do not wait for this pod.")
@@ -49,7 +62,7 @@ Retire = Annotated[
 Report = Annotated[
     Path | None, typer.Option("--report", metavar="FILE", help="Write the proof as one HTML page, failed or not.")
 ]
-_MINUTES, _AT_ONCE = timedelta(minutes=5), timedelta(0)
+_MINUTES, _AT_ONCE = options.Default(minutes=5), options.Default(0)
 
 
 def root(

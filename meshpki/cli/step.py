@@ -31,7 +31,7 @@ def steps() -> None:
     """The steps of an installation."""
 
 
-@app.command("list")
+@app.command("list", epilog="Example: meshpki step list -o json")
 def list_steps(form: Form = Format.TEXT) -> None:
     """List the steps in the order in which they are shown; each starts as soon as what it needs is open."""
     from meshpki.install import EVERY

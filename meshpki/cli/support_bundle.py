@@ -23,10 +23,13 @@ Exit codes: 0 written, whatever the mesh is like and also where something could 
 2 the file is there already or cannot be written, 4 no cluster answers, 130 interrupted, and then there is no file.
 """
 
-_HOUR = timedelta(hours=1)
+_HOUR = options.Default(hours=1)
 
 Out = Annotated[Path | None, typer.Option(metavar="FILE.tar.gz", help="Where to; by default a name with the time.")]
-Since = Annotated[timedelta, typer.Option(parser=options.duration, metavar="D", help="How far back logs go.")]
+Since = Annotated[
+    timedelta,
+    typer.Option(parser=options.duration, metavar=options.DURATION, help="How far back logs go: 90s, 5m, 1h."),
+]
 Lines = Annotated[int, typer.Option(min=1, max=100_000, metavar="N", help="How many lines of each log at most.")]
 Namespace = Annotated[
     str, typer.Option("--namespace", "-n", help="Workloads of this namespace only; the mesh's own parts are always in.")

@@ -1,6 +1,5 @@
 """`meshpki up`: from settings to a mesh whose every identity chains to one root."""
 
-from datetime import timedelta
 from typing import Annotated
 
 import typer
@@ -32,13 +31,13 @@ def up(
     lab: Annotated[bool, typer.Option("--lab", help=_LAB)] = False,
     nodes: options.Nodes = None,
     install_packages: options.InstallPackages = False,
-    only: options.Steps = None,
+    only: options.Only = None,
     first: options.First = "",
     last: options.Last = "",
-    skip: options.Steps = None,
+    skip: options.Skip = None,
     dry_run: options.DryRun = False,
     yes: options.Yes = False,
-    timeout: options.GateTimeout = timedelta(minutes=5),
+    timeout: options.GateTimeout = options.FIVE_MINUTES,
     total_timeout: options.TotalTimeout = None,
     context: options.Context = "",
     kubeconfig: options.Kubeconfig = None,

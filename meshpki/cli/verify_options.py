@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from meshpki.cli import output
-from meshpki.cli.options import duration
+from meshpki.cli.options import DURATION, duration
 
 
 class Form(StrEnum):
@@ -65,7 +65,7 @@ Output = Annotated[Form, typer.Option("--output", "-o", help=", ".join(Form))]
 Strict = Annotated[bool, typer.Option("--strict", help="Fail on what could not be judged, too.")]
 Failing = Annotated[FailOn, typer.Option("--fail-on", help="warn: fail on warnings, too.")]
 MinValidity = Annotated[
-    str, typer.Option(metavar="D|P%", help="Fail where a proven path has less left: 168h, or 33% of a lifetime.")
+    str, typer.Option(metavar="DURATION|%", help="Fail where a proven path has less left: 168h, or 33% of a lifetime.")
 ]
 Ignores = Annotated[
     list[str] | None,
@@ -76,7 +76,7 @@ JUnitFile = Annotated[
 ]
 Watch = Annotated[bool, typer.Option("--watch", "-w", help="Look again and again until Ctrl-C (exit code 130).")]
 Every = Annotated[
-    timedelta | None, typer.Option(parser=duration, metavar="D", help="With --watch: how often; 5s by default.")
+    timedelta | None, typer.Option(parser=duration, metavar=DURATION, help="With --watch: how often; 5s by default.")
 ]
 Schema = Annotated[
     bool,

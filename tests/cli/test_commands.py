@@ -70,7 +70,7 @@ def test_a_file_that_init_writes_is_valid_and_holds_the_defaults(tmp_path: Path)
     path = tmp_path / "meshpki.yaml"
     result = run("config", "init", str(path))
     assert (result.exit_code, result.stdout) == (0, "")
-    assert f"meshpki up -f {path}" in result.stderr
+    assert f"meshpki preflight -f {path}" in result.stderr
     assert read([path]) == defaults()
     assert run("config", "validate", str(path)).exit_code == 0
 

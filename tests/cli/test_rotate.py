@@ -39,17 +39,24 @@ def document(told: Told) -> dict[str, Any]:
     return json.loads(told.told(Format.JSON))  # type: ignore[no-any-return]
 
 
-@pytest.mark.parametrize("words", [[], ["istiod-ca"], ["spire-ca"]], ids=" ".join)
-def test_help_shows_examples_and_what_the_exit_codes_mean(words: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("words", "example"),
+    [
+        ([], "meshpki rotate --duration 720h"),
+        (["istiod-ca"], "meshpki rotate --duration 720h"),
+        (["spire-ca"], "meshpki rotate spire-ca --restart-agents"),
+    ],
+)
+def test_help_shows_examples_and_what_the_exit_codes_mean(words: list[str], example: str) -> None:
     said = CliRunner().invoke(app, ["rotate", *words, "--help"], env={"COLUMNS": "120"}).output
-    assert "meshpki rotate --duration 720h" in said
+    assert example in said
     assert "Exit codes: 0 done and proven" in said
 
 
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
-        (["--duration", "12"], "`12` has no unit; write it as 720h or 30d"),
+        (["--duration", "12"], "`12` has no unit; write it as 90s, 5m, 1h or 30d"),
         (["--duration", "3w"], "`3w` has the unit 'w'"),
         (["istiod-ca", "--renew-before", "0%"], "`0%` is no share between 1% and 99%"),
         (["spire-ca", "--duration", "1h"], "No such option"),

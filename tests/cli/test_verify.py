@@ -180,7 +180,7 @@ FILE = ("--file", "chain.pem", "--anchors", "root.pem")
         (["--max-depth", "0"], "--max-depth is for --file"),
         (["--eku", "serverAuth"], "--eku is for --file"),
         (["--every", "5s"], "--every is for --watch"),
-        (["--watch", "--every", "100ms"], "--every is at least 1s"),
+        (["--watch", "--every", "0"], "--every is at least 1s"),
         (["--watch", "-o", "json"], "--watch and -o json exclude each other"),
         (["--watch", "-o", "yaml"], "--watch and -o yaml exclude each other"),
         (["--watch", "-o", "junit"], "--watch and -o junit exclude each other"),
