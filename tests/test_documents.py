@@ -8,10 +8,19 @@ import pytest
 from typer.main import get_command
 
 from meshpki.cli.app import app
+from meshpki.settings import read
+from tests.conformance.mesh_table import CASES
+from tests.support import certificates as made
+from tests.support.existing import corporate
 from tests.support.readme import blocks, parse
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCUMENTS = [
+    path for pattern in ("*.md", "docs/*.md", "docs/*/*.md", "examples/*/*.md") for path in sorted(ROOT.glob(pattern))
+]
+HEADER = "apiVersion: meshpki.dev/v1alpha1\nkind: Mesh\n"
+ROW = re.compile(r"^\| `meshpki ([^`]+)` \| (.*) \|$", re.MULTILINE)
 
 
 def commands() -> set[str]:
@@ -39,12 +48,56 @@ def test_every_command_there_is_stands_in_the_readme() -> None:
             assert f"meshpki {one}" in README, one
 
 
+@pytest.mark.parametrize(("name", "does"), ROW.findall(README))
+def test_every_option_that_a_row_of_the_readme_names_is_one_of_its_command(name: str, does: str) -> None:
+    command = get_command(app)
+    for word in name.split():
+        command = command.commands[word]  # type: ignore[attr-defined]
+    known = {option for one in command.params for option in one.opts}
+    assert [one for one in re.findall(r"`(--?[a-z][a-z-]*)", does) if one not in known] == []
+
+
+@pytest.mark.parametrize("block", re.findall(r"```yaml\n(.*?)```", README, re.DOTALL))
+def test_settings_that_the_readme_shows_are_valid(block: str, tmp_path: Path) -> None:
+    (tmp_path / "corporate-ca.pem").write_bytes(made.pem(*corporate()))
+    file = tmp_path / "meshpki.yaml"
+    file.write_text(block if "apiVersion" in block else HEADER + block)
+    assert read([file])
+
+
+def test_the_readme_counts_the_changed_chains_as_they_are() -> None:
+    counted = re.findall(r"\| (\d+) changed certificate chains", README)
+    assert counted == [str(len(CASES))]
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_link_of_a_document_leads_somewhere(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    links = [link for link in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in link]
+    files = [path.parent / link.partition("#")[0] if not link.startswith("#") else path for link in links]
+    assert [str(file) for file in files if not file.exists()] == []
+    for link, file in zip(links, files, strict=True):
+        if anchor := link.partition("#")[2]:
+            assert anchor in anchors(file), link
+
+
+def anchors(document: Path) -> set[str]:
+    """What a forge makes of its headings."""
+    headings = re.findall(r"^#+ (.+)$", document.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 def test_every_decision_is_numbered_once() -> None:
-    numbers = [path.name[:4] for path in (ROOT / "docs" / "decisions").glob("*.md")]
-    assert len(numbers) == len(set(numbers))
+    decisions = sorted((ROOT / "docs" / "decisions").glob("0*.md"))
+    numbers = [int(path.name[:4]) for path in decisions]
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert [path.read_text().splitlines()[0].partition(". ")[0] for path in decisions] == [f"# {n}" for n in numbers]
+    index = (ROOT / "docs" / "decisions" / "README.md").read_text(encoding="utf-8")
+    assert re.findall(r"\((0[^)]+)\)", index) == [path.name for path in decisions]
 
 
 def test_no_document_or_module_names_a_path_of_one_machine() -> None:
     named = re.compile(r"(^|[^A-Za-z0-9_.-])/(work|root)/")
-    files = [path for pattern in ("*.md", "meshpki/**/*.py", "docs/**/*.md") for path in ROOT.glob(pattern)]
+    patterns = ("*.md", "*.toml", "*.py", "docs/**/*", "examples/**/*", "templates/**/*", "meshpki/**/*.py")
+    files = [path for pattern in patterns for path in ROOT.glob(pattern) if path.is_file() and path.suffix != ".pyc"]
     assert [str(path) for path in files if named.search(path.read_text(encoding="utf-8"))] == []
