@@ -38,7 +38,9 @@ def artifacts() -> None:
 
 
 @app.command("list", epilog=EXAMPLES)
-def list_artifacts(directory: MaybeFolder = None, *, files: options.Files = None, form: Form = Format.TEXT) -> None:
+def list_artifacts(
+    directory: MaybeFolder = None, *, files: options.OfflineFiles = None, form: Form = Format.TEXT
+) -> None:
     """List every release file with its URL, its pin and what lies here of it; downloads nothing."""
     from meshpki.artifacts import kept
     from meshpki.cli.artifacts_forms import told
@@ -47,7 +49,7 @@ def list_artifacts(directory: MaybeFolder = None, *, files: options.Files = None
 
 
 @app.command(epilog=EXAMPLES)
-def fetch(directory: Folder, *, files: options.Files = None, form: Form = Format.TEXT) -> None:
+def fetch(directory: Folder, *, files: options.OfflineFiles = None, form: Form = Format.TEXT) -> None:
     """Download every release file into a directory, each checked against its pin; what is there already stays."""
     from meshpki.artifacts import fetch as fetched
     from meshpki.cli.artifacts_forms import told
@@ -56,7 +58,7 @@ def fetch(directory: Folder, *, files: options.Files = None, form: Form = Format
 
 
 @app.command(epilog=EXAMPLES)
-def verify(directory: MaybeFolder = None, *, files: options.Files = None, form: Form = Format.TEXT) -> None:
+def verify(directory: MaybeFolder = None, *, files: options.OfflineFiles = None, form: Form = Format.TEXT) -> None:
     """Compare every release file with its pin; both digests are shown where they differ."""
     from meshpki.artifacts import kept
     from meshpki.cli.artifacts_forms import exit_code, told
@@ -68,7 +70,7 @@ def verify(directory: MaybeFolder = None, *, files: options.Files = None, form: 
 
 
 @app.command(epilog=EXAMPLES)
-def lock(directory: Folder, *, files: options.Files = None) -> None:
+def lock(directory: Folder, *, files: options.OfflineFiles = None) -> None:
     """Print the pins of the files that lie in a directory, as settings; compare them with what upstream tells."""
     from meshpki.artifacts import kept
     from meshpki.cli.artifacts_forms import locked
@@ -77,7 +79,7 @@ def lock(directory: Folder, *, files: options.Files = None) -> None:
 
 
 @app.command(epilog=EXAMPLES)
-def images(directory: MaybeFolder = None, *, files: options.Files = None, form: Form = Format.TEXT) -> None:
+def images(directory: MaybeFolder = None, *, files: options.OfflineFiles = None, form: Form = Format.TEXT) -> None:
     """List every image that an installation pulls, as it is pulled: from the mirror where the settings name one."""
     from meshpki.artifacts import with_images
     from meshpki.cli.artifacts_forms import told_images

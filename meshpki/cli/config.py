@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from meshpki.cli import output
+from meshpki.cli.options import OfflineFiles
 from meshpki.errors import UsageError
 
 app = typer.Typer(help="Make, check and show settings files.", no_args_is_help=True, rich_markup_mode=None)
@@ -54,7 +55,7 @@ def validate(
 
 @app.command(epilog="Example: meshpki config view -f mesh.yaml -f prod.yaml")
 def view(
-    paths: Annotated[list[Path] | None, typer.Option("--settings", "-f", help="Settings; later ones win.")] = None,
+    paths: OfflineFiles = None,
     form: Annotated[Format, typer.Option("--output", "-o", help="yaml or json")] = Format.YAML,
 ) -> None:
     """Show the effective settings: what the files say, and the defaults for everything else."""

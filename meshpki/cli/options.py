@@ -42,14 +42,13 @@ def given(values: list[T] | None) -> tuple[T, ...]:
 
 Context = Annotated[str, typer.Option(metavar="NAME", help="Which context of the kubeconfig.")]
 Kubeconfig = Annotated[Path | None, typer.Option(metavar="FILE", help="Which kubeconfig.")]
+_LAID_OVER = "Settings; later files are laid over earlier ones, - is standard input. Without it, "
 Files = Annotated[
     list[Path] | None,
-    typer.Option(
-        "--settings",
-        "-f",
-        metavar="FILE",
-        help="Settings, later files over earlier ones, - is standard input; without it, those kept in the cluster.",
-    ),
+    typer.Option("--settings", "-f", metavar="FILE", help=f"{_LAID_OVER}those kept in the cluster."),
+]
+OfflineFiles = Annotated[
+    list[Path] | None, typer.Option("--settings", "-f", metavar="FILE", help=f"{_LAID_OVER}the defaults.")
 ]
 Nodes = Annotated[
     int | None,

@@ -40,7 +40,7 @@ def verify(
         bool, typer.Option("--authorities", help="With the right that `verify --authorities` takes: exec in SPIRE.")
     ] = False,
     form: Form = Format.YAML,
-    files: options.Files = None,
+    files: options.OfflineFiles = None,
 ) -> None:
     """Print the roles and bindings that `meshpki verify` needs, and no more: no Secret is among them.
 
@@ -61,7 +61,7 @@ def operate(
         int, typer.Option(min=1, max=1000, help="On how many nodes the probe of `rotate root` runs.")
     ] = 10,
     form: Form = Format.YAML,
-    files: options.Files = None,
+    files: options.OfflineFiles = None,
 ) -> None:
     """Print the roles that `meshpki rotate` needs, and with it `verify --authorities`.
 
@@ -85,7 +85,7 @@ def install(
     subjects: Subjects = None,
     *,
     form: Form = Format.YAML,
-    files: options.Files = None,
+    files: options.OfflineFiles = None,
     artifact_dir: options.ArtifactDir = None,
 ) -> None:
     """Print the namespaces and the roles that `meshpki up`, `plan` and `preflight` need: each object by its name.

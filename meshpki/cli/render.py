@@ -45,7 +45,7 @@ class Tool(StrEnum):
 def render(
     steps: Annotated[list[str] | None, typer.Argument(metavar="[STEP]...", help="Only these steps.")] = None,
     *,
-    files: options.Files = None,
+    files: options.OfflineFiles = None,
     folder: Annotated[Path | None, typer.Option("--output", "-o", metavar="DIR", help=_DIR)] = None,
     tool: Annotated[Tool, typer.Option("--for", help=_FOR)] = Tool.KUBECTL,
     path: Annotated[str, typer.Option(help="For flux: where DIR lies in the repository.")] = "",
