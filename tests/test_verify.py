@@ -1,6 +1,9 @@
+import contextlib
 import json
 import re
+import socket
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -8,7 +11,7 @@ import pytest
 
 from meshpki import errors
 from meshpki.cluster.client import ClusterError
-from meshpki.cluster.manifest import Object, Query
+from meshpki.cluster.manifest import Object, Query, Ref
 from meshpki.errors import PreconditionError, UsageError
 from meshpki.settings import defaults
 from meshpki.verify import Report, Scope, unjudged, verify
@@ -129,10 +132,124 @@ def test_a_node_without_a_spire_agent_is_named() -> None:
 
 
 def test_a_proxy_that_crashes_over_and_over_has_no_identity() -> None:
-    between_crashes = {**unready({"name": "istio-proxy", "state": {"running": {}}})}
+    between_crashes = {**unready({"name": "istio-proxy", "restartCount": 9, "ready": False, "state": {"running": {}}})}
     for state in (unready(CRASHING), between_crashes):
         report = judged(pod(**state), reviews_v1_5d9_x=b"")
         assert codes(report) == ("MPK-343",)
+
+
+def test_a_proxy_that_runs_in_a_pod_whose_application_is_not_ready_is_unknown_where_it_does_not_answer() -> None:
+    running = {"name": "istio-proxy", "restartCount": 0, "ready": True, "state": {"running": {}}}
+    report = judged(pod(**unready(running)), reviews_v1_5d9_x=b"")
+    assert (report.pods[0].result, codes(report)) == ("unknown", ())
+
+
+@dataclass(frozen=True)
+class Young:
+    """A pod without a certificate that was scheduled so long ago."""
+
+    name: str
+    seconds: int
+    result: str
+    proxy: Object
+    has_agent: bool = True
+
+
+INITIALIZING = {"name": "istio-proxy", "restartCount": 0, "state": {"waiting": {"reason": "PodInitializing"}}}
+ASKING = {"name": "istio-proxy", "restartCount": 0, "ready": False, "state": {"running": {}}}
+YOUNG = (
+    Young("a second after it was scheduled nothing is wrong", 1, "unknown", INITIALIZING),
+    Young("nor while its Envoy waits for a certificate", 20, "unknown", ASKING),
+    Young("a minute later it is", 61, "broken", INITIALIZING),
+    Young("and so is an Envoy without one", 61, "broken", ASKING),
+    Young("at once where its proxy crashed", 1, "broken", CRASHING),
+    Young("at once where its node has no SPIRE agent", 1, "broken", INITIALIZING, has_agent=False),
+)
+
+
+@pytest.mark.parametrize("case", YOUNG, ids=lambda case: case.name)
+def test_a_pod_that_only_starts_is_not_broken(case: Young) -> None:
+    starting = pod(**unready(case.proxy))
+    scheduled = f"{AT - timedelta(seconds=case.seconds):%Y-%m-%dT%H:%M:%SZ}"
+    starting["metadata"]["creationTimestamp"] = "2026-11-01T00:00:00Z"
+    starting["status"]["conditions"].append({"type": "PodScheduled", "status": "True", "lastTransitionTime": scheduled})
+    objects = (agent(), starting) if case.has_agent else (starting,)
+    empty = support.dump(b"", {TRUST_DOMAIN: ROOT.pem})
+    report = verify(ControlPlane().around(*objects, reviews_v1_5d9_x=empty), defaults(), AT)
+    found = report.pods[0]
+    assert (found.result, codes(report)) == (case.result, ("MPK-343",) if case.result == "broken" else ())
+    assert case.result == "broken" or "it is still starting" in found.reason
+
+
+def test_a_gateway_with_spires_socket_and_without_an_identity_is_broken_although_it_bears_no_label() -> None:
+    gateway = pod()
+    gateway["metadata"]["labels"] = {}
+    gateway["spec"]["volumes"] = [{"name": "spire", "csi": {"driver": "csi.spiffe.io", "readOnly": True}}]
+    report = judged(gateway, reviews_v1_5d9_x=support.dump(b"", {TRUST_DOMAIN: ROOT.pem}))
+    assert (report.pods[0].result, codes(report)) == ("broken", ("MPK-343",))
+
+
+def test_spires_socket_alone_makes_no_pod_of_the_mesh() -> None:
+    native = pod()
+    native["metadata"]["labels"], native["spec"]["initContainers"] = {}, []
+    native["spec"]["volumes"] = [{"name": "spire", "csi": {"driver": "csi.spiffe.io", "readOnly": True}}]
+    assert judged(native).pods == ()
+
+
+class Vanishing(Mesh):
+    """A cluster in which a pod is another, or none, once somebody tried to reach it."""
+
+    afterwards: Object | None = None
+
+    @contextlib.contextmanager
+    def forward(self, pod: Ref, port: int) -> Iterator[socket.socket]:
+        if pod.name == POD:
+            del self.objects[pod]
+            self.put(*([self.afterwards] if self.afterwards else []))
+            raise ClusterError("MPK-102", "port-forward refused (HTTP 404)", where=str(pod), status=404)
+        with super().forward(pod, port) as connection:
+            yield connection
+
+
+def leaving() -> Object:
+    gone = pod()
+    gone["metadata"]["deletionTimestamp"] = "2026-11-24T12:00:00Z"
+    return gone
+
+
+def reborn() -> Object:
+    another = pod()
+    another["metadata"]["uid"] = "uid-of-another"
+    return another
+
+
+@pytest.mark.parametrize(
+    ("afterwards", "judged_too"),
+    [(None, False), (leaving(), False), (pod(phase="Succeeded"), False), (reborn(), False), (pod(), True)],
+    ids=["gone", "leaving", "ended", "replaced", "still there"],
+)
+def test_a_pod_that_went_away_before_it_was_asked_does_not_count(afterwards: Object | None, judged_too: bool) -> None:
+    good = healthy(
+        pod(), pod("ratings-v1-77f-z", account="bookinfo-ratings"), ratings_v1_77f_z=held("bookinfo-ratings")
+    )
+    cluster = Vanishing(**vars(good))
+    cluster.afterwards = afterwards
+    seen: list[tuple[int, int]] = []
+    report = verify(cluster, defaults(), AT, progress=lambda done, of: seen.append((done, of)))
+    assert report.counts == Counter(proven=1, unknown=int(judged_too))
+    assert seen == [(1, 2), (2, 2)]
+
+
+def test_a_right_that_is_missing_has_no_pod_looked_at_once_more() -> None:
+    class Shut(Mesh):
+        @contextlib.contextmanager
+        def forward(self, pod: Ref, port: int) -> Iterator[socket.socket]:  # noqa: ARG002 - a protocol's
+            raise ClusterError("MPK-102", "port-forward refused", where=str(pod), status=403)
+            yield
+
+    cluster = Shut(**vars(healthy(pod(), pod("ratings-v1-77f-z"))))
+    assert verify(cluster, defaults(), AT).counts == Counter(unknown=2)
+    assert not any(verb == "list" and "metadata.name=reviews" in what for verb, what in cluster.requests)
 
 
 def test_a_pod_that_was_not_promised_an_identity_and_has_none_is_unknown() -> None:

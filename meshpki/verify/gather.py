@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 from itertools import chain
 
 from meshpki.cluster import envoy
-from meshpki.cluster.client import Reader
+from meshpki.cluster.client import ClusterError, NoAccessError, Reader
 from meshpki.cluster.manifest import Object, Query
-from meshpki.cluster.readiness import newest_warning
+from meshpki.cluster.readiness import living, newest_warning
 from meshpki.cluster.response import AnswerError
 from meshpki.components.trust import PIN
 from meshpki.errors import MeshpkiError, PreconditionError
@@ -60,14 +61,16 @@ def pinned_roots(reader: Reader, fingerprint: str = "") -> tuple[Certificate, ..
 def secrets(reader: Reader, mesh: Sequence[MeshPod], width: int, progress: Progress) -> Iterator[tuple[MeshPod, Seen]]:
     """Each pod with what its Envoy holds, or why it did not tell, as the answers come; `width` requests in flight.
 
-    A pod counts as done in `progress` when the caller comes back for the next.
+    A pod that went away meanwhile is left out. A pod counts as done in `progress` when the caller comes back for the
+    next.
     """
     asked = {pod.ref: pod for pod in mesh if pod.has_proxy and pod.running}
     known = ((pod, _unasked(pod)) for pod in mesh if pod.ref not in asked)
     answers = reader.fetch(asked, envoy.ADMIN_PORT, envoy.PATH, width) if asked else ()
-    told = ((asked[ref], _told(asked[ref], answer)) for ref, answer in answers)
-    for done, seen in enumerate(chain(known, told), start=1):
-        yield seen
+    told = ((asked[ref], _told_now(reader, asked[ref], answer)) for ref, answer in answers)
+    for done, (pod, seen) in enumerate(chain(known, told), start=1):
+        if seen is not None:
+            yield pod, seen
         progress(done, len(mesh))
 
 
@@ -85,8 +88,11 @@ def explained(
             warnings[namespace] = _warnings(reader, namespace)
         about = warnings[namespace] if pod.trouble else {}
         warning = about.get(pod.uid) or about.get("", "")
-        reasons = (answer.reason, pod.trouble, _agent(agents, pod), warning)
-        yield pod, replace(answer, reason="; ".join(dict.fromkeys(reason for reason in reasons if reason)))
+        agent = _agent(agents, pod)
+        reasons = (answer.reason, pod.trouble, agent, warning)
+        told = replace(answer, reason="; ".join(dict.fromkeys(reason for reason in reasons if reason)))
+        lacks_agent = bool(agent) and not isinstance(agents, MeshpkiError)
+        yield pod, replace(told, evident=lacks_agent) if isinstance(told, Without) else told
 
 
 def _agent(agents: Sequence[Object] | MeshpkiError, pod: MeshPod) -> str:
@@ -97,6 +103,26 @@ def _agent(agents: Sequence[Object] | MeshpkiError, pod: MeshPod) -> str:
 
 def _unasked(pod: MeshPod) -> Seen:
     return Without("its proxy does not run") if pod.has_proxy else Unread("it has no sidecar")
+
+
+def _told_now(reader: Reader, pod: MeshPod, answer: bytes | MeshpkiError) -> Seen | None:
+    """None where there is no answer because the pod is no more."""
+    silent = isinstance(answer, AnswerError) or (isinstance(answer, ClusterError) and not _shut_out(answer))
+    return None if silent and _gone(reader, pod) else _told(pod, answer)
+
+
+def _shut_out(error: ClusterError) -> bool:
+    """Whether it would be the same for every pod: a missing right, or an API server that does not answer."""
+    return isinstance(error, NoAccessError) or error.status == HTTPStatus.FORBIDDEN
+
+
+def _gone(reader: Reader, pod: MeshPod) -> bool:
+    """Whether a pod ended, leaves, or gave its name to another; by a list, for which verify has the right anyway."""
+    try:
+        found = reader.list(Query("v1", "Pod", pod.ref.namespace, fields=f"metadata.name={pod.ref.name}"))
+    except MeshpkiError:
+        return False
+    return not any(living(one) and one["metadata"].get("uid", "") == pod.uid for one in found)
 
 
 def _told(pod: MeshPod, answer: bytes | MeshpkiError) -> Seen:
@@ -114,8 +140,8 @@ def _told(pod: MeshPod, answer: bytes | MeshpkiError) -> Seen:
 
 
 def _mute(pod: MeshPod, reason: str, error: AnswerError) -> Seen:
-    """A proxy that starts over and over answers nothing and holds nothing."""
-    return Without(reason) if pod.trouble else Unread(f"{reason} ({error.code})")
+    """A proxy that starts over and over answers nothing and holds nothing; of any other's silence nothing follows."""
+    return Without(reason) if pod.crashed else Unread(f"{reason} ({error.code})")
 
 
 def _warnings(reader: Reader, namespace: str) -> Mapping[str, str]:

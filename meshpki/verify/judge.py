@@ -52,9 +52,10 @@ class Unread:
 
 @dataclass(frozen=True)
 class Without:
-    """Why a pod's Envoy holds no certificate."""
+    """Why a pod's Envoy holds no certificate; `evident` where its node has no SPIRE agent that could give it one."""
 
     reason: str
+    evident: bool = False
 
 
 Seen = Secrets | Unread | Without
@@ -70,9 +71,12 @@ def judge(pod: MeshPod, seen: Seen, pinned: Pinned) -> PodVerdict:
       39 the bundle that the pod's Envoy trusts is exactly the pinned set; one of several roots that has still to come
          is a warning, as a rotation brings it (whether peers verify each other meanwhile is judged in `peers.py`)
       43 no expired anchor in it can be taken for a valid one (warning; where a peer's chain needs it, 39 fails)
-    A pod that was promised an identity and has none is broken; any other that tells nothing is unknown.
+    A pod that was promised an identity and has none is broken; any other that tells nothing is unknown, as is one that
+    is only starting.
     """
     match seen:
+        case Without(reason, evident) if pod.promised and not evident and pod.starting(pinned.at):
+            return PodVerdict(pod, "unknown", reason=f"it is still starting: {reason}")
         case Without(reason) if pod.promised:
             return PodVerdict(pod, "broken", findings=(_no_identity(pod, pinned, reason),), reason=reason)
         case Without(reason) | Unread(reason):

@@ -2,14 +2,18 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from meshpki.cluster.manifest import Object, Ref
-from meshpki.cluster.readiness import holds, living, trouble
+from meshpki.cluster.readiness import condition, holds, living, trouble
+from meshpki.components.spire import CSI_DRIVER
 
 PROXY = "istio-proxy"
 IDENTITY_LABEL = "spiffe.io/spire-managed-identity"
 HASH_LABEL = "pod-template-hash"
 AGENT_CONTAINER = "spire-agent"
+# From a pod's scheduling until its proxy has its certificate; on a busy node that takes some ten seconds.
+_STARTS_WITHIN = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, order=True)
@@ -26,6 +30,8 @@ class MeshPod:
     """One pod of the mesh: whose it is, where it runs, and whether its proxy can be asked.
 
     `trouble` is why the pod is not ready, empty where it is; `promised` means SPIRE should give it an identity.
+    `crashed` says that its proxy ended at least once and is not ready since; `since` is when its node was found (UTC),
+    or it was made, where none was found yet.
     """
 
     ref: Ref
@@ -37,6 +43,13 @@ class MeshPod:
     running: bool
     promised: bool
     trouble: str
+    crashed: bool = False
+    since: datetime | None = None
+
+    def starting(self, at: datetime) -> bool:
+        """Whether it is too young to have come to its certificate, and nothing went wrong yet."""
+        young = self.since is not None and at - self.since < _STARTS_WITHIN
+        return young and bool(self.trouble) and not self.crashed
 
 
 def mesh_pods(pods: Iterable[Object]) -> list[MeshPod]:
@@ -65,17 +78,25 @@ def _mesh_pod(pod: Object) -> MeshPod:
         node=spec.get("nodeName", ""),
         has_proxy=_has_proxy(pod),
         running=_proxy_runs(pod),
-        promised=_promised(pod),
+        promised=_labelled(pod) or _has_socket(pod),
         trouble=trouble([pod])[0],
+        crashed=_crashed(pod),
+        since=_since(pod),
     )
 
 
 def _of_the_mesh(pod: Object) -> bool:
-    return _has_proxy(pod) or _promised(pod)
+    return _has_proxy(pod) or _labelled(pod)
 
 
-def _promised(pod: Object) -> bool:
+def _labelled(pod: Object) -> bool:
     return bool(pod["metadata"].get("labels", {}).get(IDENTITY_LABEL) == "true")
+
+
+def _has_socket(pod: Object) -> bool:
+    """Whether SPIRE's socket is mounted, as in the ingress gateway, which bears no label of an identity."""
+    volumes = pod.get("spec", {}).get("volumes") or []
+    return any((volume.get("csi") or {}).get("driver") == CSI_DRIVER for volume in volumes)
 
 
 def _has_proxy(pod: Object) -> bool:
@@ -89,9 +110,24 @@ def _containers(pod: Object) -> Iterator[Object]:
 
 
 def _proxy_runs(pod: Object) -> bool:
+    return any("running" in item.get("state", {}) for item in _proxy_statuses(pod))
+
+
+def _crashed(pod: Object) -> bool:
+    return any(item.get("restartCount", 0) and not item.get("ready") for item in _proxy_statuses(pod))
+
+
+def _proxy_statuses(pod: Object) -> Iterator[Object]:
     status = pod.get("status", {})
     statuses = (*status.get("initContainerStatuses", []), *status.get("containerStatuses", []))
-    return any(item["name"] == PROXY and "running" in item.get("state", {}) for item in statuses)
+    return (item for item in statuses if item["name"] == PROXY)
+
+
+def _since(pod: Object) -> datetime | None:
+    scheduled = condition(pod, "PodScheduled") or {}
+    found = scheduled.get("lastTransitionTime") if scheduled.get("status") == "True" else None
+    text = found or pod["metadata"].get("creationTimestamp")
+    return datetime.fromisoformat(text) if text else None
 
 
 def _workload(metadata: Object) -> Workload:
