@@ -5,7 +5,7 @@ import socket
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -15,6 +15,7 @@ from meshpki.cluster.manifest import Object, Query, Ref
 from meshpki.errors import PreconditionError, UsageError
 from meshpki.settings import defaults
 from meshpki.verify import Report, Scope, unjudged, verify
+from meshpki.verify.places import PlaceKind
 from tests.support import certificates as made
 from tests.support import mesh as support
 from tests.support.certificates import AT, SVID, TRUST_DOMAIN
@@ -442,6 +443,45 @@ def test_a_leaf_that_is_valid_by_the_clusters_clock_has_the_clocks_named() -> No
     cluster.server_date = AT + timedelta(minutes=1)
     (finding,) = [one for one in verify(cluster, defaults(), AT).pods[0].findings if one.code == "MPK-306"]
     assert "this machine's clock is 60 s behind the API server's" in finding.remedy
+
+
+def issued_at(begun: datetime) -> bytes:
+    ca = made.mesh_spire_ca()
+    issued = ca.issue(SVID.but(uris=(REVIEWS,), not_before=begun, not_after=begun + timedelta(hours=1)))
+    return support.dump(made.pem(issued, ca), {TRUST_DOMAIN: ROOT.pem})
+
+
+@pytest.mark.parametrize(
+    ("begun", "now", "result"),
+    [(8, 20, "proven"), (20, 20, "proven"), (21, 20, "broken"), (8, None, "broken")],
+    ids=["issued while verify ran", "this moment", "in the future", "without a clock"],
+)
+def test_a_certificate_that_was_issued_while_verify_ran_is_judged_at_a_later_moment(
+    begun: int, now: int | None, result: str
+) -> None:
+    cluster = healthy(pod(), reviews_v1_5d9_x=issued_at(AT + timedelta(seconds=begun)))
+    clock = None if now is None else lambda: AT + timedelta(seconds=now)
+    report = verify(cluster, defaults(), AT, now=clock)
+    assert (report.pods[0].result, codes(report)) == (result, () if result == "proven" else ("MPK-306",))
+    assert {one.result for one in report.peers} == {result}
+    assert report.at == AT
+
+
+def test_what_else_is_wrong_with_such_a_certificate_stays_wrong() -> None:
+    ca = made.mesh_spire_ca()
+    other = ca.issue(
+        SVID.but(uris=(f"spiffe://{TRUST_DOMAIN}/ns/bookinfo/sa/admin",), not_before=AT + timedelta(seconds=8))
+    )
+    cluster = healthy(pod(), reviews_v1_5d9_x=support.dump(made.pem(other, ca), {TRUST_DOMAIN: ROOT.pem}))
+    report = verify(cluster, defaults(), AT, now=lambda: AT + timedelta(seconds=20))
+    assert (report.pods[0].result, codes(report)) == ("broken", ("MPK-306", "MPK-340"))
+
+
+@pytest.mark.parametrize(("now", "result"), [(20, "proven"), (7, "broken")])
+def test_so_is_what_istiod_serves(now: int, result: str) -> None:
+    serving = made.ISTIOD_SERVING.but(not_before=AT + timedelta(seconds=8))
+    report = verify(ControlPlane(serving=serving).cluster(), defaults(), AT, now=lambda: AT + timedelta(seconds=now))
+    assert {one.result for one in report.places if one.place.kind is PlaceKind.ISTIOD} == {result}
 
 
 def test_a_bundle_of_another_trust_domain_is_a_warning() -> None:

@@ -1,7 +1,6 @@
 """What `graph` and `report` begin with: one look at the mesh, as verify takes it, and where the drawing goes."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -35,7 +34,7 @@ def look(wanted: Wanted) -> "tuple[KubernetesCluster, Report]":
     if wanted.namespace and wanted.everywhere:
         raise UsageError("MPK-356", "-n and -A exclude each other", remedy="leave one of them out")
     from meshpki.cli.counting import counting
-    from meshpki.cli.session import open_cluster, settings_of
+    from meshpki.cli.session import SystemClock, open_cluster, settings_of
     from meshpki.settings import read
     from meshpki.verify import Scope, verify
 
@@ -48,10 +47,11 @@ def look(wanted: Wanted) -> "tuple[KubernetesCluster, Report]":
         report = verify(
             cluster,
             settings,
-            datetime.now(UTC),
+            SystemClock().now(),
             scope,
             root_fingerprint=wanted.root_fingerprint,
             authorities=wanted.authorities,
             progress=progress,
+            now=SystemClock().now,
         )
     return cluster, report

@@ -51,14 +51,16 @@ def prove(wish: Wish) -> int:
 
 def look(reader: Reader, settings: Settings, mesh: OfMesh, demands: Demands, progress: Progress) -> Assessment:
     """One look at the mesh under the user's demands."""
+    clock = SystemClock()
     report = verify(
         reader,
         settings,
-        datetime.now(UTC),
+        clock.now(),
         Scope(mesh.namespace, mesh.selector, mesh.workloads),
         root_fingerprint=mesh.root_fingerprint,
         authorities=mesh.authorities,
         progress=progress,
+        now=clock.now,
     )
     return assess(report, demands)
 

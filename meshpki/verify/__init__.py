@@ -1,6 +1,6 @@
 """Verify: whether every identity of the mesh chains to the pinned root, judged from what each Envoy really holds."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -12,7 +12,7 @@ from meshpki.pki.certificate import Certificate
 from meshpki.settings import Settings
 from meshpki.verify import control_plane, gather, issuance, survey
 from meshpki.verify.authorities import authorities as known_authorities
-from meshpki.verify.clock import explained
+from meshpki.verify.clock import better, explained, issued_between
 from meshpki.verify.gather import Progress, Scope
 from meshpki.verify.judge import Pinned, Seen, Unread, Without, anchors_of, judge
 from meshpki.verify.observation import Observation
@@ -36,10 +36,12 @@ def verify(
     authorities: bool = False,
     width: int = WIDTH,
     progress: Progress = lambda _done, _of: None,
+    now: Callable[[], datetime] | None = None,
 ) -> Report:
     """Judge every pod of the scope, and the control plane, at one moment (UTC); reads no Secret.
 
-    `authorities` has spire-server asked for its own list of CAs, by exec. `width` Envoys are asked at a time.
+    `authorities` has spire-server asked for its own list of CAs, by exec. `width` Envoys are asked at a time. `now` is
+    a clock (UTC) by which a certificate that was issued since that moment is judged once more.
     Raises PreconditionError where no root is pinned, UsageError for a workload that is not there, ClusterError.
     """
     scope = scope or Scope()
@@ -49,13 +51,20 @@ def verify(
     mesh = _chosen(mesh_pods(gather.pods(reader, scope)), scope.names)
     pinned = _pinned(roots, settings, at, observation)
     answers = _explained(reader, settings, gather.secrets(reader, mesh, width, progress))
-    pods, trust = _judged(answers, pinned, observation.skew)
+    now = now or (lambda: at)
+    pods, trust = _judged(answers, pinned, observation.skew, now)
+    namespaces = {pod.ref.namespace for pod in mesh}
+    places = control_plane.judge(observation, pinned, namespaces)
+    later = now()
+    if any(issued_between(one.findings, one.path, at, later) for one in places):
+        again = control_plane.judge(observation, replace(pinned, at=later), namespaces)
+        places = tuple(better(*pair) for pair in zip(places, again, strict=True))
     return Report(
         at,
         settings.trust_domain,
         roots,
         grouped(pods),
-        places=control_plane.judge(observation, pinned, {pod.ref.namespace for pod in mesh}),
+        places=places,
         peers=judge_peers(pods, trust),
         unseen=tuple(observation.unseen),
         chain=pinned.chain,
@@ -69,18 +78,22 @@ def _pinned(roots: tuple[Certificate, ...], settings: Settings, at: datetime, se
 
 
 def _judged(
-    answers: Iterable[tuple[MeshPod, Seen]], pinned: Pinned, skew: timedelta | None
+    answers: Iterable[tuple[MeshPod, Seen]], pinned: Pinned, skew: timedelta | None, now: Callable[[], datetime]
 ) -> tuple[list[PodVerdict], Trust]:
-    """The verdict on each pod, and every anchor that one of them trusts."""
-    verdicts = []
+    """The verdict on each pod, and every anchor that one of them trusts; peers are judged at the latest moment."""
+    verdicts, latest = list[PodVerdict](), pinned.at
     anchors = {root.sha256: root for root in pinned.roots}
     for pod, answer in answers:
         verdict = judge(pod, answer, pinned)
+        moment = now()
+        if issued_between(verdict.findings, verdict.path, pinned.at, moment):
+            verdict = better(verdict, judge(pod, answer, replace(pinned, at=moment)))
+            latest = max(latest, moment)
         findings = explained(verdict.findings, verdict.path, pinned.at, skew)
         verdicts.append(replace(verdict, findings=findings) if findings else verdict)
         if isinstance(answer, Secrets):
             anchors.update((one.sha256, one) for one in anchors_of(answer, pinned.trust_domain))
-    return verdicts, Trust(anchors, pinned.roots, pinned.trust_domain, pinned.at, pinned.max_depth)
+    return verdicts, Trust(anchors, pinned.roots, pinned.trust_domain, latest, pinned.max_depth)
 
 
 def _agents(reader: Reader, settings: Settings) -> list[Object] | MeshpkiError:
