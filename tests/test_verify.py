@@ -266,6 +266,72 @@ def test_a_promised_pod_without_a_sidecar_is_unknown_and_listed() -> None:
     assert (found.result, "no sidecar" in found.reason) == ("unknown", True)
 
 
+def namespace(**labels: str) -> Object:
+    named = {label.replace("_", "-"): value for label, value in labels.items()}
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "bookinfo", "labels": named}}
+
+
+def uninjected(name: str = "outside-5d9-x", *, host: bool = False, note: str = "", **labels: str) -> Object:
+    """A pod that has neither a proxy nor a label of SPIRE's."""
+    bare = pod(name)
+    bare["metadata"]["labels"] = {f"sidecar.istio.io/{label}": value for label, value in labels.items()}
+    bare["metadata"]["annotations"] = {"sidecar.istio.io/inject": note} if note else {}
+    bare["spec"] |= {"initContainers": [], "hostNetwork": host}
+    return bare
+
+
+INJECTED = namespace(istio_injection="enabled")
+REVISION = namespace()
+REVISION["metadata"]["labels"] = {"istio.io/rev": "canary"}
+CONTRARY = namespace(istio_injection="disabled")
+CONTRARY["metadata"]["labels"]["istio.io/rev"] = "canary"
+
+
+@pytest.mark.parametrize(
+    ("space", "bare", "result"),
+    [
+        (INJECTED, uninjected(), "unknown"),
+        (REVISION, uninjected(), "unknown"),
+        (namespace(), uninjected(), ""),
+        (CONTRARY, uninjected(), ""),
+        (namespace(), uninjected(inject="true"), "unknown"),
+        (INJECTED, uninjected(host=True), ""),
+        (INJECTED, uninjected(inject="false"), "unseen"),
+        (INJECTED, uninjected(note="false"), "unseen"),
+        (INJECTED, uninjected(inject="true", note="false"), "unknown"),
+        (namespace(), uninjected(inject="false"), ""),
+    ],
+    ids=[
+        "in a namespace that injects",
+        "in one that a revision injects",
+        "in another namespace",
+        "in one that says no to a revision",
+        "that asks for a sidecar itself",
+        "on the host's network",
+        "that opted out by its label",
+        "that opted out by its annotation",
+        "whose label goes before its annotation",
+        "that opted out where nobody injects",
+    ],
+)
+def test_a_pod_that_was_not_injected_is_told_of_where_it_should_have_been(
+    space: Object, bare: Object, result: str
+) -> None:
+    report = verify(healthy(space, bare, pod(), reviews_v1_5d9_x=held()), defaults(), AT)
+    assert report.counts == Counter(proven=1, unknown=int(result == "unknown"))
+    assert report.exit_code(strict=True) == (errors.BROKEN if result == "unknown" else errors.OK)
+    kept_out = [one.what for one in report.unseen if "kept out" in one.what]
+    assert kept_out == (["1 pod that was kept out of the mesh: bookinfo/outside-5d9-x"] if result == "unseen" else [])
+
+
+def test_where_namespaces_may_not_be_listed_a_line_says_so_and_nothing_fails() -> None:
+    cluster = healthy(INJECTED, uninjected(), pod(), reviews_v1_5d9_x=held())
+    cluster.denied = frozenset({"Namespace"})
+    report = verify(cluster, defaults(), AT)
+    assert report.exit_code(strict=True) == errors.OK
+    assert [one.needs for one in report.unseen if "sidecar" in one.what] == ["the right to `list` namespaces"]
+
+
 def test_finished_and_leaving_pods_and_pods_outside_the_mesh_do_not_count() -> None:
     leaving = pod("reviews-v1-5d9-y")
     leaving["metadata"]["deletionTimestamp"] = "2026-11-24T12:00:00Z"

@@ -1,6 +1,6 @@
 """Verify: whether every identity of the mesh chains to the pinned root, judged from what each Envoy really holds."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -14,16 +14,19 @@ from meshpki.verify import control_plane, gather, issuance, survey
 from meshpki.verify.authorities import authorities as known_authorities
 from meshpki.verify.clock import better, explained, issued_between
 from meshpki.verify.gather import Progress, Scope
+from meshpki.verify.injection import INJECT
 from meshpki.verify.judge import Pinned, Seen, Unread, Without, anchors_of, judge
 from meshpki.verify.observation import Observation
 from meshpki.verify.peers import Trust, judge_peers
-from meshpki.verify.pods import MeshPod, mesh_pods
+from meshpki.verify.places import PlaceVerdict, Unseen
+from meshpki.verify.pods import MeshPod, members
 from meshpki.verify.report import Report
 from meshpki.verify.workloads import PodVerdict, grouped
 
 __all__ = ["Report", "Scope", "unjudged", "verify"]
 
 WIDTH = 64
+_NAMED = 20
 
 
 def verify(
@@ -48,27 +51,42 @@ def verify(
     roots = gather.pinned_roots(reader, root_fingerprint)
     # before the pods are listed: every moment that passes would count as skew of the clocks
     observation = survey.observe(reader, settings, at, authorities=authorities)
-    mesh = _chosen(mesh_pods(gather.pods(reader, scope)), scope.names)
+    found = members(gather.pods(reader, scope), observation.injecting or frozenset())
+    mesh = _chosen(found.mesh, scope.names)
     pinned = _pinned(roots, settings, at, observation)
     answers = _explained(reader, settings, gather.secrets(reader, mesh, width, progress))
     now = now or (lambda: at)
     pods, trust = _judged(answers, pinned, observation.skew, now)
-    namespaces = {pod.ref.namespace for pod in mesh}
-    places = control_plane.judge(observation, pinned, namespaces)
-    later = now()
-    if any(issued_between(one.findings, one.path, at, later) for one in places):
-        again = control_plane.judge(observation, replace(pinned, at=later), namespaces)
-        places = tuple(better(*pair) for pair in zip(places, again, strict=True))
     return Report(
         at,
         settings.trust_domain,
         roots,
         grouped(pods),
-        places=places,
+        places=_places(observation, pinned, {pod.ref.namespace for pod in mesh}, now()),
         peers=judge_peers(pods, trust),
-        unseen=tuple(observation.unseen),
+        unseen=(*observation.unseen, *_kept_out([] if scope.names else found.opted_out)),
         chain=pinned.chain,
     )
+
+
+def _places(
+    observation: Observation, pinned: Pinned, namespaces: Collection[str], now: datetime
+) -> tuple[PlaceVerdict, ...]:
+    """The verdict on each place, at a later moment where something there was issued since the first."""
+    places = control_plane.judge(observation, pinned, namespaces)
+    if not any(issued_between(one.findings, one.path, pinned.at, now) for one in places):
+        return places
+    again = control_plane.judge(observation, replace(pinned, at=now), namespaces)
+    return tuple(better(*pair) for pair in zip(places, again, strict=True))
+
+
+def _kept_out(pods: Sequence[MeshPod]) -> Iterator[Unseen]:
+    """The pods that are in no mesh by a wish of their own, in one line."""
+    if pods:
+        names = [f"{pod.ref.namespace}/{pod.ref.name}" for pod in pods]
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        count = "1 pod that was" if len(names) == 1 else f"{len(names)} pods that were"
+        yield Unseen(f"{count} kept out of the mesh: {', '.join(names[:_NAMED])}{more}", f"a sidecar: {INJECT}=true")
 
 
 def _pinned(roots: tuple[Certificate, ...], settings: Settings, at: datetime, seen: Observation) -> Pinned:

@@ -20,6 +20,7 @@ from meshpki.roles.role import RBAC
 from meshpki.settings import Settings
 from meshpki.verify import local_authorities
 from meshpki.verify.bundles import ISTIO_BUNDLE, ISTIO_BUNDLES
+from meshpki.verify.injection import injecting
 from meshpki.verify.issuance import signed
 from meshpki.verify.listeners import server_name
 from meshpki.verify.observation import Kept, Observation, Recorded, Served
@@ -134,6 +135,15 @@ def requests(reader: Reader, settings: Settings) -> Look:
     right = "`list` certificaterequests.cert-manager.io in every namespace"
     place = Place(PlaceKind.ISTIOD_CA, istiod_certificate(settings))
     return Look("CertificateRequests: what the root issued, and for whom", right, take, place)
+
+
+def namespaces(reader: Reader) -> Look:
+    """Which namespaces have their pods injected: a pod without a sidecar is of the mesh there, too."""
+
+    def take() -> Observation:
+        return Observation(injecting=injecting(reader.list(Query("v1", "Namespace"))))
+
+    return Look("pods that should have a sidecar and have none", "`list` namespaces", take)
 
 
 def who_may_ask(reader: Reader, settings: Settings) -> Look:

@@ -1,12 +1,13 @@
 """Which pods the mesh consists of, what each should be, and why one is not well: read from pod objects alone."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from meshpki.cluster.manifest import Object, Ref
 from meshpki.cluster.readiness import condition, holds, living, trouble
 from meshpki.components.spire import CSI_DRIVER
+from meshpki.verify.injection import wish
 
 PROXY = "istio-proxy"
 IDENTITY_LABEL = "spiffe.io/spire-managed-identity"
@@ -50,6 +51,26 @@ class MeshPod:
         """Whether it is too young to have come to its certificate, and nothing went wrong yet."""
         young = self.since is not None and at - self.since < _STARTS_WITHIN
         return young and bool(self.trouble) and not self.crashed
+
+
+@dataclass(frozen=True)
+class Members:
+    """The pods that the mesh consists of, and those that were kept out of it by their own label or annotation."""
+
+    mesh: list[MeshPod]
+    opted_out: list[MeshPod]
+
+
+def members(pods: Iterable[Object], injecting: Collection[str]) -> Members:
+    """As `mesh_pods`, and besides every living pod that should have got a sidecar, in `injecting` namespaces or not."""
+    mesh, opted_out = list[MeshPod](), list[MeshPod]()
+    for pod in filter(living, pods):
+        wished = wish(pod, injecting)
+        if _of_the_mesh(pod) or wished == "in":
+            mesh.append(_mesh_pod(pod))
+        elif wished == "out":
+            opted_out.append(_mesh_pod(pod))
+    return Members(sorted(mesh, key=lambda pod: pod.ref), sorted(opted_out, key=lambda pod: pod.ref))
 
 
 def mesh_pods(pods: Iterable[Object]) -> list[MeshPod]:

@@ -61,6 +61,7 @@ def joined(parts: Iterable[Observation]) -> Observation:
         policed=any(part.policed for part in every),
         local=_first(part.local for part in every),
         skew=_first(part.skew for part in every),
+        injecting=_first(part.injecting for part in every),
         unseen=_all(part.unseen for part in every),
     )
 
@@ -86,6 +87,7 @@ def _looks(reader: Reader, settings: Settings) -> tuple[Look, ...]:
         looks.spire_bundle(reader, names.spire_system),
         looks.requests(reader, settings),
         looks.who_may_ask(reader, settings),
+        looks.namespaces(reader),
     )
 
 

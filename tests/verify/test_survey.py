@@ -147,7 +147,7 @@ def test_an_api_server_that_fails_at_every_request_leaves_everything_unseen() ->
     cluster.faults = [ClusterError("MPK-102", "try later", status=503) for _ in range(99)]
     found = seen(cluster)
     assert found.served == ()
-    assert sum("try later (MPK-102)" in one.needs for one in found.unseen) == 9
+    assert sum("try later (MPK-102)" in one.needs for one in found.unseen) == 10
 
 
 ROOT = made.mesh_root()
