@@ -3,7 +3,7 @@ import json
 import re
 import socket
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -378,6 +378,33 @@ def test_where_spires_server_may_not_be_looked_at_the_error_names_the_right() ->
     assert re.search(
         r"one of SPIRE's own CAs.*right to `get` statefulsets/spire-server", str(unjudged(cluster, report))
     )
+
+
+LISTED = ("ClusterRole", "Role", "ClusterRoleBinding", "RoleBinding")
+
+
+@pytest.mark.parametrize("kind", LISTED)
+def test_where_nobody_may_be_asked_for_who_may_ask_the_root_strict_fails_on_it(kind: str) -> None:
+    cluster = ControlPlane().cluster()
+    cluster.denied = frozenset({kind})
+    report = verify(cluster, defaults(), AT)
+    (place,) = [one for one in report.places if one.place.kind is PlaceKind.REQUESTERS]
+    assert (place.result, "list refused" in place.reason) == ("unknown", True)
+    assert (report.exit_code(strict=False), report.exit_code(strict=True)) == (errors.OK, errors.BROKEN)
+
+
+def test_so_it_does_where_spires_own_list_was_asked_for_and_refused() -> None:
+    class Shut(Mesh):
+        def execute(self, pod: Ref, container: str, argv: Sequence[str]) -> str:  # noqa: ARG002 - a protocol's
+            raise ClusterError("MPK-102", "exec refused: pods/exec", status=403)
+
+    cluster = Shut(**vars(ControlPlane().cluster()))
+    report = verify(cluster, defaults(), AT, authorities=True)
+    assert [(one.place.detail, one.result) for one in report.places if one.result != "proven"] == [
+        ("its own list of CAs", "unknown")
+    ]
+    assert (report.exit_code(strict=False), report.exit_code(strict=True)) == (errors.OK, errors.BROKEN)
+    assert verify(cluster, defaults(), AT).exit_code(strict=True) == errors.OK
 
 
 def test_a_mesh_without_pods_judges_nothing() -> None:

@@ -128,7 +128,7 @@ def _texts(form: Form) -> Callable[[Assessment], str]:
     writers: dict[Form, Callable[[Assessment], str]] = {
         Form.TABLE: lambda one: verdicts.table(one.report, output.width(), warnings=one.demands.fail_on == "warn"),
         Form.WIDE: lambda one: verdicts.wide(one.report),
-        Form.SHORT: lambda one: verdicts.summary(one.report),
+        Form.SHORT: lambda one: verdicts.short(one.report),
         Form.TREE: lambda one: verdicts.tree(one.report, branches),
         Form.JSON: lambda one: verdicts.as_json(one.report),
         Form.YAML: lambda one: verdicts.as_yaml(one.report),

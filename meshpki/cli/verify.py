@@ -17,8 +17,8 @@ Examples:
   meshpki verify --file chain.pem --anchors root.pem --at 2026-12-24T00:00:00Z
   istioctl proxy-config secret POD -o json | meshpki verify --config-dump - --anchors root.pem
 \b
-Exit codes: 0 all that could be judged is proven, 5 broken (with --strict also unknown, with --fail-on warn also
-warnings, with --min-validity too little time left), 4 nothing could be judged or a right is missing, 2 options or a
+Exit codes: 0 all that could be judged is proven, 5 broken (with --strict also unknown, be it for want of a right;
+with --fail-on warn also warnings, with --min-validity too little time left), 4 no pod could be judged, 2 options or a
 file that is none, 130 interrupted, as every --watch ends. Of a file: 0 proven, 5 not proven, 2 not readable.
 They never depend on -o.
 """

@@ -26,6 +26,7 @@ from meshpki.verify.listeners import server_name
 from meshpki.verify.observation import Kept, Observation, Recorded, Served
 from meshpki.verify.places import Place, PlaceKind, Unseen
 from meshpki.verify.requesters import KINDS, requesters
+from meshpki.verify.requesters import PLACE as REQUESTERS
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,7 @@ def who_may_ask(reader: Reader, settings: Settings) -> Look:
         return Observation(requesters=found, unseen=(others,))
 
     right = "`list` roles, clusterroles, rolebindings and clusterrolebindings in every namespace"
-    return Look("who may obtain a certificate from the root", right, take)
+    return Look("who may obtain a certificate from the root", right, take, REQUESTERS)
 
 
 def local(reader: Reader, settings: Settings) -> Look:
@@ -171,7 +172,9 @@ def local(reader: Reader, settings: Settings) -> Look:
         return Observation(local=listed if pods else None)
 
     right = f"`get` and `create` pods/exec, and `get` statefulsets/{server.name}, in {server.namespace}"
-    return Look("SPIRE's prepared and old CAs", right, take)
+    return Look(
+        "SPIRE's prepared and old CAs", right, take, Place(PlaceKind.SPIRE_SERVER, server, "its own list of CAs")
+    )
 
 
 def _kept(kind: PlaceKind, config_map: Object, key: str) -> Kept:

@@ -17,6 +17,7 @@ from meshpki.cli.verdicts.junit import aborted, as_junit
 from meshpki.errors import PreconditionError
 from meshpki.verify.assessment import Assessment, assess
 from meshpki.verify.demands import Demands, Ignore
+from meshpki.verify.places import Unseen
 from meshpki.verify.workloads import grouped
 from tests.support import certificates as made
 from tests.support import reports
@@ -90,13 +91,13 @@ def junit(judged: Assessment) -> JUnitXml:
 
 
 @pytest.mark.parametrize("name", SHAPES)
-def test_a_junit_parser_accepts_every_report_with_a_case_for_each_pod_place_and_pair(name: str) -> None:
+def test_a_junit_parser_accepts_every_report_with_a_case_for_all_that_was_looked_at_or_not(name: str) -> None:
     found = reports.drawn(name)
     parsed = junit(assess(found, Demands()))
     cases = [case for suite in parsed for case in suite]
-    assert len(cases) == parsed.tests == len(found.pods) + len(found.places) + len(found.peers)
+    assert len(cases) == parsed.tests == len(found.pods) + len(found.places) + len(found.peers) + len(found.unseen)
     assert parsed.failures == found.results["broken"]
-    assert parsed.skipped == found.results["unknown"]
+    assert parsed.skipped == found.results["unknown"] + len(found.unseen)
     assert sum(suite.tests for suite in parsed) == parsed.tests
 
 
@@ -138,7 +139,7 @@ def test_a_command_without_a_result_is_a_failed_case() -> None:
 def test_an_error_after_a_report_is_a_failed_case_beside_the_others() -> None:
     error = PreconditionError("MPK-351", "nothing could be judged")
     parsed = JUnitXml.fromstring(as_junit(Assessment(reports.drawn("good")), PROPERTIES, error).encode())
-    assert (parsed.errors, parsed.tests) == (1, 31)
+    assert (parsed.errors, parsed.tests) == (1, 32)
 
 
 def test_junit_of_hostile_text_is_well_formed_and_holds_no_character_that_steers() -> None:
@@ -154,6 +155,14 @@ def test_every_line_for_github_is_one_whole_command(name: str) -> None:
         assert command
         assert not re.search(r"%(?!25|0A|0D)", data)
         assert line.isprintable()
+
+
+def test_for_github_and_in_junit_what_was_not_looked_at_is_told_with_what_it_needs() -> None:
+    found = Assessment(replace(reports.drawn("good"), unseen=(Unseen("the roles", "the right to `list` roles"),)))
+    assert "::notice title=not seen::the roles; it needs the right to `list` roles" in annotations(found).splitlines()
+    (case,) = (case for suite in junit(found) for case in suite if case.name == "not seen: the roles")
+    assert isinstance(case.result[0], Skipped)
+    assert case.result[0].message == "it needs the right to `list` roles"
 
 
 def test_what_would_end_a_title_or_a_message_is_escaped_for_github() -> None:

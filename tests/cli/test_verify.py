@@ -127,7 +127,7 @@ def test_a_junit_file_is_whole_readable_by_all_and_replaces_an_older_one(tmp_pat
     with JUnitFile(path, {"context": "demo"}) as junit:
         assert JUnitXml.fromfile(str(path)).errors == 1  # as it is left by somebody who is killed
         tell(mesh.mesh(), Assessment(reports.drawn("good")), Telling(), junit)
-    assert (JUnitXml.fromfile(str(path)).errors, JUnitXml.fromfile(str(path)).tests) == (0, 30)
+    assert (JUnitXml.fromfile(str(path)).errors, JUnitXml.fromfile(str(path)).tests) == (0, 31)
     assert stat.S_IMODE(path.stat().st_mode) == 0o644
     assert list(tmp_path.iterdir()) == [path]
 

@@ -38,6 +38,11 @@ def summary(report: Report) -> str:
     return "\n".join([*roots, *totals(report)])
 
 
+def short(report: Report) -> str:
+    """The sum, and how much was not looked at."""
+    return "\n".join([summary(report), *(line.strip() for line in _unseen(report))])
+
+
 def totals(report: Report) -> Iterator[str]:
     """How many of what were looked at are proven."""
     counts = states(report.pods)
