@@ -4,7 +4,7 @@ import re
 import socket
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -13,13 +13,13 @@ from meshpki import errors
 from meshpki.cluster.client import ClusterError
 from meshpki.cluster.manifest import Object, Query, Ref
 from meshpki.errors import PreconditionError, UsageError
-from meshpki.settings import defaults
+from meshpki.settings import Settings, defaults
 from meshpki.verify import Report, Scope, unjudged, verify
 from meshpki.verify.places import PlaceKind
 from tests.support import certificates as made
 from tests.support import mesh as support
 from tests.support.certificates import AT, SVID, TRUST_DOMAIN
-from tests.support.control_plane import ControlPlane
+from tests.support.control_plane import ControlPlane, webhook
 from tests.support.mesh import Mesh, agent, held, mesh, pin, pod, unready
 
 ROOT, NEW, STRANGER = made.mesh_root(), made.root(), made.root()
@@ -378,6 +378,47 @@ def test_where_spires_server_may_not_be_looked_at_the_error_names_the_right() ->
     assert re.search(
         r"one of SPIRE's own CAs.*right to `get` statefulsets/spire-server", str(unjudged(cluster, report))
     )
+
+
+def hooks_of(cluster: Mesh, kind: str) -> list[Ref]:
+    return [ref for ref in cluster.objects if ref.kind == f"{kind}WebhookConfiguration"]
+
+
+UNVALIDATED = replace(defaults().istio, operator={"values": {"global": {"configValidation": False}}})
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "broken"),
+    [
+        ("Mutating", defaults(), True),
+        ("Validating", defaults(), True),
+        ("Validating", replace(defaults(), istio=UNVALIDATED), False),
+        ("Mutating", replace(defaults(), istio=UNVALIDATED), True),
+    ],
+)
+def test_a_kind_of_webhook_that_an_istiod_has_none_of_is_broken(kind: str, settings: Settings, *, broken: bool) -> None:
+    cluster = ControlPlane().cluster()
+    for ref in hooks_of(cluster, kind):
+        del cluster.objects[ref]
+    found = [one for one in verify(cluster, settings, AT).places if one.result == "broken"]
+    assert [(one.place.ref.kind, one.reason) for one in found] == (
+        [(f"{kind}WebhookConfiguration", "there is none")] if broken else []
+    )
+
+
+def test_without_an_istiod_there_need_be_no_webhook() -> None:
+    cluster = ControlPlane(istiods=()).cluster()
+    for ref in (*hooks_of(cluster, "Mutating"), *hooks_of(cluster, "Validating")):
+        del cluster.objects[ref]
+    assert [one for one in verify(cluster, defaults(), AT).places if one.place.kind is PlaceKind.WEBHOOK] == []
+
+
+def test_a_webhook_that_asks_istiod_is_judged_although_its_labels_were_taken_off() -> None:
+    cluster = ControlPlane().cluster()
+    cluster.put(webhook(STRANGER.pem, labels={}))
+    found = [one for one in verify(cluster, defaults(), AT).places if one.result == "broken"]
+    assert {one.place.kind for one in found} == {PlaceKind.WEBHOOK}
+    assert len(found) == 2
 
 
 LISTED = ("ClusterRole", "Role", "ClusterRoleBinding", "RoleBinding")

@@ -90,7 +90,7 @@ def _looks(reader: Reader, settings: Settings) -> tuple[looks.Look, ...]:
     return (
         looks.replicas(reader, deployment(names.istio, "istiod"), PlaceKind.ISTIOD, ISTIOD_PORTS),
         looks.replicas(reader, _server(settings), PlaceKind.SPIRE_SERVER, (SERVER_PORT,)),
-        *(looks.webhooks(reader, query) for query in WEBHOOKS),
+        *(looks.webhooks(reader, query, names.istio) for query in WEBHOOKS),
         looks.istio_bundles(reader, names.istio),
         looks.spire_bundle(reader, names.spire_system),
     )

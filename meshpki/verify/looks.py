@@ -90,14 +90,13 @@ def asked(reader: Reader, served: Served) -> Served:
         return replace(served, error=error)
 
 
-def webhooks(reader: Reader, query: Query) -> Look:
-    """The caBundles of Istio's own webhooks."""
+def webhooks(reader: Reader, query: Query, istio: str) -> Look:
+    """The caBundles of the webhooks that are Istio's own, or that ask an istiod in its namespace."""
 
     def take() -> Observation:
-        return Observation(kept=tuple(_hook(one, hook) for one in reader.list(query) for hook in istio_hooks(one)))
+        return Observation(kept=tuple(_hook(one, hook) for one in reader.list(query) for hook in _hooks(one, istio)))
 
-    resource = f"{query.kind.lower()}s"
-    place = Place(PlaceKind.WEBHOOK, Ref(query.api_version, query.kind, "", "of Istio"))
+    resource, place = f"{query.kind.lower()}s", webhook_place(query)
     return Look(f"Istio's {resource}", f"`list` {resource}.admissionregistration.k8s.io", take, place)
 
 
@@ -179,6 +178,21 @@ def local(reader: Reader, settings: Settings) -> Look:
 
 def _kept(kind: PlaceKind, config_map: Object, key: str) -> Kept:
     return Kept(Place(kind, ref_of(config_map)), config_map.get("data", {}).get(key, "").encode())
+
+
+def webhook_place(query: Query) -> Place:
+    """Where the webhooks of one kind stand as long as none of them is known."""
+    return Place(PlaceKind.WEBHOOK, Ref(query.api_version, query.kind, "", "of Istio"))
+
+
+def _hooks(configuration: Object, istio: str) -> list[Object]:
+    """Labels can be taken off: whom the API server asks tells as well whose a webhook is."""
+    return istio_hooks(configuration) or [one for one in configuration.get("webhooks", ()) if _asks_istiod(one, istio)]
+
+
+def _asks_istiod(hook: Object, istio: str) -> bool:
+    service = hook.get("clientConfig", {}).get("service") or {}
+    return service.get("namespace") == istio and str(service.get("name", "")).startswith("istiod")
 
 
 def _hook(configuration: Object, hook: Object) -> Kept:

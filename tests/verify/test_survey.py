@@ -120,8 +120,11 @@ def test_replicas_that_leave_or_have_ended_are_not_asked() -> None:
     assert {one.place.ref.name for one in found.served} == {"istiod-0", "spire-server-0"}
 
 
-def test_webhooks_of_others_are_not_looked_at() -> None:
+@pytest.mark.parametrize(("name", "namespace"), [("kyverno", "istio-system"), ("istiod", "another")])
+def test_webhooks_of_others_are_not_looked_at(name: str, namespace: str) -> None:
     foreign = webhook(made.root().pem, name="foreign-injector", labels={"app": "other"})
+    for hook in foreign["webhooks"]:
+        hook["clientConfig"]["service"] |= {"name": name, "namespace": namespace}
     found = seen(ControlPlane(others=[foreign]).cluster())
     assert "foreign-injector" not in {one.place.ref.name for one in found.kept}
 
