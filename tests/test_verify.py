@@ -101,6 +101,37 @@ def test_a_proven_pod_shows_its_identity_its_path_and_how_long_it_lasts() -> Non
     assert found.expires == AT + timedelta(minutes=41)
 
 
+@pytest.mark.parametrize(
+    ("name", "severity"),
+    [
+        ("istiod.istio-system.svc", "fail"),
+        ("istiod-canary.istio-system.svc.cluster.local", "fail"),
+        ("ISTIOD.istio-system.svc.", "fail"),
+        ("istiod.istio-system", "fail"),
+        ("istio-pilot.istio-system.svc", "fail"),
+        ("*.istio-system.svc", "fail"),
+        ("spire-server.spire-server.svc", "fail"),
+        ("spire-server.spire-server", "fail"),
+        ("ratings.shop.svc.cluster.local", "warn"),
+        ("istiod.shop.svc", "warn"),
+        ("www.example.com", "warn"),
+        ("*", "warn"),
+        ("reviews.bookinfo.svc.cluster.local", ""),
+        ("istiod.bookinfo.svc", ""),
+        ("reviews-0.reviews.bookinfo.svc", ""),
+        ("reviews.bookinfo", ""),
+        ("reviews", ""),
+    ],
+)
+def test_a_dns_name_of_the_control_plane_breaks_a_workload_and_anothers_is_warned_of(name: str, severity: str) -> None:
+    ca = made.mesh_spire_ca()
+    issued = ca.issue(SVID.but(uris=(REVIEWS,), dns=(name,)))
+    found = judged(pod(), reviews_v1_5d9_x=support.dump(made.pem(issued, ca), {TRUST_DOMAIN: ROOT.pem})).pods[0]
+    told = [(one.code, one.severity, one.found) for one in found.findings]
+    assert told == ([("MPK-377", severity, name)] if severity else [])
+    assert found.result == ("broken" if severity == "fail" else "proven")
+
+
 def test_pods_are_grouped_by_the_deployment_that_owns_them() -> None:
     report = judged(
         pod(), pod("reviews-v1-5d9-y"), pod("ratings-v1-77f-z", account="bookinfo-ratings"),

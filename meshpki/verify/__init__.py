@@ -13,6 +13,7 @@ from meshpki.settings import Settings
 from meshpki.verify import control_plane, gather, issuance, survey
 from meshpki.verify.authorities import authorities as known_authorities
 from meshpki.verify.clock import better, explained, issued_between
+from meshpki.verify.dns_names import reserved
 from meshpki.verify.gather import Progress, Scope
 from meshpki.verify.injection import INJECT
 from meshpki.verify.judge import Pinned, Seen, Unread, Without, anchors_of, judge
@@ -92,7 +93,7 @@ def _kept_out(pods: Sequence[MeshPod]) -> Iterator[Unseen]:
 def _pinned(roots: tuple[Certificate, ...], settings: Settings, at: datetime, seen: Observation) -> Pinned:
     chain = seen.pin.chain if seen.pin else ()
     known = known_authorities(seen, settings.spire.svid_ttl, issuance.rogues(seen, (*roots, *chain)))
-    return Pinned(roots, settings.trust_domain, at, known, chain)
+    return Pinned(roots, settings.trust_domain, at, known, chain, reserved(settings))
 
 
 def _judged(

@@ -12,6 +12,7 @@ from meshpki.pki.path import Expected
 from meshpki.pki.spiffe import of_service_account
 from meshpki.pki.verdict import Finding, Verdict, named, result_of
 from meshpki.verify.authorities import Authorities, judge_issuer
+from meshpki.verify.dns_names import Reserved, judge_dns_names
 from meshpki.verify.pods import MeshPod
 from meshpki.verify.workloads import PodVerdict
 
@@ -24,6 +25,7 @@ class Pinned:
 
     `authorities` are the CAs that may issue below them, None where only the roots are known. `chain` is that of an
     existing CA, from the CA that signs SPIRE's and istiod's to its root; empty where the root itself signs them.
+    `control_plane` are the services whose DNS names no workload may bear.
     """
 
     roots: tuple[Certificate, ...]
@@ -31,6 +33,7 @@ class Pinned:
     at: datetime
     authorities: Authorities | None = None
     chain: tuple[Certificate, ...] = ()
+    control_plane: Reserved = ()
 
     @property
     def max_depth(self) -> int:
@@ -67,7 +70,8 @@ def judge(pod: MeshPod, seen: Seen, pinned: Pinned) -> PodVerdict:
     Rules besides those of `pki/chain.py`, with the numbers of the same list:
       37 the leaf's direct issuer is a SPIRE CA of this trust domain, not istiod, not the root, and one of SPIRE's
          own (`authorities.py`): a CA that somebody else obtained below the pinned root is a rogue
-      38 the leaf's identity is that of the pod's ServiceAccount
+      38 the leaf's identity is that of the pod's ServiceAccount, and its DNS names are neither the control plane's nor
+         (warning) another namespace's
       39 the bundle that the pod's Envoy trusts is exactly the pinned set; one of several roots that has still to come
          is a warning, as a rotation brings it (whether peers verify each other meanwhile is judged in `peers.py`)
       43 no expired anchor in it can be taken for a valid one (warning; where a peer's chain needs it, 39 fails)
@@ -121,6 +125,7 @@ def _with_topology(pod: MeshPod, seen: Secrets, pinned: Pinned, verdict: Verdict
     findings = (
         *verdict.findings,
         *_identity(pod, verdict.path[0], pinned),
+        *judge_dns_names(verdict.path[0], pod.ref.namespace, pinned.control_plane),
         *topology(verdict.path, seen, pinned),
     )
     return PodVerdict(
