@@ -505,6 +505,7 @@ def test_namespace_and_selector_narrow_what_is_asked() -> None:
     cluster = healthy(pod(), pod("ratings-v1-77f-z", namespace="other"), reviews_v1_5d9_x=held())
     report = verify(cluster, defaults(), AT, Scope("bookinfo", "app=reviews-v1"))
     assert [one.pod.ref.name for one in report.pods] == [POD]
+    assert report.scope == Scope("bookinfo", "app=reviews-v1")
 
 
 def test_without_a_pinned_root_there_is_nothing_to_judge_against() -> None:

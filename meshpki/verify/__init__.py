@@ -14,7 +14,7 @@ from meshpki.verify import control_plane, gather, issuance, survey
 from meshpki.verify.authorities import authorities as known_authorities
 from meshpki.verify.clock import better, explained, issued_between
 from meshpki.verify.dns_names import reserved
-from meshpki.verify.gather import Progress, Scope
+from meshpki.verify.gather import Progress
 from meshpki.verify.injection import INJECT
 from meshpki.verify.judge import Pinned, Seen, Unread, Without, anchors_of, judge
 from meshpki.verify.observation import Observation
@@ -22,6 +22,7 @@ from meshpki.verify.peers import Trust, judge_peers
 from meshpki.verify.places import PlaceVerdict, Unseen
 from meshpki.verify.pods import MeshPod, members
 from meshpki.verify.report import Report
+from meshpki.verify.scope import Scope
 from meshpki.verify.workloads import PodVerdict, grouped
 
 __all__ = ["Report", "Scope", "unjudged", "verify"]
@@ -67,6 +68,7 @@ def verify(
         peers=judge_peers(pods, trust),
         unseen=(*observation.unseen, *_kept_out([] if scope.names else found.opted_out)),
         chain=pinned.chain,
+        scope=scope,
     )
 
 

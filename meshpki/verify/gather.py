@@ -1,7 +1,7 @@
 """What verify asks the cluster: pods, the pinned roots, each Envoy's secrets, and why a pod has none. No Secret."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from http import HTTPStatus
 from itertools import chain
 
@@ -16,17 +16,9 @@ from meshpki.pki.bundle import read_bundle
 from meshpki.pki.certificate import Certificate
 from meshpki.verify.judge import Seen, Unread, Without
 from meshpki.verify.pods import MeshPod, agent_trouble
+from meshpki.verify.scope import Scope
 
 Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class Scope:
-    """What to look at: an empty namespace means all of them, no names means every workload."""
-
-    namespace: str = ""
-    selector: str = ""
-    names: tuple[str, ...] = ()
 
 
 def pods(reader: Reader, scope: Scope) -> Iterator[Object]:

@@ -18,6 +18,7 @@ from meshpki.errors import PreconditionError
 from meshpki.verify.assessment import Assessment, assess
 from meshpki.verify.demands import Demands, Ignore
 from meshpki.verify.places import Unseen
+from meshpki.verify.scope import Scope
 from meshpki.verify.workloads import grouped
 from tests.support import certificates as made
 from tests.support import reports
@@ -47,7 +48,7 @@ def test_every_report_in_json_keeps_the_schema_and_yaml_says_the_same(name: str,
     assert yaml.load(verdicts.as_yaml(judged.report), Loader=yaml.CSafeLoader) == content
 
 
-@pytest.mark.parametrize("missing", ["roots", "places", "peers", "unseen", "ignored", "summary", "at"])
+@pytest.mark.parametrize("missing", ["roots", "scope", "places", "peers", "unseen", "ignored", "summary", "at"])
 def test_the_schema_refuses_a_report_without_a_part_and_one_with_a_part_too_many(missing: str) -> None:
     content = json.loads(verdicts.as_json(reports.drawn("good")))
     assert problems({**content, "more": 1})
@@ -106,7 +107,7 @@ def test_in_junit_a_suite_is_a_namespace_with_context_root_and_version() -> None
     suites = {suite.name: suite for suite in parsed}
     assert {"bookinfo", "istio-system", "cluster"} <= set(suites)
     properties = {one.name: one.value for one in suites["bookinfo"].properties()}
-    assert properties == {**PROPERTIES, "root": made.mesh_root().certificate.sha256}
+    assert properties == {**PROPERTIES, "root": made.mesh_root().certificate.sha256, "scope": "every pod"}
     cases = {case.name: case for case in suites["bookinfo"]}
     failed = cases["pod bookinfo/newborn-5d9-0"].result[0]
     assert isinstance(failed, Failure)
@@ -155,6 +156,15 @@ def test_every_line_for_github_is_one_whole_command(name: str) -> None:
         assert command
         assert not re.search(r"%(?!25|0A|0D)", data)
         assert line.isprintable()
+
+
+def test_documents_say_which_part_of_the_mesh_was_looked_at() -> None:
+    part = replace(reports.drawn("good"), scope=Scope("bookinfo", "app=reviews", ("reviews-v1",)))
+    content = json.loads(verdicts.as_json(part))
+    assert problems(content) == []
+    assert content["scope"] == {"namespace": "bookinfo", "selector": "app=reviews", "workloads": ["reviews-v1"]}
+    properties = {one.name: one.value for suite in junit(Assessment(part)) for one in suite.properties()}
+    assert properties["scope"] == "pods of reviews-v1 with labels app=reviews in namespace bookinfo"
 
 
 def test_for_github_and_in_junit_what_was_not_looked_at_is_told_with_what_it_needs() -> None:

@@ -47,6 +47,11 @@ def document(report: Report) -> dict[str, object]:
         "kind": KIND,
         "at": moment(report.at),
         "trustDomain": report.trust_domain,
+        "scope": {
+            "namespace": report.scope.namespace,
+            "selector": report.scope.selector,
+            "workloads": list(report.scope.names),
+        },
         "roots": [certificate(root) for root in report.roots],
         "summary": {
             "pods": len(report.pods),

@@ -11,6 +11,7 @@ from meshpki.errors import MeshpkiError
 from meshpki.verify.assessment import Assessment, Judgement, counting, judgements, state_of, where_of
 from meshpki.verify.peers import PeerVerdict
 from meshpki.verify.places import PlaceVerdict, Unseen
+from meshpki.verify.report import Report
 from meshpki.verify.workloads import PodVerdict
 
 _NAME = "meshpki.verify"
@@ -31,8 +32,12 @@ def as_junit(assessment: Assessment, properties: Mapping[str, str], error: Excep
         suites[_CLUSTER].append(_not_seen(one))
     if error is not None:
         suites[_CLUSTER].append(_aborted(error))
-    root = {"root": " ".join(one.sha256 for one in assessment.report.roots)}
+    root = {"root": " ".join(one.sha256 for one in assessment.report.roots), "scope": _scope(assessment.report)}
     return _written(suites, {**properties, **root}, assessment.report.at)
+
+
+def _scope(report: Report) -> str:
+    return f"pods {report.scope.words}" if report.scope.words else "every pod"
 
 
 def aborted(error: BaseException, properties: Mapping[str, str], at: datetime) -> str:
