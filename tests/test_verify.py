@@ -517,9 +517,33 @@ def test_a_fingerprint_from_outside_must_be_the_pinned_one() -> None:
     cluster = healthy(pod(), reviews_v1_5d9_x=held())
     good = ROOT.certificate.sha256
     colons = ":".join(good[place : place + 2] for place in range(0, 64, 2)).upper()
-    assert verify(cluster, defaults(), AT, root_fingerprint=colons).counts["proven"] == 1
+    assert verify(cluster, defaults(), AT, root_fingerprints=[colons]).counts["proven"] == 1
     with pytest.raises(PreconditionError, match=f"the pinned root is {good}"):
-        verify(cluster, defaults(), AT, root_fingerprint="0" * 64)
+        verify(cluster, defaults(), AT, root_fingerprints=["0" * 64])
+
+
+@pytest.mark.parametrize(
+    ("known", "broken"),
+    [((ROOT,), [NEW]), ((NEW,), [ROOT]), ((ROOT, NEW), []), ((), [])],
+    ids=["the old root alone", "the new root alone", "both", "none"],
+)
+def test_while_a_rotation_runs_a_root_that_was_not_named_is_the_one_thing_broken(
+    known: tuple[made.Issued, ...], broken: list[made.Issued]
+) -> None:
+    cluster = ControlPlane(pinned=(NEW, ROOT)).around(pod(), reviews_v1_5d9_x=leaf(example_org=made.pem(NEW, ROOT)))
+    report = verify(cluster, defaults(), AT, root_fingerprints=[one.certificate.sha256 for one in known])
+    found = [finding for finding in report.findings if finding.severity == "fail"]
+    assert [(one.code, one.certificate.sha256) for one in found if one.certificate] == [
+        ("MPK-354", one.certificate.sha256) for one in broken
+    ]
+    assert report.counts == Counter(proven=1)
+    assert report.results["broken"] == len(broken)
+
+
+def test_every_root_that_is_named_must_be_pinned() -> None:
+    known = [ROOT.certificate.sha256, STRANGER.certificate.sha256]
+    with pytest.raises(PreconditionError, match=f"not {known[1]}"):
+        verify(healthy(pod()), defaults(), AT, root_fingerprints=known)
 
 
 @pytest.mark.parametrize(

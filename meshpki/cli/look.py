@@ -22,7 +22,7 @@ class Wanted:
     namespace: str = ""
     everywhere: bool = False
     selector: str = ""
-    root_fingerprint: str = ""
+    root_fingerprints: tuple[str, ...] = ()
     authorities: bool = False
     context: str = ""
     kubeconfig: Path | None = None
@@ -49,7 +49,7 @@ def look(wanted: Wanted) -> "tuple[KubernetesCluster, Report]":
             settings,
             SystemClock().now(),
             scope,
-            root_fingerprint=wanted.root_fingerprint,
+            root_fingerprints=wanted.root_fingerprints,
             authorities=wanted.authorities,
             progress=progress,
             now=SystemClock().now,

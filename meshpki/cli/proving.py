@@ -57,7 +57,7 @@ def look(reader: Reader, settings: Settings, mesh: OfMesh, demands: Demands, pro
         settings,
         clock.now(),
         Scope(mesh.namespace, mesh.selector, mesh.workloads),
-        root_fingerprint=mesh.root_fingerprint,
+        root_fingerprints=mesh.root_fingerprints,
         authorities=mesh.authorities,
         progress=progress,
         now=clock.now,

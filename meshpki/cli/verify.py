@@ -39,7 +39,7 @@ def verify(
     watch: options.Watch = False,
     every: options.Every = None,
     authorities: options.Authorities = False,
-    root_fingerprint: options.RootFingerprint = "",
+    root_fingerprint: options.RootFingerprints = None,
     _schema: options.Schema = False,
     file: options.Chain = None,
     config_dump: options.Dump = None,
@@ -55,8 +55,9 @@ def verify(
 ) -> None:
     """Prove for every workload that its certificate is its own and chains to the pinned root; or judge a file."""
     names, paths, ignores = tuple(workloads or ()), tuple(settings or ()), tuple(ignore or ())
+    roots = tuple(root_fingerprint or ())
     wish = Wish(
-        OfMesh(names, namespace, everywhere, selector, root_fingerprint, authorities, context, kubeconfig, paths),
+        OfMesh(names, namespace, everywhere, selector, roots, authorities, context, kubeconfig, paths),
         OfFile(file, config_dump, anchors, at, rules, trust_domain, max_depth, eku),
         Telling(form, junit_file, watch, every),
         Counting(min_validity, ignores, strict, fail_on),

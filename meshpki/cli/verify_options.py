@@ -57,8 +57,13 @@ Authorities = Annotated[
     bool,
     typer.Option("--authorities", help="Ask spire-server for its CAs, too; needs the right to exec into it."),
 ]
-RootFingerprint = Annotated[
-    str, typer.Option(metavar="SHA256", help="The root that must be pinned, known from elsewhere.")
+RootFingerprints = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--root-fingerprint",
+        metavar="SHA256",
+        help="The root that must be pinned, known from elsewhere. May be repeated.",
+    ),
 ]
 
 Output = Annotated[Form, typer.Option("--output", "-o", help=", ".join(Form))]

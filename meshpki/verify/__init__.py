@@ -37,7 +37,7 @@ def verify(
     at: datetime,
     scope: Scope | None = None,
     *,
-    root_fingerprint: str = "",
+    root_fingerprints: Sequence[str] = (),
     authorities: bool = False,
     width: int = WIDTH,
     progress: Progress = lambda _done, _of: None,
@@ -45,17 +45,19 @@ def verify(
 ) -> Report:
     """Judge every pod of the scope, and the control plane, at one moment (UTC); reads no Secret.
 
-    `authorities` has spire-server asked for its own list of CAs, by exec. `width` Envoys are asked at a time. `now` is
-    a clock (UTC) by which a certificate that was issued since that moment is judged once more.
+    `root_fingerprints` (hex, colons allowed) are those of the roots that must be pinned, and no other; without any,
+    whatever is pinned. `authorities` has spire-server asked for its own list of CAs, by exec. `width` Envoys are asked
+    at a time. `now` is a clock (UTC) by which a certificate that was issued since that moment is judged once more.
     Raises PreconditionError where no root is pinned, UsageError for a workload that is not there, ClusterError.
     """
     scope = scope or Scope()
-    roots = gather.pinned_roots(reader, root_fingerprint)
+    named = frozenset(one.replace(":", "").lower() for one in root_fingerprints)
+    roots = gather.pinned_roots(reader, sorted(named))
     # before the pods are listed: every moment that passes would count as skew of the clocks
     observation = survey.observe(reader, settings, at, authorities=authorities)
     found = members(gather.pods(reader, scope), observation.injecting or frozenset())
     mesh = _chosen(found.mesh, scope.names)
-    pinned = _pinned(roots, settings, at, observation)
+    pinned = replace(_pinned(roots, settings, at, observation), named=named)
     answers = _explained(reader, settings, gather.secrets(reader, mesh, width, progress))
     now = now or (lambda: at)
     pods, trust = _judged(answers, pinned, observation.skew, now)

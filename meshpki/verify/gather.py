@@ -1,6 +1,6 @@
 """What verify asks the cluster: pods, the pinned roots, each Envoy's secrets, and why a pod has none. No Secret."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from http import HTTPStatus
 from itertools import chain
@@ -26,8 +26,8 @@ def pods(reader: Reader, scope: Scope) -> Iterator[Object]:
     return reader.scan(Query("v1", "Pod", scope.namespace, labels=scope.selector))
 
 
-def pinned_roots(reader: Reader, fingerprint: str = "") -> tuple[Certificate, ...]:
-    """The roots that the root-ca step pinned; a fingerprint (hex, colons allowed) from outside must be among them.
+def pinned_roots(reader: Reader, named: Collection[str] = ()) -> tuple[Certificate, ...]:
+    """The roots that the root-ca step pinned; every fingerprint (hex) that was named outside must be among them.
 
     Raises PreconditionError where nothing is pinned, or not that; UnparsableError for a damaged pin.
     """
@@ -35,19 +35,16 @@ def pinned_roots(reader: Reader, fingerprint: str = "") -> tuple[Certificate, ..
     if pin is None:
         raise PreconditionError("MPK-353", "no root is pinned", where=str(PIN), remedy="install the mesh: meshpki up")
     roots = read_bundle(str(pin.get("data", {}).get("root.pem", "")).encode()).anchors
-    if not fingerprint:
-        return roots
-    wanted = fingerprint.replace(":", "").lower()
-    chosen = tuple(root for root in roots if root.sha256 == wanted)
-    if not chosen:
-        seen = ", ".join(root.sha256 for root in roots)
+    pinned = [root.sha256 for root in roots]
+    missing = [one for one in named if one not in pinned]
+    if missing:
         raise PreconditionError(
             "MPK-354",
-            f"the pinned root is {seen}, not {wanted}",
+            f"the pinned root is {', '.join(pinned)}, not {', '.join(missing)}",
             where=str(PIN),
             remedy="compare the fingerprint with the one that `meshpki up` printed; if it is right, trust nothing here",
         )
-    return chosen
+    return roots
 
 
 def secrets(reader: Reader, mesh: Sequence[MeshPod], width: int, progress: Progress) -> Iterator[tuple[MeshPod, Seen]]:

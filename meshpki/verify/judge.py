@@ -25,7 +25,8 @@ class Pinned:
 
     `authorities` are the CAs that may issue below them, None where only the roots are known. `chain` is that of an
     existing CA, from the CA that signs SPIRE's and istiod's to its root; empty where the root itself signs them.
-    `control_plane` are the services whose DNS names no workload may bear.
+    `control_plane` are the services whose DNS names no workload may bear; `named` are the fingerprints that somebody
+    outside of the cluster knows, empty where nobody does.
     """
 
     roots: tuple[Certificate, ...]
@@ -34,6 +35,7 @@ class Pinned:
     authorities: Authorities | None = None
     chain: tuple[Certificate, ...] = ()
     control_plane: Reserved = ()
+    named: frozenset[str] = frozenset()
 
     @property
     def max_depth(self) -> int:
