@@ -132,6 +132,18 @@ def test_a_dns_name_of_the_control_plane_breaks_a_workload_and_anothers_is_warne
     assert found.result == ("broken" if severity == "fail" else "proven")
 
 
+@pytest.mark.parametrize(("strict", "severity"), [(False, "warn"), (True, "fail")])
+def test_a_leaf_without_an_authority_key_identifier_fails_where_strictness_is_asked_for(
+    strict: bool, severity: str
+) -> None:
+    ca = made.mesh_spire_ca()
+    issued = ca.issue(SVID.but(uris=(REVIEWS,), aki=False))
+    cluster = healthy(pod(), reviews_v1_5d9_x=support.dump(made.pem(issued, ca), {TRUST_DOMAIN: ROOT.pem}))
+    report = verify(cluster, defaults(), AT, strict=strict)
+    assert [(one.code, one.severity) for one in report.pods[0].findings] == [("MPK-314", severity)]
+    assert report.exit_code(strict=strict) == (errors.BROKEN if strict else errors.OK)
+
+
 def test_pods_are_grouped_by_the_deployment_that_owns_them() -> None:
     report = judged(
         pod(), pod("reviews-v1-5d9-y"), pod("ratings-v1-77f-z", account="bookinfo-ratings"),

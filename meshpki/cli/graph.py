@@ -52,7 +52,7 @@ def graph(
 ) -> None:
     """Draw who trusts whom: pinned roots, the CAs below them, every workload, and where anchors are kept."""
     settings, roots = tuple(files or ()), tuple(root_fingerprint or ())
-    _, found = look(Wanted(namespace, everywhere, selector, roots, authorities, context, kubeconfig, settings))
+    _, found = look(Wanted(namespace, everywhere, selector, roots, authorities, False, context, kubeconfig, settings))
     tell(found, form, out)
 
 

@@ -24,6 +24,7 @@ class Wanted:
     selector: str = ""
     root_fingerprints: tuple[str, ...] = ()
     authorities: bool = False
+    strict: bool = False
     context: str = ""
     kubeconfig: Path | None = None
     files: tuple[Path, ...] = ()
@@ -51,6 +52,7 @@ def look(wanted: Wanted) -> "tuple[KubernetesCluster, Report]":
             scope,
             root_fingerprints=wanted.root_fingerprints,
             authorities=wanted.authorities,
+            strict=wanted.strict,
             progress=progress,
             now=SystemClock().now,
         )

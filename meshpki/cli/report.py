@@ -54,7 +54,7 @@ def report(
 
     del form  # there is one so far; the option keeps its place for others
     settings, roots = tuple(files or ()), tuple(root_fingerprint or ())
-    wanted = Wanted(namespace, everywhere, selector, roots, authorities, context, kubeconfig, settings)
+    wanted = Wanted(namespace, everywhere, selector, roots, authorities, strict, context, kubeconfig, settings)
     cluster, found = look(wanted)
     code = tell(cluster, found, Origin(cluster.context, cluster.host, __version__), out, strict=strict)
     if code != OK:

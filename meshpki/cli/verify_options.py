@@ -67,7 +67,9 @@ RootFingerprints = Annotated[
 ]
 
 Output = Annotated[Form, typer.Option("--output", "-o", help=", ".join(Form))]
-Strict = Annotated[bool, typer.Option("--strict", help="Fail on what could not be judged, too.")]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Fail on what could not be judged, and on missing key identifiers.")
+]
 Failing = Annotated[FailOn, typer.Option("--fail-on", help="warn: fail on warnings, too.")]
 MinValidity = Annotated[
     str, typer.Option(metavar="D|P%", help="Fail where a proven path has less left: 168h, or 33% of a lifetime.")

@@ -39,6 +39,7 @@ def verify(
     *,
     root_fingerprints: Sequence[str] = (),
     authorities: bool = False,
+    strict: bool = False,
     width: int = WIDTH,
     progress: Progress = lambda _done, _of: None,
     now: Callable[[], datetime] | None = None,
@@ -46,8 +47,9 @@ def verify(
     """Judge every pod of the scope, and the control plane, at one moment (UTC); reads no Secret.
 
     `root_fingerprints` (hex, colons allowed) are those of the roots that must be pinned, and no other; without any,
-    whatever is pinned. `authorities` has spire-server asked for its own list of CAs, by exec. `width` Envoys are asked
-    at a time. `now` is a clock (UTC) by which a certificate that was issued since that moment is judged once more.
+    whatever is pinned. `authorities` has spire-server asked for its own list of CAs, by exec. `strict` has a missing
+    key identifier fail. `width` Envoys are asked at a time. `now` is a clock (UTC) by which a certificate that was
+    issued since that moment is judged once more.
     Raises PreconditionError where no root is pinned, UsageError for a workload that is not there, ClusterError.
     """
     scope = scope or Scope()
@@ -57,7 +59,7 @@ def verify(
     observation = survey.observe(reader, settings, at, authorities=authorities)
     found = members(gather.pods(reader, scope), observation.injecting or frozenset())
     mesh = _chosen(found.mesh, scope.names)
-    pinned = replace(_pinned(roots, settings, at, observation), named=named)
+    pinned = replace(_pinned(roots, settings, at, observation), named=named, strict=strict)
     answers = _explained(reader, settings, gather.secrets(reader, mesh, width, progress))
     now = now or (lambda: at)
     pods, trust = _judged(answers, pinned, observation.skew, now)

@@ -26,7 +26,7 @@ class Pinned:
     `authorities` are the CAs that may issue below them, None where only the roots are known. `chain` is that of an
     existing CA, from the CA that signs SPIRE's and istiod's to its root; empty where the root itself signs them.
     `control_plane` are the services whose DNS names no workload may bear; `named` are the fingerprints that somebody
-    outside of the cluster knows, empty where nobody does.
+    outside of the cluster knows, empty where nobody does. `strict` is that of `Expected`.
     """
 
     roots: tuple[Certificate, ...]
@@ -36,6 +36,7 @@ class Pinned:
     chain: tuple[Certificate, ...] = ()
     control_plane: Reserved = ()
     named: frozenset[str] = frozenset()
+    strict: bool = False
 
     @property
     def max_depth(self) -> int:
@@ -45,7 +46,7 @@ class Pinned:
     def expected(self, trust_domain: str = "", usages: frozenset[str] = frozenset()) -> Expected:
         """What a chain is judged against: as an X509-SVID where a trust domain is given."""
         owned = frozenset(one.sha256 for one in self.chain)
-        return Expected(self.roots, self.at, self.max_depth, trust_domain, usages, owned=owned)
+        return Expected(self.roots, self.at, self.max_depth, trust_domain, usages, self.strict, owned)
 
 
 @dataclass(frozen=True)

@@ -271,6 +271,12 @@ def test_garbage_in_a_file_is_a_wrong_use_and_a_bad_certificate_a_bad_verdict(fi
     assert offline(files).exit_code == BROKEN
 
 
+@pytest.mark.parametrize(("argv", "code"), [([], OK), (["--strict"], BROKEN)], ids=str)
+def test_a_chain_without_key_identifiers_fails_only_with_strict(files: Path, argv: list[str], code: int) -> None:
+    (files / "chain.pem").write_bytes(made.pem(CA.issue(SVID.but(aki=False)), CA))
+    assert offline(files, *argv).exit_code == code
+
+
 @pytest.mark.parametrize("argv", [[], ["--at", "2027-11-24T12:00:00Z"], ["--rules", "path"]], ids=str)
 def test_the_verdict_on_a_file_in_json_keeps_the_schema(files: Path, argv: list[str]) -> None:
     content = json.loads(offline(files, "-o", "json", *argv).stdout)
