@@ -18,7 +18,7 @@ from meshpki.verify.gather import Progress
 from meshpki.verify.injection import INJECT
 from meshpki.verify.judge import Pinned, Seen, Unread, Without, anchors_of, judge
 from meshpki.verify.observation import Observation
-from meshpki.verify.peers import Trust, judge_peers
+from meshpki.verify.peers import GROUPS, Trust, judge_peers, unpaired
 from meshpki.verify.places import PlaceVerdict, Unseen
 from meshpki.verify.pods import MeshPod, members
 from meshpki.verify.report import Report
@@ -70,7 +70,7 @@ def verify(
         grouped(pods),
         places=_places(observation, pinned, {pod.ref.namespace for pod in mesh}, now()),
         peers=judge_peers(pods, trust),
-        unseen=(*observation.unseen, *_kept_out([] if scope.names else found.opted_out)),
+        unseen=(*observation.unseen, *_kept_out([] if scope.names else found.opted_out), *_unpaired(pods)),
         chain=pinned.chain,
         scope=scope,
     )
@@ -85,6 +85,14 @@ def _places(
         return places
     again = control_plane.judge(observation, replace(pinned, at=now), namespaces)
     return tuple(better(*pair) for pair in zip(places, again, strict=True))
+
+
+def _unpaired(pods: Sequence[PodVerdict]) -> Iterator[Unseen]:
+    groups = unpaired(pods)
+    if groups:
+        count = sum(len(group.pods) for group in groups)
+        what = f"whether {count} pods in {len(groups)} more groups and the others accept each other"
+        yield Unseen(what, f"at most {GROUPS} kinds of chain and bundle: mend the pods that are broken by themselves")
 
 
 def _kept_out(pods: Sequence[MeshPod]) -> Iterator[Unseen]:
