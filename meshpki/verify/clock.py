@@ -22,7 +22,7 @@ _V = TypeVar("_V", PodVerdict, PlaceVerdict)
 
 
 def judge_clock(skew: timedelta | None, at: datetime) -> PlaceVerdict:
-    """45: the two clocks agree; a warning otherwise, as validity is judged by this machine's. Unknown without a date.
+    """47: the two clocks agree; a warning otherwise, as validity is judged by this machine's. Unknown without a date.
 
     `skew` is the API server's clock minus this machine's.
     """
@@ -33,7 +33,7 @@ def judge_clock(skew: timedelta | None, at: datetime) -> PlaceVerdict:
     found = f"{in_words(skew)}: {at:%H:%M:%S} here, {at + skew:%H:%M:%S} there (UTC)"
     expected = f"clocks within {TOLERANCE.seconds} s of each other"
     remedy = "have both set by NTP; until then the ends of validity are judged by this machine's clock"
-    warning = Finding("MPK-373", "warn", 45, expected, found, remedy)
+    warning = Finding("MPK-373", "warn", 47, expected, found, remedy)
     return PlaceVerdict(_PLACE, "proven", findings=(warning,), reason=found)
 
 

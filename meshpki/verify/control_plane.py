@@ -30,8 +30,8 @@ def judge(observation: Observation, pinned: Pinned, namespaces: Collection[str] 
       42 the pin agrees with itself, with what its CertificateRequest issued, and with what was named from outside
       43 no expired anchor can be taken for a valid one
       44 nobody else may obtain a CA (warning)
-      45 the clocks agree (warning)
       46 `cacerts` is a CA for signing alone
+      47 the clocks agree (warning)
     What could not be read is `unknown` where a place is known to be there, and stands under `unseen` otherwise.
     """
     verdicts = (
