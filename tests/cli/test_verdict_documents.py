@@ -75,6 +75,7 @@ def test_json_is_versioned_and_counts_pods_places_and_peers() -> None:
         "webhook ConfigMap istio-system/istio-sidecar-injector",
     ]
     assert content["unseen"][0]["what"] == "SPIRE's prepared and old authorities"
+    assert {one["name"]: one["result"] for one in content["workloads"]}["stale"] == "ignored"
 
 
 def test_json_holds_every_path_and_finding_and_names_each_group_of_peers_once() -> None:
