@@ -9,7 +9,7 @@ import typer
 
 from meshpki.cli.look import Out, Wanted, look
 from meshpki.cli.options import Context, Files, Kubeconfig
-from meshpki.cli.verify_options import Authorities, Everywhere, Namespace, RootFingerprint, Selector
+from meshpki.cli.verify_options import Authorities, Everywhere, Namespace, RootFingerprints, Selector
 
 if TYPE_CHECKING:
     from meshpki.drawing.tree import Tree
@@ -44,17 +44,15 @@ def graph(
     namespace: Namespace = "",
     everywhere: Everywhere = False,
     selector: Selector = "",
-    root_fingerprint: RootFingerprint = "",
+    root_fingerprint: RootFingerprints = None,
     authorities: Authorities = False,
     context: Context = "",
     kubeconfig: Kubeconfig = None,
     files: Files = None,
 ) -> None:
     """Draw who trusts whom: pinned roots, the CAs below them, every workload, and where anchors are kept."""
-    settings = tuple(files or ())
-    _, found = look(
-        Wanted(namespace, everywhere, selector, root_fingerprint, authorities, context, kubeconfig, settings)
-    )
+    settings, roots = tuple(files or ()), tuple(root_fingerprint or ())
+    _, found = look(Wanted(namespace, everywhere, selector, roots, authorities, False, context, kubeconfig, settings))
     tell(found, form, out)
 
 

@@ -1,7 +1,6 @@
 """What `graph` and `report` begin with: one look at the mesh, as verify takes it, and where the drawing goes."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,8 +22,9 @@ class Wanted:
     namespace: str = ""
     everywhere: bool = False
     selector: str = ""
-    root_fingerprint: str = ""
+    root_fingerprints: tuple[str, ...] = ()
     authorities: bool = False
+    strict: bool = False
     context: str = ""
     kubeconfig: Path | None = None
     files: tuple[Path, ...] = ()
@@ -35,7 +35,7 @@ def look(wanted: Wanted) -> "tuple[KubernetesCluster, Report]":
     if wanted.namespace and wanted.everywhere:
         raise UsageError("MPK-356", "-n and -A exclude each other", remedy="leave one of them out")
     from meshpki.cli.counting import counting
-    from meshpki.cli.session import open_cluster, settings_of
+    from meshpki.cli.session import SystemClock, open_cluster, settings_of
     from meshpki.settings import read
     from meshpki.verify import Scope, verify
 
@@ -48,10 +48,12 @@ def look(wanted: Wanted) -> "tuple[KubernetesCluster, Report]":
         report = verify(
             cluster,
             settings,
-            datetime.now(UTC),
+            SystemClock().now(),
             scope,
-            root_fingerprint=wanted.root_fingerprint,
+            root_fingerprints=wanted.root_fingerprints,
             authorities=wanted.authorities,
+            strict=wanted.strict,
             progress=progress,
+            now=SystemClock().now,
         )
     return cluster, report

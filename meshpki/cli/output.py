@@ -1,6 +1,7 @@
 """Where words go: stdout carries data, stderr the story. The one place that knows the terminal."""
 
 import os
+import re
 import shutil
 import sys
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ ASCII = "MESHPKI_ASCII"
 _PLAINLY = str.maketrans(
     {"─": "-", "│": "|", "├": "|", "└": "`", "…": "...", "✔": "+", "✓": "+", "✘": "x", "✗": "x", "·": "-", "→": "->"}
 )
+# actions/runner ActionCommand.cs: `::name` begins a line, with or without space before it; `##[` stands anywhere
+_COMMAND = re.compile(r"(?:(?<=\n)|^)[^\S\n]*:(?=:)|#(?=#\[)")
 _RED, _RESET = "\x1b[31m", "\x1b[0m"
 
 if TYPE_CHECKING:
@@ -100,17 +103,26 @@ def in_ascii(text: str) -> str:
 def failure(error: MeshpkiError) -> None:
     """Print an error whole: code and what happened, where, what to do, and where to read more."""
     word = f"{_RED}error{_RESET}" if terminal().color else "error"
-    progress(f"{word} {error.code}: {plain(error.what)}")
+    progress(f"{word} {error.code}: {_indented(error.what)}")
     if error.where:
-        progress(f"  where: {plain(error.where)}")
+        progress(f"  where: {_indented(error.where)}")
     if error.remedy:
-        progress(f"  to do: {plain(error.remedy)}")
+        progress(f"  to do: {_indented(error.remedy)}")
     progress(f"  more:  meshpki explain {error.code}")
 
 
 def plain(text: str) -> str:
-    """Text from a cluster without what steers a terminal: control and bidirectional characters are shown, not sent."""
-    return "".join(one if one == "\n" or one.isprintable() else f"\\u{ord(one):04x}" for one in text)
+    """Text from a cluster without what steers a terminal: control and bidirectional characters are shown, not sent.
+
+    So is what would make one of its lines a workflow command of GitHub's runner.
+    """
+    shown = "".join(one if one == "\n" or one.isprintable() else f"\\u{ord(one):04x}" for one in text)
+    return _COMMAND.sub(lambda found: f"{found[0][:-1]}\\u{ord(found[0][-1]):04x}", shown)
+
+
+def _indented(text: str) -> str:
+    """Text of several lines, of which none but the first can be taken for one of ours."""
+    return plain(text).replace("\n", "\n    ")
 
 
 def console() -> "Console":

@@ -51,14 +51,17 @@ def prove(wish: Wish) -> int:
 
 def look(reader: Reader, settings: Settings, mesh: OfMesh, demands: Demands, progress: Progress) -> Assessment:
     """One look at the mesh under the user's demands."""
+    clock = SystemClock()
     report = verify(
         reader,
         settings,
-        datetime.now(UTC),
+        clock.now(),
         Scope(mesh.namespace, mesh.selector, mesh.workloads),
-        root_fingerprint=mesh.root_fingerprint,
+        root_fingerprints=mesh.root_fingerprints,
         authorities=mesh.authorities,
+        strict=demands.strict,
         progress=progress,
+        now=clock.now,
     )
     return assess(report, demands)
 
@@ -93,7 +96,8 @@ def tell(reader: Reader, assessment: Assessment, telling: Telling, junit: JUnitF
 
 def judge_file(wish: Wish) -> int:
     """Judge the file; contacts no cluster. Raises UsageError for what cannot be read or is no such file."""
-    demands, expected = wish.counting.demands(), _expected(wish.file)
+    demands = wish.counting.demands()
+    expected = _expected(wish.file, strict=demands.strict)
     name = str(wish.file.chain or wish.file.dump).encode(errors="backslashreplace").decode()
     if wish.file.chain:
         judged = offline.judge_chain(name, terms.content(wish.file.chain, CHAIN_LIMIT), expected)
@@ -112,13 +116,13 @@ def judge_file(wish: Wish) -> int:
     return verdict.exit_code(demands.fail_on)
 
 
-def _expected(file: OfFile) -> Expected:
+def _expected(file: OfFile, *, strict: bool) -> Expected:
     at = terms.moment(file.at) if file.at else datetime.now(UTC)
     usages = terms.usages(file.usages)
     anchors = terms.anchors(file.anchors or Path())
     domain = "" if file.rules is Rules.PATH else terms.trust_domain(file.trust_domain, anchors)
     depth = _DEPTH if file.max_depth is None else file.max_depth
-    return Expected(anchors, at, depth, domain, usages)
+    return Expected(anchors, at, depth, domain, usages, strict)
 
 
 def _texts(form: Form) -> Callable[[Assessment], str]:
@@ -126,7 +130,7 @@ def _texts(form: Form) -> Callable[[Assessment], str]:
     writers: dict[Form, Callable[[Assessment], str]] = {
         Form.TABLE: lambda one: verdicts.table(one.report, output.width(), warnings=one.demands.fail_on == "warn"),
         Form.WIDE: lambda one: verdicts.wide(one.report),
-        Form.SHORT: lambda one: verdicts.summary(one.report),
+        Form.SHORT: lambda one: verdicts.short(one.report),
         Form.TREE: lambda one: verdicts.tree(one.report, branches),
         Form.JSON: lambda one: verdicts.as_json(one.report),
         Form.YAML: lambda one: verdicts.as_yaml(one.report),

@@ -8,7 +8,7 @@ import typer
 
 from meshpki.cli.look import Out, Wanted, look
 from meshpki.cli.options import Context, Files, Kubeconfig
-from meshpki.cli.verify_options import Authorities, Everywhere, Namespace, RootFingerprint, Selector
+from meshpki.cli.verify_options import Authorities, Everywhere, Namespace, RootFingerprints, Selector
 from meshpki.errors import OK, PRECONDITION
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def report(
     namespace: Namespace = "",
     everywhere: Everywhere = False,
     selector: Selector = "",
-    root_fingerprint: RootFingerprint = "",
+    root_fingerprint: RootFingerprints = None,
     authorities: Authorities = False,
     context: Context = "",
     kubeconfig: Kubeconfig = None,
@@ -53,8 +53,8 @@ def report(
     from meshpki.drawing.page_frame import Origin
 
     del form  # there is one so far; the option keeps its place for others
-    settings = tuple(files or ())
-    wanted = Wanted(namespace, everywhere, selector, root_fingerprint, authorities, context, kubeconfig, settings)
+    settings, roots = tuple(files or ()), tuple(root_fingerprint or ())
+    wanted = Wanted(namespace, everywhere, selector, roots, authorities, strict, context, kubeconfig, settings)
     cluster, found = look(wanted)
     code = tell(cluster, found, Origin(cluster.context, cluster.host, __version__), out, strict=strict)
     if code != OK:

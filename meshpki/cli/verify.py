@@ -17,8 +17,8 @@ Examples:
   meshpki verify --file chain.pem --anchors root.pem --at 2026-12-24T00:00:00Z
   istioctl proxy-config secret POD -o json | meshpki verify --config-dump - --anchors root.pem
 \b
-Exit codes: 0 all that could be judged is proven, 5 broken (with --strict also unknown, with --fail-on warn also
-warnings, with --min-validity too little time left), 4 nothing could be judged or a right is missing, 2 options or a
+Exit codes: 0 all that could be judged is proven, 5 broken (with --strict also unknown, be it for want of a right;
+with --fail-on warn also warnings, with --min-validity too little time left), 4 no pod could be judged, 2 options or a
 file that is none, 130 interrupted, as every --watch ends. Of a file: 0 proven, 5 not proven, 2 not readable.
 They never depend on -o.
 """
@@ -39,7 +39,7 @@ def verify(
     watch: options.Watch = False,
     every: options.Every = None,
     authorities: options.Authorities = False,
-    root_fingerprint: options.RootFingerprint = "",
+    root_fingerprint: options.RootFingerprints = None,
     _schema: options.Schema = False,
     file: options.Chain = None,
     config_dump: options.Dump = None,
@@ -55,8 +55,9 @@ def verify(
 ) -> None:
     """Prove for every workload that its certificate is its own and chains to the pinned root; or judge a file."""
     names, paths, ignores = tuple(workloads or ()), tuple(settings or ()), tuple(ignore or ())
+    roots = tuple(root_fingerprint or ())
     wish = Wish(
-        OfMesh(names, namespace, everywhere, selector, root_fingerprint, authorities, context, kubeconfig, paths),
+        OfMesh(names, namespace, everywhere, selector, roots, authorities, context, kubeconfig, paths),
         OfFile(file, config_dump, anchors, at, rules, trust_domain, max_depth, eku),
         Telling(form, junit_file, watch, every),
         Counting(min_validity, ignores, strict, fail_on),

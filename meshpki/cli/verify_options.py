@@ -57,12 +57,19 @@ Authorities = Annotated[
     bool,
     typer.Option("--authorities", help="Ask spire-server for its CAs, too; needs the right to exec into it."),
 ]
-RootFingerprint = Annotated[
-    str, typer.Option(metavar="SHA256", help="The root that must be pinned, known from elsewhere.")
+RootFingerprints = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--root-fingerprint",
+        metavar="SHA256",
+        help="The root that must be pinned, known from elsewhere. May be repeated.",
+    ),
 ]
 
 Output = Annotated[Form, typer.Option("--output", "-o", help=", ".join(Form))]
-Strict = Annotated[bool, typer.Option("--strict", help="Fail on what could not be judged, too.")]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Fail on what could not be judged, and on missing key identifiers.")
+]
 Failing = Annotated[FailOn, typer.Option("--fail-on", help="warn: fail on warnings, too.")]
 MinValidity = Annotated[
     str, typer.Option(metavar="DURATION|%", help="Fail where a proven path has less left: 168h, or 33% of a lifetime.")

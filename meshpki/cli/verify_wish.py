@@ -27,7 +27,7 @@ class OfMesh:
     namespace: str = ""
     everywhere: bool = False
     selector: str = ""
-    root_fingerprint: str = ""
+    root_fingerprints: tuple[str, ...] = ()
     authorities: bool = False
     context: str = ""
     kubeconfig: Path | None = None
@@ -147,7 +147,7 @@ def _of_a_mesh(wish: Wish) -> Mapping[str, object]:
         "-A": mesh.everywhere,
         "-l": mesh.selector,
         "--authorities": mesh.authorities,
-        "--root-fingerprint": mesh.root_fingerprint,
+        "--root-fingerprint": mesh.root_fingerprints,
         "--context": mesh.context,
         "--kubeconfig": mesh.kubeconfig,
         "-f": mesh.settings,

@@ -81,7 +81,7 @@ def _bundles(secret: Object) -> dict[str, bytes]:
     """Both shapes: SPIRE's validator with a bundle for each trust domain, and istiod's plain trusted CA."""
     context = _get(secret, "validation_context")
     domains = _list(_get(_get(context, "custom_validator_config"), "typed_config"), "trust_domains")
-    bundles = {str(domain.get("name", "")): _inline(_get(domain, "trust_bundle")) for domain in domains}
+    bundles = {_whole(str(domain.get("name", ""))): _inline(_get(domain, "trust_bundle")) for domain in domains}
     plain = _inline(_get(context, "trusted_ca"))
     return {"": plain} if plain and not bundles else bundles
 
@@ -89,6 +89,12 @@ def _bundles(secret: Object) -> dict[str, bytes]:
 def _inline(source: Object) -> bytes:
     encoded = _text(source, "inline_bytes")
     return base64.b64decode(encoded, validate=True) if encoded else _text(source, "inline_string").encode()
+
+
+def _whole(text: str) -> str:
+    """Half a character, which JSON lets a tenant's proxy write, would end whoever prints it; raises ValueError."""
+    text.encode()
+    return text
 
 
 def _get(value: Object, name: str) -> Object:

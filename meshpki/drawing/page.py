@@ -15,8 +15,8 @@ from meshpki.drawing.words import counted, left, moment, short_name
 from meshpki.verify.report import Report
 
 _VERDICTS = {
-    Mark.PROVEN: "Proven: every identity chains to the pinned root",
-    Mark.WARNED: "Proven, with warnings",
+    Mark.PROVEN: "Proven: every identity{} chains to the pinned root",
+    Mark.WARNED: "Proven{}, with warnings",
     Mark.UNKNOWN: "Not all of it could be judged",
     Mark.BROKEN: "Broken: the mesh is not what it should be",
 }
@@ -25,15 +25,15 @@ _NOTHING = "Nothing could be judged"
 
 def page(report: Report, origin: Origin, titles: Mapping[str, str]) -> str:
     """The whole page; `titles` gives each code its short meaning."""
-    title = f"{overall(report)}: trust of {report.trust_domain}, {moment(report.at)}"
+    title = f"{overall(report)}: trust of {report.trust_domain}{_part(report)}, {moment(report.at)}"
     return Page(title, _header(report, origin), tuple(_sections(report, titles)), _footer(origin)).html()
 
 
 def _header(report: Report, origin: Origin) -> list[Content]:
     mark = overall(report)
-    said = _NOTHING if mark is Mark.UNKNOWN and not report.judged else _VERDICTS[mark]
+    said = _NOTHING if mark is Mark.UNKNOWN and not report.judged else _VERDICTS[mark].format(_part(report))
     pairs: list[Fact] = [
-        ("Looked at", [element("time", moment(report.at), datetime=f"{report.at:%Y-%m-%dT%H:%M:%SZ}")]),
+        ("Looked at", _looked_at(report)),
         source(origin),
         ("Trust domain", [named(report.trust_domain)]),
         *(("Pinned root", _root(report, number)) for number in range(len(report.roots))),
@@ -43,6 +43,16 @@ def _header(report: Report, origin: Origin) -> list[Content]:
         verdict(mark, said, f"{summary(report)}."),
         facts(pairs),
     ]
+
+
+def _part(report: Report) -> str:
+    """Which pods it is about, where it is not about them all."""
+    return f" {report.scope.words}" if report.scope.words else ""
+
+
+def _looked_at(report: Report) -> list[Content]:
+    at = element("time", moment(report.at), datetime=f"{report.at:%Y-%m-%dT%H:%M:%SZ}")
+    return [at, ", of pods only those ", named(report.scope.words)] if report.scope.words else [at]
 
 
 def _root(report: Report, number: int) -> list[Content]:

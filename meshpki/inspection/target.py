@@ -14,6 +14,7 @@ _KINDS = {
     **dict.fromkeys(("configmap", "configmaps", "cm"), "ConfigMap"),
 }
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
+_SHOWN = 80
 _OF_FILES = (".pem", ".crt", ".cer", ".der", ".key", ".json", ".txt")
 
 
@@ -37,7 +38,15 @@ class ObjectTarget:
 Target = FileTarget | ObjectTarget
 
 
-def target_of(word: str, namespace: str, exists: Callable[[Path], bool] = Path.exists) -> Target:
+def there(path: Path) -> bool:
+    """Whether there is such a file; a word that no path can be, as base64 that was pasted, is none."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
+def target_of(word: str, namespace: str, exists: Callable[[Path], bool] = there) -> Target:
     """Decide: with a namespace it is an object; a file that exists goes before an object of that name.
 
     A Secret is read only where it is named in full, `secret/NAME` with its namespace. Raises UsageError.
@@ -50,9 +59,8 @@ def target_of(word: str, namespace: str, exists: Callable[[Path], bool] = Path.e
         kind, name = "pod", word
     if kind.lower() not in _KINDS or not _NAME.fullmatch(name):
         remedy = "name a file, - for standard input, a pod, secret/NAME or configmap/NAME"
-        raise UsageError(
-            "MPK-381", "there is no such file, and no object can be called that", where=word, remedy=remedy
-        )
+        what, shown = "there is no such file, and no object can be called that", word[:_SHOWN]
+        raise UsageError("MPK-381", what, where=shown if shown == word else f"{shown}...", remedy=remedy)
     chosen = ObjectTarget(_KINDS[kind.lower()], namespace, name)
     if chosen.kind == "Secret" and not namespace:
         what = "a Secret is read only where its namespace is named: the whole of it, key included, crosses the wire"

@@ -21,6 +21,7 @@ from meshpki.verify import Report, verify
 from meshpki.verify.bundles import ISTIO_BUNDLE
 from meshpki.verify.peers import PeerGroup
 from meshpki.verify.places import PlaceKind
+from meshpki.verify.pods import MeshPod
 
 # SPIRE's part needs `localauthority x509`, which came with 1.11.0.
 _SPIRE_AT_LEAST = (1, 11)
@@ -109,9 +110,16 @@ def _proven(seen: Seen, _settings: Settings) -> Found:
     pods = (
         f"{one.pod.ref.namespace}/{one.pod.ref.name} is {one.result}"
         for one in seen.report.pods
-        if one.result != "proven" and f"{one.pod.ref.namespace}/{one.pod.ref.name}" not in seen.excepted
+        if one.result != "proven"
+        and _moves(one.pod)
+        and f"{one.pod.ref.namespace}/{one.pod.ref.name}" not in seen.excepted
     )
-    places = (f"{one.name} is {one.result}" for one in seen.report.places if one.result != "proven")
+    places = (
+        f"{one.name} is {one.result}"
+        for one in seen.report.places
+        # who may ask moves nobody
+        if one.result != "proven" and one.place.kind is not PlaceKind.REQUESTERS
+    )
     peers = (
         "two groups of pods do not accept each other"
         for one in seen.report.peers
@@ -122,6 +130,11 @@ def _proven(seen: Seen, _settings: Settings) -> Found:
         named = "; ".join(left[:_NAMED]) + (f"; and {len(left) - _NAMED} more" if len(left) > _NAMED else "")
         remedy = "mend what `meshpki verify --authorities` says; name pods that may be left behind with --except"
         yield PreconditionError("MPK-431", f"the mesh is not proven: {named}", remedy=remedy)
+
+
+def _moves(pod: MeshPod) -> bool:
+    """Whether there is, or should be, anything in a pod to be moved; one that was not injected has nothing."""
+    return pod.has_proxy or pod.promised
 
 
 def _left_behind(seen: Seen, group: PeerGroup) -> bool:

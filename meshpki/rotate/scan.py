@@ -24,6 +24,7 @@ from meshpki.verify.judge import Seen, Unread, Without, anchors_of
 from meshpki.verify.observation import Kept, Observation, Served
 from meshpki.verify.places import PlaceKind
 from meshpki.verify.pods import MeshPod, mesh_pods
+from meshpki.verify.scope import Scope
 
 _WIDTH = 64
 _IN_FLIGHT = 16
@@ -90,7 +91,7 @@ def _looks(reader: Reader, settings: Settings) -> tuple[looks.Look, ...]:
     return (
         looks.replicas(reader, deployment(names.istio, "istiod"), PlaceKind.ISTIOD, ISTIOD_PORTS),
         looks.replicas(reader, _server(settings), PlaceKind.SPIRE_SERVER, (SERVER_PORT,)),
-        *(looks.webhooks(reader, query) for query in WEBHOOKS),
+        *(looks.webhooks(reader, query, names.istio) for query in WEBHOOKS),
         looks.istio_bundles(reader, names.istio),
         looks.spire_bundle(reader, names.spire_system),
     )
@@ -105,7 +106,7 @@ def _joined(parts: Iterable[Observation]) -> Observation:
 
 
 def _envoys(reader: Reader, settings: Settings, roots: Sequence[Certificate], at: datetime) -> Iterator[Envoy]:
-    mesh = mesh_pods(gather.pods(reader, gather.Scope()))
+    mesh = mesh_pods(gather.pods(reader, Scope()))
     for pod, seen in gather.secrets(reader, mesh, _WIDTH, lambda _done, _of: None):
         yield _envoy(pod, seen, settings.trust_domain, roots, at)
 

@@ -1,6 +1,6 @@
 """Verify: whether every identity of the mesh chains to the pinned root, judged from what each Envoy really holds."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -12,18 +12,23 @@ from meshpki.pki.certificate import Certificate
 from meshpki.settings import Settings
 from meshpki.verify import control_plane, gather, issuance, survey
 from meshpki.verify.authorities import authorities as known_authorities
-from meshpki.verify.clock import explained
-from meshpki.verify.gather import Progress, Scope
+from meshpki.verify.clock import better, explained, issued_between
+from meshpki.verify.dns_names import reserved
+from meshpki.verify.gather import Progress
+from meshpki.verify.injection import INJECT
 from meshpki.verify.judge import Pinned, Seen, Unread, Without, anchors_of, judge
 from meshpki.verify.observation import Observation
-from meshpki.verify.peers import Trust, judge_peers
-from meshpki.verify.pods import MeshPod, mesh_pods
+from meshpki.verify.peers import GROUPS, Trust, judge_peers, unpaired
+from meshpki.verify.places import PlaceVerdict, Unseen
+from meshpki.verify.pods import MeshPod, members
 from meshpki.verify.report import Report
+from meshpki.verify.scope import Scope
 from meshpki.verify.workloads import PodVerdict, grouped
 
 __all__ = ["Report", "Scope", "unjudged", "verify"]
 
 WIDTH = 64
+_NAMED = 20
 
 
 def verify(
@@ -32,55 +37,96 @@ def verify(
     at: datetime,
     scope: Scope | None = None,
     *,
-    root_fingerprint: str = "",
+    root_fingerprints: Sequence[str] = (),
     authorities: bool = False,
+    strict: bool = False,
     width: int = WIDTH,
     progress: Progress = lambda _done, _of: None,
+    now: Callable[[], datetime] | None = None,
 ) -> Report:
     """Judge every pod of the scope, and the control plane, at one moment (UTC); reads no Secret.
 
-    `authorities` has spire-server asked for its own list of CAs, by exec. `width` Envoys are asked at a time.
+    `root_fingerprints` (hex, colons allowed) are those of the roots that must be pinned, and no other; without any,
+    whatever is pinned. `authorities` has spire-server asked for its own list of CAs, by exec. `strict` has a missing
+    key identifier fail. `width` Envoys are asked at a time. `now` is a clock (UTC) by which a certificate that was
+    issued since that moment is judged once more.
     Raises PreconditionError where no root is pinned, UsageError for a workload that is not there, ClusterError.
     """
     scope = scope or Scope()
-    roots = gather.pinned_roots(reader, root_fingerprint)
+    named = frozenset(one.replace(":", "").lower() for one in root_fingerprints)
+    roots = gather.pinned_roots(reader, sorted(named))
     # before the pods are listed: every moment that passes would count as skew of the clocks
     observation = survey.observe(reader, settings, at, authorities=authorities)
-    mesh = _chosen(mesh_pods(gather.pods(reader, scope)), scope.names)
-    pinned = _pinned(roots, settings, at, observation)
+    found = members(gather.pods(reader, scope), observation.injecting or frozenset())
+    mesh = _chosen(found.mesh, scope.names)
+    pinned = replace(_pinned(roots, settings, at, observation), named=named, strict=strict)
     answers = _explained(reader, settings, gather.secrets(reader, mesh, width, progress))
-    pods, trust = _judged(answers, pinned, observation.skew)
+    now = now or (lambda: at)
+    pods, trust = _judged(answers, pinned, observation.skew, now)
     return Report(
         at,
         settings.trust_domain,
         roots,
         grouped(pods),
-        places=control_plane.judge(observation, pinned, {pod.ref.namespace for pod in mesh}),
+        places=_places(observation, pinned, {pod.ref.namespace for pod in mesh}, now()),
         peers=judge_peers(pods, trust),
-        unseen=tuple(observation.unseen),
+        unseen=(*observation.unseen, *_kept_out([] if scope.names else found.opted_out), *_unpaired(pods)),
         chain=pinned.chain,
+        scope=scope,
     )
+
+
+def _places(
+    observation: Observation, pinned: Pinned, namespaces: Collection[str], now: datetime
+) -> tuple[PlaceVerdict, ...]:
+    """The verdict on each place, at a later moment where something there was issued since the first."""
+    places = control_plane.judge(observation, pinned, namespaces)
+    if not any(issued_between(one.findings, one.path, pinned.at, now) for one in places):
+        return places
+    again = control_plane.judge(observation, replace(pinned, at=now), namespaces)
+    return tuple(better(*pair) for pair in zip(places, again, strict=True))
+
+
+def _unpaired(pods: Sequence[PodVerdict]) -> Iterator[Unseen]:
+    groups = unpaired(pods)
+    if groups:
+        count = sum(len(group.pods) for group in groups)
+        what = f"whether {count} pods in {len(groups)} more groups and the others accept each other"
+        yield Unseen(what, f"at most {GROUPS} kinds of chain and bundle: mend the pods that are broken by themselves")
+
+
+def _kept_out(pods: Sequence[MeshPod]) -> Iterator[Unseen]:
+    """The pods that are in no mesh by a wish of their own, in one line."""
+    if pods:
+        names = [f"{pod.ref.namespace}/{pod.ref.name}" for pod in pods]
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        count = "1 pod that was" if len(names) == 1 else f"{len(names)} pods that were"
+        yield Unseen(f"{count} kept out of the mesh: {', '.join(names[:_NAMED])}{more}", f"a sidecar: {INJECT}=true")
 
 
 def _pinned(roots: tuple[Certificate, ...], settings: Settings, at: datetime, seen: Observation) -> Pinned:
     chain = seen.pin.chain if seen.pin else ()
     known = known_authorities(seen, settings.spire.svid_ttl, issuance.rogues(seen, (*roots, *chain)))
-    return Pinned(roots, settings.trust_domain, at, known, chain)
+    return Pinned(roots, settings.trust_domain, at, known, chain, reserved(settings))
 
 
 def _judged(
-    answers: Iterable[tuple[MeshPod, Seen]], pinned: Pinned, skew: timedelta | None
+    answers: Iterable[tuple[MeshPod, Seen]], pinned: Pinned, skew: timedelta | None, now: Callable[[], datetime]
 ) -> tuple[list[PodVerdict], Trust]:
-    """The verdict on each pod, and every anchor that one of them trusts."""
-    verdicts = []
+    """The verdict on each pod, and every anchor that one of them trusts; peers are judged at the latest moment."""
+    verdicts, latest = list[PodVerdict](), pinned.at
     anchors = {root.sha256: root for root in pinned.roots}
     for pod, answer in answers:
         verdict = judge(pod, answer, pinned)
+        moment = now()
+        if issued_between(verdict.findings, verdict.path, pinned.at, moment):
+            verdict = better(verdict, judge(pod, answer, replace(pinned, at=moment)))
+            latest = max(latest, moment)
         findings = explained(verdict.findings, verdict.path, pinned.at, skew)
         verdicts.append(replace(verdict, findings=findings) if findings else verdict)
         if isinstance(answer, Secrets):
             anchors.update((one.sha256, one) for one in anchors_of(answer, pinned.trust_domain))
-    return verdicts, Trust(anchors, pinned.roots, pinned.trust_domain, pinned.at, pinned.max_depth)
+    return verdicts, Trust(anchors, pinned.roots, pinned.trust_domain, latest, pinned.max_depth)
 
 
 def _agents(reader: Reader, settings: Settings) -> list[Object] | MeshpkiError:

@@ -15,6 +15,7 @@ from meshpki.verify.report import Report
 from meshpki.verify.workloads import PodVerdict, WorkloadVerdict
 
 State = Literal["proven", "broken", "unknown", "ignored"]
+WORST_FIRST: tuple[State, ...] = ("broken", "unknown", "ignored", "proven")
 Judgement = PodVerdict | PlaceVerdict | PeerVerdict
 
 _V = TypeVar("_V", PodVerdict, PlaceVerdict, PeerVerdict)
@@ -81,6 +82,12 @@ def state_of(verdict: Judgement) -> State:
     if verdict.result != "broken" or "fail" in severities or len(left) == len(verdict.findings):
         return verdict.result
     return "unknown" if "unknown" in severities else "ignored"
+
+
+def worst(verdicts: Iterable[Judgement]) -> State:
+    """The worst state of some; proven without any."""
+    found = set(map(state_of, verdicts))
+    return next((state for state in WORST_FIRST if state in found), "proven")
 
 
 def states(verdicts: Iterable[Judgement]) -> Counter[State]:

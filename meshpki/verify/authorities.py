@@ -10,14 +10,11 @@ from datetime import datetime, timedelta
 
 from meshpki.cluster.manifest import Ref
 from meshpki.pki.certificate import Certificate
+from meshpki.pki.renewal import of_spire_ca
 from meshpki.pki.verdict import Finding, named
 from meshpki.verify.observation import LocalAuthorities, Observation
 from meshpki.verify.places import PlaceKind
 
-# SPIRE activates its next CA when a sixth of the old one's life is left, and had prepared it at half of that life
-# (pkg/server/ca/manager/slot.go at v1.15.2), so a CA that follows by itself is a third of a lifetime old by then.
-_ACTIVATED_AT = 5 / 6
-_WAITED_FOR = 1 / 3
 _CLOCKS = timedelta(minutes=10)
 
 _REMEDY = (
@@ -76,15 +73,24 @@ def judge_issuer(leaf: Certificate, issuer: Certificate, known: Authorities, at:
 
 def _follows(issuer: Certificate, serving: Certificate, at: datetime) -> bool:
     """Whether SPIRE may have moved on to this issuer by itself: the server's own certificate moves later."""
-    due = serving.not_before + (serving.not_after - serving.not_before) * _ACTIVATED_AT
-    return issuer.not_before > serving.not_before and at + _CLOCKS >= due
+    activated, _ = _followed(serving)
+    return issuer.not_before > serving.not_before and at + _CLOCKS >= activated
 
 
 def _precedes(issuer: Certificate, serving: Certificate, known: Authorities, at: datetime) -> bool:
-    """Whether leaves of the CA before this one may still live. cert-manager never dates a CA back."""
-    lifetime = serving.not_after - serving.not_before
-    gone = serving.not_before + lifetime * _WAITED_FOR + known.svid_ttl
+    """Whether leaves of the CA before this one may still live. cert-manager never dates a CA back.
+
+    That one signed until the serving CA, prepared ahead, was activated; its life is taken to have been as long.
+    """
+    activated, prepared = _followed(serving)
+    gone = serving.not_before + (activated - prepared) + known.svid_ttl
     return issuer.not_before < serving.not_before and at <= gone + _CLOCKS
+
+
+def _followed(ca: Certificate) -> tuple[datetime, datetime]:
+    """When SPIRE activates the CA after this one, and when it prepares it."""
+    renewal = of_spire_ca(ca)
+    return renewal.at or ca.not_after, renewal.prepared or ca.not_after
 
 
 def _rogue(leaf: Certificate, issuer: Certificate, what: str) -> Finding:

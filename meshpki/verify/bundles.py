@@ -41,7 +41,7 @@ def judge_bundle(kept: Kept, pinned: Pinned, served: Sequence[Served] = ()) -> P
     if kept.error:
         return PlaceVerdict(kept.place, "unknown", reason=f"{kept.error.what} ({kept.error.code})")
     if not kept.pem.strip():
-        return _broken(kept.place, (_another_set(kept.place, pinned, "it is empty or not there"),))
+        return _broken(kept.place, (_another_set(kept.place, pinned, _nothing(kept.place)),))
     try:
         bundle = read_bundle(kept.pem)
     except UnparsableError as error:
@@ -60,6 +60,10 @@ def judge_bundle(kept: Kept, pinned: Pinned, served: Sequence[Served] = ()) -> P
         findings=findings,
         reason="" if findings else _whole_set(pinned),
     )
+
+
+def _nothing(place: Place) -> str:
+    return "it is empty or not there" if place.kind is not PlaceKind.WEBHOOK or place.detail else "there is none"
 
 
 def judge_missing(kept: Sequence[Kept], namespaces: Collection[str], pinned: Pinned) -> Iterator[PlaceVerdict]:

@@ -27,11 +27,11 @@ def judge(observation: Observation, pinned: Pinned, namespaces: Collection[str] 
       39 a bundle that is kept is exactly the pinned set, and no namespace is without Istio's; one of several roots
          that has still to come is a warning while the others prove what is served now
       41 a listener's chain goes through the CA of now: the newest `cacerts`, one of SPIRE's own
-      42 the pin agrees with itself, and with what its CertificateRequest issued
+      42 the pin agrees with itself, with what its CertificateRequest issued, and with what was named from outside
       43 no expired anchor can be taken for a valid one
       44 nobody else may obtain a CA (warning)
-      45 the clocks agree (warning)
       46 `cacerts` is a CA for signing alone
+      47 the clocks agree (warning)
     What could not be read is `unknown` where a place is known to be there, and stands under `unseen` otherwise.
     """
     verdicts = (
@@ -62,7 +62,8 @@ def _roots(observation: Observation, pinned: Pinned) -> Iterator[PlaceVerdict]:
     newest = observation.pin.roots[0] if observation.pin else None
     for root in pinned.roots:
         verdict = chain.judge((root,), pinned.expected())
-        findings = (*verdict.findings, *(_pin(root, observation) if root == newest else ()))
+        about_pin = _pin(root, observation) if root == newest else ()
+        findings = (*verdict.findings, *about_pin, *_unnamed(root, pinned))
         alone = root == newest and not pinned.chain and of_root(observation) is None
         yield PlaceVerdict(
             Place(PlaceKind.ROOT, PIN, root.subject),
@@ -83,6 +84,14 @@ def _pin(root: Certificate, observation: Observation) -> Iterator[Finding]:
     if request and request.chain[0].sha256 != root.sha256:
         found = f"{request.ref} issued {request.chain[0].sha256}"
         yield Finding("MPK-357", "fail", 42, f"a root issued as {root.sha256}", found, remedy, named(root))
+
+
+def _unnamed(root: Certificate, pinned: Pinned) -> Iterator[Finding]:
+    """42: whoever names roots from outside names all of them; a rotation pins two for as long as it runs."""
+    if pinned.named and root.sha256 not in pinned.named:
+        expected, found = "no pinned root but those named with --root-fingerprint", f"{root.sha256} is pinned besides"
+        remedy = "while a rotation runs name both roots, each by a --root-fingerprint; if none runs, trust nothing here"
+        yield Finding("MPK-354", "fail", 42, expected, found, remedy, named(root))
 
 
 def _istiod_ca(observation: Observation, pinned: Pinned) -> Iterator[PlaceVerdict]:

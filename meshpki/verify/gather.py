@@ -1,13 +1,14 @@
 """What verify asks the cluster: pods, the pinned roots, each Envoy's secrets, and why a pod has none. No Secret."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from http import HTTPStatus
 from itertools import chain
 
 from meshpki.cluster import envoy
-from meshpki.cluster.client import Reader
+from meshpki.cluster.client import ClusterError, NoAccessError, Reader
 from meshpki.cluster.manifest import Object, Query
-from meshpki.cluster.readiness import newest_warning
+from meshpki.cluster.readiness import living, newest_warning
 from meshpki.cluster.response import AnswerError
 from meshpki.components.trust import PIN
 from meshpki.errors import MeshpkiError, PreconditionError
@@ -15,17 +16,9 @@ from meshpki.pki.bundle import read_bundle
 from meshpki.pki.certificate import Certificate
 from meshpki.verify.judge import Seen, Unread, Without
 from meshpki.verify.pods import MeshPod, agent_trouble
+from meshpki.verify.scope import Scope
 
 Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class Scope:
-    """What to look at: an empty namespace means all of them, no names means every workload."""
-
-    namespace: str = ""
-    selector: str = ""
-    names: tuple[str, ...] = ()
 
 
 def pods(reader: Reader, scope: Scope) -> Iterator[Object]:
@@ -33,8 +26,8 @@ def pods(reader: Reader, scope: Scope) -> Iterator[Object]:
     return reader.scan(Query("v1", "Pod", scope.namespace, labels=scope.selector))
 
 
-def pinned_roots(reader: Reader, fingerprint: str = "") -> tuple[Certificate, ...]:
-    """The roots that the root-ca step pinned; a fingerprint (hex, colons allowed) from outside must be among them.
+def pinned_roots(reader: Reader, named: Collection[str] = ()) -> tuple[Certificate, ...]:
+    """The roots that the root-ca step pinned; every fingerprint (hex) that was named outside must be among them.
 
     Raises PreconditionError where nothing is pinned, or not that; UnparsableError for a damaged pin.
     """
@@ -42,32 +35,31 @@ def pinned_roots(reader: Reader, fingerprint: str = "") -> tuple[Certificate, ..
     if pin is None:
         raise PreconditionError("MPK-353", "no root is pinned", where=str(PIN), remedy="install the mesh: meshpki up")
     roots = read_bundle(str(pin.get("data", {}).get("root.pem", "")).encode()).anchors
-    if not fingerprint:
-        return roots
-    wanted = fingerprint.replace(":", "").lower()
-    chosen = tuple(root for root in roots if root.sha256 == wanted)
-    if not chosen:
-        seen = ", ".join(root.sha256 for root in roots)
+    pinned = [root.sha256 for root in roots]
+    missing = [one for one in named if one not in pinned]
+    if missing:
         raise PreconditionError(
             "MPK-354",
-            f"the pinned root is {seen}, not {wanted}",
+            f"the pinned root is {', '.join(pinned)}, not {', '.join(missing)}",
             where=str(PIN),
             remedy="compare the fingerprint with the one that `meshpki up` printed; if it is right, trust nothing here",
         )
-    return chosen
+    return roots
 
 
 def secrets(reader: Reader, mesh: Sequence[MeshPod], width: int, progress: Progress) -> Iterator[tuple[MeshPod, Seen]]:
     """Each pod with what its Envoy holds, or why it did not tell, as the answers come; `width` requests in flight.
 
-    A pod counts as done in `progress` when the caller comes back for the next.
+    A pod that went away meanwhile is left out. A pod counts as done in `progress` when the caller comes back for the
+    next.
     """
     asked = {pod.ref: pod for pod in mesh if pod.has_proxy and pod.running}
     known = ((pod, _unasked(pod)) for pod in mesh if pod.ref not in asked)
     answers = reader.fetch(asked, envoy.ADMIN_PORT, envoy.PATH, width) if asked else ()
-    told = ((asked[ref], _told(asked[ref], answer)) for ref, answer in answers)
-    for done, seen in enumerate(chain(known, told), start=1):
-        yield seen
+    told = ((asked[ref], _told_now(reader, asked[ref], answer)) for ref, answer in answers)
+    for done, (pod, seen) in enumerate(chain(known, told), start=1):
+        if seen is not None:
+            yield pod, seen
         progress(done, len(mesh))
 
 
@@ -85,8 +77,11 @@ def explained(
             warnings[namespace] = _warnings(reader, namespace)
         about = warnings[namespace] if pod.trouble else {}
         warning = about.get(pod.uid) or about.get("", "")
-        reasons = (answer.reason, pod.trouble, _agent(agents, pod), warning)
-        yield pod, replace(answer, reason="; ".join(dict.fromkeys(reason for reason in reasons if reason)))
+        agent = _agent(agents, pod)
+        reasons = (answer.reason, pod.trouble, agent, warning)
+        told = replace(answer, reason="; ".join(dict.fromkeys(reason for reason in reasons if reason)))
+        lacks_agent = bool(agent) and not isinstance(agents, MeshpkiError)
+        yield pod, replace(told, evident=lacks_agent) if isinstance(told, Without) else told
 
 
 def _agent(agents: Sequence[Object] | MeshpkiError, pod: MeshPod) -> str:
@@ -97,6 +92,26 @@ def _agent(agents: Sequence[Object] | MeshpkiError, pod: MeshPod) -> str:
 
 def _unasked(pod: MeshPod) -> Seen:
     return Without("its proxy does not run") if pod.has_proxy else Unread("it has no sidecar")
+
+
+def _told_now(reader: Reader, pod: MeshPod, answer: bytes | MeshpkiError) -> Seen | None:
+    """None where there is no answer because the pod is no more."""
+    silent = isinstance(answer, AnswerError) or (isinstance(answer, ClusterError) and not _shut_out(answer))
+    return None if silent and _gone(reader, pod) else _told(pod, answer)
+
+
+def _shut_out(error: ClusterError) -> bool:
+    """Whether it would be the same for every pod: a missing right, or an API server that does not answer."""
+    return isinstance(error, NoAccessError) or error.status == HTTPStatus.FORBIDDEN
+
+
+def _gone(reader: Reader, pod: MeshPod) -> bool:
+    """Whether a pod ended, leaves, or gave its name to another; by a list, for which verify has the right anyway."""
+    try:
+        found = reader.list(Query("v1", "Pod", pod.ref.namespace, fields=f"metadata.name={pod.ref.name}"))
+    except MeshpkiError:
+        return False
+    return not any(living(one) and one["metadata"].get("uid", "") == pod.uid for one in found)
 
 
 def _told(pod: MeshPod, answer: bytes | MeshpkiError) -> Seen:
@@ -114,8 +129,8 @@ def _told(pod: MeshPod, answer: bytes | MeshpkiError) -> Seen:
 
 
 def _mute(pod: MeshPod, reason: str, error: AnswerError) -> Seen:
-    """A proxy that starts over and over answers nothing and holds nothing."""
-    return Without(reason) if pod.trouble else Unread(f"{reason} ({error.code})")
+    """A proxy that starts over and over answers nothing and holds nothing; of any other's silence nothing follows."""
+    return Without(reason) if pod.crashed else Unread(f"{reason} ({error.code})")
 
 
 def _warnings(reader: Reader, namespace: str) -> Mapping[str, str]:

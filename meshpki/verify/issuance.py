@@ -103,6 +103,8 @@ def _strangers(observation: Observation, signers: tuple[Certificate, ...]) -> It
 def _obtained(request: Signed, pinned: Pinned) -> Finding:
     leaf = request.chain[0]
     what, severity = _what(leaf, pinned.trust_domain)
+    if leaf.not_after < pinned.at:
+        severity = "warn"  # nobody believes it any more, nor what it issued
     found = (
         f"{request.requester or 'somebody unknown'} obtained {what} through {request.issuer},"
         f" valid until {leaf.not_after:%Y-%m-%dT%H:%M:%SZ}"

@@ -12,6 +12,7 @@ from meshpki.pki.path import Expected
 from meshpki.pki.spiffe import of_service_account
 from meshpki.pki.verdict import Finding, Verdict, named, result_of
 from meshpki.verify.authorities import Authorities, judge_issuer
+from meshpki.verify.dns_names import Reserved, judge_dns_names
 from meshpki.verify.pods import MeshPod
 from meshpki.verify.workloads import PodVerdict
 
@@ -24,6 +25,8 @@ class Pinned:
 
     `authorities` are the CAs that may issue below them, None where only the roots are known. `chain` is that of an
     existing CA, from the CA that signs SPIRE's and istiod's to its root; empty where the root itself signs them.
+    `control_plane` are the services whose DNS names no workload may bear; `named` are the fingerprints that somebody
+    outside of the cluster knows, empty where nobody does. `strict` is that of `Expected`.
     """
 
     roots: tuple[Certificate, ...]
@@ -31,6 +34,9 @@ class Pinned:
     at: datetime
     authorities: Authorities | None = None
     chain: tuple[Certificate, ...] = ()
+    control_plane: Reserved = ()
+    named: frozenset[str] = frozenset()
+    strict: bool = False
 
     @property
     def max_depth(self) -> int:
@@ -40,7 +46,7 @@ class Pinned:
     def expected(self, trust_domain: str = "", usages: frozenset[str] = frozenset()) -> Expected:
         """What a chain is judged against: as an X509-SVID where a trust domain is given."""
         owned = frozenset(one.sha256 for one in self.chain)
-        return Expected(self.roots, self.at, self.max_depth, trust_domain, usages, owned=owned)
+        return Expected(self.roots, self.at, self.max_depth, trust_domain, usages, self.strict, owned)
 
 
 @dataclass(frozen=True)
@@ -52,9 +58,10 @@ class Unread:
 
 @dataclass(frozen=True)
 class Without:
-    """Why a pod's Envoy holds no certificate."""
+    """Why a pod's Envoy holds no certificate; `evident` where its node has no SPIRE agent that could give it one."""
 
     reason: str
+    evident: bool = False
 
 
 Seen = Secrets | Unread | Without
@@ -66,13 +73,17 @@ def judge(pod: MeshPod, seen: Seen, pinned: Pinned) -> PodVerdict:
     Rules besides those of `pki/chain.py`, with the numbers of the same list:
       37 the leaf's direct issuer is a SPIRE CA of this trust domain, not istiod, not the root, and one of SPIRE's
          own (`authorities.py`): a CA that somebody else obtained below the pinned root is a rogue
-      38 the leaf's identity is that of the pod's ServiceAccount
+      38 the leaf's identity is that of the pod's ServiceAccount, and its DNS names are neither the control plane's nor
+         (warning) another namespace's
       39 the bundle that the pod's Envoy trusts is exactly the pinned set; one of several roots that has still to come
          is a warning, as a rotation brings it (whether peers verify each other meanwhile is judged in `peers.py`)
       43 no expired anchor in it can be taken for a valid one (warning; where a peer's chain needs it, 39 fails)
-    A pod that was promised an identity and has none is broken; any other that tells nothing is unknown.
+    A pod that was promised an identity and has none is broken; any other that tells nothing is unknown, as is one that
+    is only starting.
     """
     match seen:
+        case Without(reason, evident) if pod.promised and not evident and pod.starting(pinned.at):
+            return PodVerdict(pod, "unknown", reason=f"it is still starting: {reason}")
         case Without(reason) if pod.promised:
             return PodVerdict(pod, "broken", findings=(_no_identity(pod, pinned, reason),), reason=reason)
         case Without(reason) | Unread(reason):
@@ -117,6 +128,7 @@ def _with_topology(pod: MeshPod, seen: Secrets, pinned: Pinned, verdict: Verdict
     findings = (
         *verdict.findings,
         *_identity(pod, verdict.path[0], pinned),
+        *judge_dns_names(verdict.path[0], pod.ref.namespace, pinned.control_plane),
         *topology(verdict.path, seen, pinned),
     )
     return PodVerdict(

@@ -20,11 +20,13 @@ from meshpki.roles.role import RBAC
 from meshpki.settings import Settings
 from meshpki.verify import local_authorities
 from meshpki.verify.bundles import ISTIO_BUNDLE, ISTIO_BUNDLES
+from meshpki.verify.injection import injecting
 from meshpki.verify.issuance import signed
 from meshpki.verify.listeners import server_name
 from meshpki.verify.observation import Kept, Observation, Recorded, Served
 from meshpki.verify.places import Place, PlaceKind, Unseen
 from meshpki.verify.requesters import KINDS, requesters
+from meshpki.verify.requesters import PLACE as REQUESTERS
 
 
 @dataclass(frozen=True)
@@ -88,14 +90,13 @@ def asked(reader: Reader, served: Served) -> Served:
         return replace(served, error=error)
 
 
-def webhooks(reader: Reader, query: Query) -> Look:
-    """The caBundles of Istio's own webhooks."""
+def webhooks(reader: Reader, query: Query, istio: str) -> Look:
+    """The caBundles of the webhooks that are Istio's own, or that ask an istiod in its namespace."""
 
     def take() -> Observation:
-        return Observation(kept=tuple(_hook(one, hook) for one in reader.list(query) for hook in istio_hooks(one)))
+        return Observation(kept=tuple(_hook(one, hook) for one in reader.list(query) for hook in _hooks(one, istio)))
 
-    resource = f"{query.kind.lower()}s"
-    place = Place(PlaceKind.WEBHOOK, Ref(query.api_version, query.kind, "", "of Istio"))
+    resource, place = f"{query.kind.lower()}s", webhook_place(query)
     return Look(f"Istio's {resource}", f"`list` {resource}.admissionregistration.k8s.io", take, place)
 
 
@@ -136,6 +137,15 @@ def requests(reader: Reader, settings: Settings) -> Look:
     return Look("CertificateRequests: what the root issued, and for whom", right, take, place)
 
 
+def namespaces(reader: Reader) -> Look:
+    """Which namespaces have their pods injected: a pod without a sidecar is of the mesh there, too."""
+
+    def take() -> Observation:
+        return Observation(injecting=injecting(reader.list(Query("v1", "Namespace"))))
+
+    return Look("pods that should have a sidecar and have none", "`list` namespaces", take)
+
+
 def who_may_ask(reader: Reader, settings: Settings) -> Look:
     """Who may obtain a certificate from the root."""
 
@@ -147,7 +157,7 @@ def who_may_ask(reader: Reader, settings: Settings) -> Look:
         return Observation(requesters=found, unseen=(others,))
 
     right = "`list` roles, clusterroles, rolebindings and clusterrolebindings in every namespace"
-    return Look("who may obtain a certificate from the root", right, take)
+    return Look("who may obtain a certificate from the root", right, take, REQUESTERS)
 
 
 def local(reader: Reader, settings: Settings) -> Look:
@@ -161,11 +171,28 @@ def local(reader: Reader, settings: Settings) -> Look:
         return Observation(local=listed if pods else None)
 
     right = f"`get` and `create` pods/exec, and `get` statefulsets/{server.name}, in {server.namespace}"
-    return Look("SPIRE's prepared and old CAs", right, take)
+    return Look(
+        "SPIRE's prepared and old CAs", right, take, Place(PlaceKind.SPIRE_SERVER, server, "its own list of CAs")
+    )
 
 
 def _kept(kind: PlaceKind, config_map: Object, key: str) -> Kept:
     return Kept(Place(kind, ref_of(config_map)), config_map.get("data", {}).get(key, "").encode())
+
+
+def webhook_place(query: Query) -> Place:
+    """Where the webhooks of one kind stand as long as none of them is known."""
+    return Place(PlaceKind.WEBHOOK, Ref(query.api_version, query.kind, "", "of Istio"))
+
+
+def _hooks(configuration: Object, istio: str) -> list[Object]:
+    """Labels can be taken off: whom the API server asks tells as well whose a webhook is."""
+    return istio_hooks(configuration) or [one for one in configuration.get("webhooks", ()) if _asks_istiod(one, istio)]
+
+
+def _asks_istiod(hook: Object, istio: str) -> bool:
+    service = hook.get("clientConfig", {}).get("service") or {}
+    return service.get("namespace") == istio and str(service.get("name", "")).startswith("istiod")
 
 
 def _hook(configuration: Object, hook: Object) -> Kept:

@@ -86,6 +86,7 @@ class LocalAuthorities:
 class Observation:
     """One look at the control plane. `requesters` and `signed` are None where they may not be read (see `unseen`).
 
+    `injecting` are the namespaces whose pods get a sidecar, None where they may not be listed.
     `policed` is whether policies are wished for and the rogue request of `up` was denied by them.
     `skew` is the API server's clock minus this machine's, None where the answer bore no date.
     """
@@ -98,4 +99,5 @@ class Observation:
     policed: bool = False
     local: LocalAuthorities | None = None
     skew: timedelta | None = None
+    injecting: frozenset[str] | None = None
     unseen: Sequence[Unseen] = field(default_factory=tuple)

@@ -12,6 +12,10 @@ from meshpki.pki.path import Expected
 from meshpki.pki.verdict import Finding, Result
 from meshpki.verify.workloads import PodVerdict
 
+# A mesh has as many as it has CAs and bundles, a few; but what a pod presents and trusts its tenant chooses, and pairs
+# are as many as the square of it.
+GROUPS = 64
+
 
 @dataclass(frozen=True)
 class PeerGroup:
@@ -66,15 +70,24 @@ def judge_peers(pods: Iterable["PodVerdict"], trust: Trust) -> tuple[PeerVerdict
     """39: for each pair of groups, whether the second's bundle proves the first's chain; a group is its own peer too.
 
     While two roots are pinned also whether the newest alone would: what fails then is a warning, not a failure now.
+    Of more than GROUPS groups the others are left out (`unpaired`).
     """
-    members = _members(pods)
+    members = _members(pods)[:GROUPS]
     now = tuple(_pair(one, other, trust) for one, other in product(members, members))
     return now if len(trust.roots) == 1 else (*now, *(_next(one, trust) for one in members))
 
 
+def unpaired(pods: Iterable["PodVerdict"]) -> tuple[PeerGroup, ...]:
+    """The groups that are in no pair, as there are too many of them."""
+    return tuple(member.group for member in _members(pods)[GROUPS:])
+
+
 def _members(pods: Iterable["PodVerdict"]) -> tuple[_Member, ...]:
+    """Each group with a chain; those with a pod that is not broken by itself first, then the larger ones."""
     known = sorted((pod for pod in pods if pod.path and pod.bundle), key=_kind)
-    return tuple(_member(list(same)) for _, same in groupby(known, _kind))
+    groups = [list(same) for _, same in groupby(known, _kind)]
+    groups.sort(key=lambda same: (all(pod.result == "broken" for pod in same), -len(same)))
+    return tuple(map(_member, groups))
 
 
 def _member(pods: Sequence["PodVerdict"]) -> _Member:

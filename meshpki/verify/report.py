@@ -1,7 +1,7 @@
 """What verify found of the whole mesh, and the exit code that it deserves."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
@@ -10,6 +10,7 @@ from meshpki.pki.certificate import Certificate
 from meshpki.pki.verdict import Finding, Result
 from meshpki.verify.peers import PeerVerdict
 from meshpki.verify.places import PlaceVerdict, Unseen
+from meshpki.verify.scope import Scope
 from meshpki.verify.workloads import PodVerdict, WorkloadVerdict
 
 
@@ -18,7 +19,8 @@ class Report:
     """Everything that was looked at, against which roots, at which moment (UTC); and what was not.
 
     `peers` are the pairs of groups of pods, each with whether the second accepts the first. `chain` is that of an
-    existing CA, from the CA that signs to its root; empty where the root is the mesh's own.
+    existing CA, from the CA that signs to its root; empty where the root is the mesh's own. `scope` says which pods
+    were looked at; places are the whole mesh's.
     """
 
     at: datetime
@@ -29,6 +31,7 @@ class Report:
     peers: tuple[PeerVerdict, ...] = ()
     unseen: tuple[Unseen, ...] = ()
     chain: tuple[Certificate, ...] = ()
+    scope: Scope = field(default_factory=Scope)
 
     @property
     def pods(self) -> tuple[PodVerdict, ...]:

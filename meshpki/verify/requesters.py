@@ -15,6 +15,7 @@ KINDS = ("ClusterRole", "Role", "ClusterRoleBinding", "RoleBinding")
 _GROUP = CERT_MANAGER.partition("/")[0]
 # A request's spec cannot be changed; a Certificate's can, and cert-manager then makes the request.
 _VERBS = {"certificaterequests": ("create",), "certificates": ("create", "update", "patch")}
+PLACE = Place(PlaceKind.REQUESTERS, Ref(CERT_MANAGER, "ClusterIssuer", "", ALIAS))
 # Whoever is in these may do everything in the cluster anyway (Kubernetes' own, and kubeadm's since 1.29).
 _ADMINISTRATORS = ("Group system:masters", "Group kubeadm:cluster-admins")
 # Kubernetes' own controllers, as the garbage collector, which may patch everything.
@@ -49,23 +50,22 @@ def requesters(objects: Iterable[Object], settings: Settings) -> tuple[Requester
 def judge_requesters(found: Sequence[Requester] | None, *, policed: bool = False) -> Iterator[PlaceVerdict]:
     """44: nobody but the mesh's own may obtain a certificate from the root; one warning with everybody who may.
 
-    Whoever may ask obtains nothing where policies were seen to judge. No verdict where RBAC was not read.
+    Whoever may ask obtains nothing where policies were seen to judge. No verdict here where RBAC was not read.
     """
     if found is None:
         return
-    place = Place(PlaceKind.REQUESTERS, Ref(CERT_MANAGER, "ClusterIssuer", "", ALIAS))
     if not found:
-        yield PlaceVerdict(place, "proven", reason="by RBAC, only the mesh's own and its operators may ask it")
+        yield PlaceVerdict(PLACE, "proven", reason="by RBAC, only the mesh's own and its operators may ask it")
         return
     everybody = [_in_words(subject, list(rights)) for subject, rights in groupby(found, lambda one: one.subject)]
     if policed:
         reason = f"{len(everybody)} others may ask it, by RBAC; approver-policy denied a rogue's request"
-        yield PlaceVerdict(place, "proven", reason=reason)
+        yield PlaceVerdict(PLACE, "proven", reason=reason)
         return
     remedy = "narrow these bindings, or have policies approve the mesh's own CAs alone (approval.policy)"
     expected = "by RBAC, only the mesh's own parts may ask the root for a certificate"
     warning = Finding("MPK-370", "warn", 44, expected, _some(everybody, _SHOWN, "; "), remedy)
-    yield PlaceVerdict(place, "proven", findings=(warning,), reason=f"{len(everybody)} others may ask it, by RBAC")
+    yield PlaceVerdict(PLACE, "proven", findings=(warning,), reason=f"{len(everybody)} others may ask it, by RBAC")
 
 
 def _in_words(subject: str, rights: Sequence[Requester]) -> str:

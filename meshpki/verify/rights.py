@@ -25,6 +25,7 @@ def rights(settings: Settings, *, authorities: bool = False) -> tuple[Right, ...
     asked = Right(f"{NAME}-authorities", names.spire_server, "", "pods/exec", ("get", "create"))
     return (
         Right(NAME, "", "", "pods", ("list",)),
+        Right(NAME, "", "", "namespaces", ("list",)),
         Right(NAME, "", "", "pods/portforward", ("get", "create")),
         Right(NAME, "", "", "events", ("list",)),
         Right(NAME, "", "", "configmaps", ("list",), (ISTIO_BUNDLE,)),

@@ -1,6 +1,6 @@
 """The look at the control plane: reads alone, side by side, and none of them stops the others. Never a Secret."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
@@ -22,6 +22,7 @@ from meshpki.verify.observation import Kept, Observation
 from meshpki.verify.places import PlaceKind, Unseen
 
 _IN_FLIGHT = 16
+_VALIDATING = "ValidatingWebhookConfiguration"
 _UNASKED = Unseen("SPIRE's prepared and old CAs", "--authorities, and the right to exec into spire-server")
 
 
@@ -46,7 +47,8 @@ def observe(reader: Reader, settings: Settings, at: datetime, *, authorities: bo
     finally:
         threads.shutdown(wait=False, cancel_futures=True)
     unasked = () if authorities else (_UNASKED,)
-    return replace(seen, served=served, unseen=(*seen.unseen, *_gone(seen), *unasked))
+    kept = (*seen.kept, *_no_webhooks(seen, settings))
+    return replace(seen, served=served, kept=kept, unseen=(*seen.unseen, *_gone(seen), *unasked))
 
 
 def joined(parts: Iterable[Observation]) -> Observation:
@@ -61,6 +63,7 @@ def joined(parts: Iterable[Observation]) -> Observation:
         policed=any(part.policed for part in every),
         local=_first(part.local for part in every),
         skew=_first(part.skew for part in every),
+        injecting=_first(part.injecting for part in every),
         unseen=_all(part.unseen for part in every),
     )
 
@@ -81,11 +84,12 @@ def _looks(reader: Reader, settings: Settings) -> tuple[Look, ...]:
         looks.pin(reader),
         looks.replicas(reader, deployment(names.istio, "istiod"), PlaceKind.ISTIOD, ISTIOD_PORTS),
         looks.replicas(reader, server, PlaceKind.SPIRE_SERVER, (SERVER_PORT,)),
-        *(looks.webhooks(reader, query) for query in WEBHOOKS),
+        *(looks.webhooks(reader, query, names.istio) for query in WEBHOOKS),
         looks.istio_bundles(reader, names.istio),
         looks.spire_bundle(reader, names.spire_system),
         looks.requests(reader, settings),
         looks.who_may_ask(reader, settings),
+        looks.namespaces(reader),
     )
 
 
@@ -98,6 +102,22 @@ def _taken(look: Look) -> Observation:
         needs = f"the right to {look.right}" if denied else f"another answer than: {error.what} ({error.code})"
         unread = (Kept(look.place, error=error),) if look.place else ()
         return Observation(kept=unread, unseen=(Unseen(look.what, needs),))
+
+
+def _no_webhooks(seen: Observation, settings: Settings) -> Iterator[Kept]:
+    """An empty place for each kind of webhook that an installed istiod has none of; the user may have left one out."""
+    there = {one.place.ref.kind for one in seen.kept if one.place.kind is PlaceKind.WEBHOOK}
+    has_istiod = any(one.place.kind is PlaceKind.ISTIOD and not one.error for one in seen.served)
+    for query in WEBHOOKS if has_istiod else ():
+        if query.kind not in there and not (query.kind == _VALIDATING and _unvalidated(settings.istio.operator)):
+            yield Kept(looks.webhook_place(query))
+
+
+def _unvalidated(operator: Mapping[str, object]) -> bool:
+    """Whether the user's overlay has Istio validate no configuration (its charts' global.configValidation)."""
+    values = operator.get("values")
+    common = values.get("global") if isinstance(values, Mapping) else None
+    return isinstance(common, Mapping) and common.get("configValidation") is False
 
 
 def _gone(seen: Observation) -> tuple[Unseen, ...]:

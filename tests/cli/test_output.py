@@ -69,6 +69,33 @@ def test_an_error_is_told_with_its_place_its_remedy_and_where_to_read_more(capsy
     ]
 
 
+def test_foreign_text_of_several_lines_is_neither_a_line_of_ours_nor_a_command_of_a_runner(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    what = "a pod: y\n::notice title=x::pwned\n  ::error::too\n  to do: run this ##[group]\nerror MPK-1: z"
+    output.failure(PreconditionError("MPK-107", what, where="a\nb", remedy="first\nthen"))
+    assert capsys.readouterr().err.splitlines() == [
+        "error MPK-107: a pod: y",
+        "    \\u003a:notice title=x::pwned",
+        "      \\u003a:error::too",
+        "      to do: run this \\u0023#[group]",
+        "    error MPK-1: z",
+        "  where: a",
+        "    b",
+        "  to do: first",
+        "    then",
+        "  more:  meshpki explain MPK-107",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [("a::b", "a::b"), ("::b", "\\u003a:b"), ("a\n\n ::b", "a\n\n \\u003a:b"), ("fd00::1", "fd00::1")],
+)
+def test_only_what_begins_a_line_can_be_a_command(text: str, shown: str) -> None:
+    assert output.plain(text) == shown
+
+
 def test_an_error_without_a_place_or_remedy_is_told_in_two_lines(capsys: pytest.CaptureFixture[str]) -> None:
     output.failure(PreconditionError("MPK-107", "not ours"))
     assert len(capsys.readouterr().err.splitlines()) == 2

@@ -17,6 +17,8 @@ from meshpki.cli.verdicts.junit import aborted, as_junit
 from meshpki.errors import PreconditionError
 from meshpki.verify.assessment import Assessment, assess
 from meshpki.verify.demands import Demands, Ignore
+from meshpki.verify.places import Unseen
+from meshpki.verify.scope import Scope
 from meshpki.verify.workloads import grouped
 from tests.support import certificates as made
 from tests.support import reports
@@ -46,7 +48,7 @@ def test_every_report_in_json_keeps_the_schema_and_yaml_says_the_same(name: str,
     assert yaml.load(verdicts.as_yaml(judged.report), Loader=yaml.CSafeLoader) == content
 
 
-@pytest.mark.parametrize("missing", ["roots", "places", "peers", "unseen", "ignored", "summary", "at"])
+@pytest.mark.parametrize("missing", ["roots", "scope", "places", "peers", "unseen", "ignored", "summary", "at"])
 def test_the_schema_refuses_a_report_without_a_part_and_one_with_a_part_too_many(missing: str) -> None:
     content = json.loads(verdicts.as_json(reports.drawn("good")))
     assert problems({**content, "more": 1})
@@ -73,6 +75,7 @@ def test_json_is_versioned_and_counts_pods_places_and_peers() -> None:
         "webhook ConfigMap istio-system/istio-sidecar-injector",
     ]
     assert content["unseen"][0]["what"] == "SPIRE's prepared and old authorities"
+    assert {one["name"]: one["result"] for one in content["workloads"]}["stale"] == "ignored"
 
 
 def test_json_holds_every_path_and_finding_and_names_each_group_of_peers_once() -> None:
@@ -90,13 +93,13 @@ def junit(judged: Assessment) -> JUnitXml:
 
 
 @pytest.mark.parametrize("name", SHAPES)
-def test_a_junit_parser_accepts_every_report_with_a_case_for_each_pod_place_and_pair(name: str) -> None:
+def test_a_junit_parser_accepts_every_report_with_a_case_for_all_that_was_looked_at_or_not(name: str) -> None:
     found = reports.drawn(name)
     parsed = junit(assess(found, Demands()))
     cases = [case for suite in parsed for case in suite]
-    assert len(cases) == parsed.tests == len(found.pods) + len(found.places) + len(found.peers)
+    assert len(cases) == parsed.tests == len(found.pods) + len(found.places) + len(found.peers) + len(found.unseen)
     assert parsed.failures == found.results["broken"]
-    assert parsed.skipped == found.results["unknown"]
+    assert parsed.skipped == found.results["unknown"] + len(found.unseen)
     assert sum(suite.tests for suite in parsed) == parsed.tests
 
 
@@ -105,7 +108,7 @@ def test_in_junit_a_suite_is_a_namespace_with_context_root_and_version() -> None
     suites = {suite.name: suite for suite in parsed}
     assert {"bookinfo", "istio-system", "cluster"} <= set(suites)
     properties = {one.name: one.value for one in suites["bookinfo"].properties()}
-    assert properties == {**PROPERTIES, "root": made.mesh_root().certificate.sha256}
+    assert properties == {**PROPERTIES, "root": made.mesh_root().certificate.sha256, "scope": "every pod"}
     cases = {case.name: case for case in suites["bookinfo"]}
     failed = cases["pod bookinfo/newborn-5d9-0"].result[0]
     assert isinstance(failed, Failure)
@@ -138,7 +141,7 @@ def test_a_command_without_a_result_is_a_failed_case() -> None:
 def test_an_error_after_a_report_is_a_failed_case_beside_the_others() -> None:
     error = PreconditionError("MPK-351", "nothing could be judged")
     parsed = JUnitXml.fromstring(as_junit(Assessment(reports.drawn("good")), PROPERTIES, error).encode())
-    assert (parsed.errors, parsed.tests) == (1, 31)
+    assert (parsed.errors, parsed.tests) == (1, 32)
 
 
 def test_junit_of_hostile_text_is_well_formed_and_holds_no_character_that_steers() -> None:
@@ -154,6 +157,23 @@ def test_every_line_for_github_is_one_whole_command(name: str) -> None:
         assert command
         assert not re.search(r"%(?!25|0A|0D)", data)
         assert line.isprintable()
+
+
+def test_documents_say_which_part_of_the_mesh_was_looked_at() -> None:
+    part = replace(reports.drawn("good"), scope=Scope("bookinfo", "app=reviews", ("reviews-v1",)))
+    content = json.loads(verdicts.as_json(part))
+    assert problems(content) == []
+    assert content["scope"] == {"namespace": "bookinfo", "selector": "app=reviews", "workloads": ["reviews-v1"]}
+    properties = {one.name: one.value for suite in junit(Assessment(part)) for one in suite.properties()}
+    assert properties["scope"] == "pods of reviews-v1 with labels app=reviews in namespace bookinfo"
+
+
+def test_for_github_and_in_junit_what_was_not_looked_at_is_told_with_what_it_needs() -> None:
+    found = Assessment(replace(reports.drawn("good"), unseen=(Unseen("the roles", "the right to `list` roles"),)))
+    assert "::notice title=not seen::the roles; it needs the right to `list` roles" in annotations(found).splitlines()
+    (case,) = (case for suite in junit(found) for case in suite if case.name == "not seen: the roles")
+    assert isinstance(case.result[0], Skipped)
+    assert case.result[0].message == "it needs the right to `list` roles"
 
 
 def test_what_would_end_a_title_or_a_message_is_escaped_for_github() -> None:

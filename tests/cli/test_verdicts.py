@@ -164,6 +164,9 @@ def test_hostile_names_do_not_reach_the_terminal() -> None:
 def test_several_things_unseen_are_counted() -> None:
     found = replace(healthy(), unseen=(Unseen("a", "b"), Unseen("c", "d")))
     assert "2 things were not looked at" in verdicts.table(found)
+    counted = "2 things were not looked at: -o wide names what, and what it needs"
+    assert verdicts.short(found) == f"{verdicts.summary(found)}\n{counted}"
+    assert verdicts.short(replace(found, unseen=())) == verdicts.summary(found)
 
 
 @pytest.mark.parametrize(

@@ -127,7 +127,7 @@ def test_a_junit_file_is_whole_readable_by_all_and_replaces_an_older_one(tmp_pat
     with JUnitFile(path, {"context": "demo"}) as junit:
         assert JUnitXml.fromfile(str(path)).errors == 1  # as it is left by somebody who is killed
         tell(mesh.mesh(), Assessment(reports.drawn("good")), Telling(), junit)
-    assert (JUnitXml.fromfile(str(path)).errors, JUnitXml.fromfile(str(path)).tests) == (0, 30)
+    assert (JUnitXml.fromfile(str(path)).errors, JUnitXml.fromfile(str(path)).tests) == (0, 31)
     assert stat.S_IMODE(path.stat().st_mode) == 0o644
     assert list(tmp_path.iterdir()) == [path]
 
@@ -269,6 +269,12 @@ def test_garbage_in_a_file_is_a_wrong_use_and_a_bad_certificate_a_bad_verdict(fi
     assert isinstance(offline(files).exception, UsageError)
     (files / "chain.pem").write_bytes(made.pem(CA.issue(SVID.but(uris=("spiffe://Evil",))), CA))
     assert offline(files).exit_code == BROKEN
+
+
+@pytest.mark.parametrize(("argv", "code"), [([], OK), (["--strict"], BROKEN)], ids=str)
+def test_a_chain_without_key_identifiers_fails_only_with_strict(files: Path, argv: list[str], code: int) -> None:
+    (files / "chain.pem").write_bytes(made.pem(CA.issue(SVID.but(aki=False)), CA))
+    assert offline(files, *argv).exit_code == code
 
 
 @pytest.mark.parametrize("argv", [[], ["--at", "2027-11-24T12:00:00Z"], ["--rules", "path"]], ids=str)

@@ -66,7 +66,8 @@ def test_secrets_are_found_by_name_in_every_shape_a_dump_has(name: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    [b"", b"<html>", b"[]", b'"x"', b'{"configs": 1}', b'{"configs": ["x"]}', b"[" * 100_000, b"\xff",
+    [b"", b"<html>", b"[]",  b'"x"', b'{"configs": 1}', b'{"configs": ["x"]}', b"[" * 100_000, b"\xff",
+     dump(CHAIN, {"x\ud800": BUNDLE}),
      b'{"name": "default", "secret": {"tls_certificate": {"certificate_chain": {"inline_bytes": "%"}}}}'],
 )  # fmt: skip
 def test_what_is_no_dump_is_refused(text: bytes) -> None:

@@ -13,6 +13,7 @@ from meshpki.drawing.page import page
 from meshpki.drawing.page_frame import Origin
 from meshpki.verify.places import PlaceKind
 from meshpki.verify.report import Report
+from meshpki.verify.scope import Scope
 from tests.support.html import ALLOWED, Seen, read
 from tests.support.reports import EVERY, HOSTILE, drawn, finding, place
 
@@ -120,6 +121,12 @@ def test_when_where_and_which_root_are_told() -> None:
     assert "2026-11-24 12:00 UTC" in words
     assert "meshpki-lab at https://10.250.0.11:6443" in words
     assert drawn("good").roots[0].sha256 in words
+
+
+def test_where_only_a_part_was_looked_at_the_verdict_is_on_that_part() -> None:
+    words = words_of(replace(drawn("good"), scope=Scope("bookinfo", "app=reviews")))
+    assert "Proven: every identity with labels app=reviews in namespace bookinfo chains to the pinned root" in words
+    assert "2026-11-24 12:00 UTC, of pods only those with labels app=reviews in namespace bookinfo" in words
 
 
 def test_what_was_not_seen_or_not_judged_is_told_with_what_it_needs() -> None:

@@ -29,6 +29,12 @@ def test_a_word_means_a_file_that_exists_then_an_object(word: str, namespace: st
     assert target_of(word, namespace, FILES.__contains__) == target
 
 
+def test_base64_that_was_pasted_is_no_path_and_no_object() -> None:
+    with pytest.raises(UsageError) as caught:
+        target_of("LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0t" * 400, "")
+    assert (caught.value.code, len(caught.value.where)) == ("MPK-381", 83)
+
+
 @pytest.mark.parametrize(
     ("word", "code"),
     [

@@ -13,7 +13,10 @@ from meshpki.errors import PreconditionError
 from meshpki.rotate.acts import anchors_text
 from meshpki.rotate.preflight import Seen, UnsafeError, examine, look
 from meshpki.settings import Settings
+from meshpki.verify.places import PlaceVerdict
+from meshpki.verify.requesters import PLACE as REQUESTERS
 from tests.support import certificates as made
+from tests.support.mesh import pod
 from tests.support.rotating import SETTINGS, Rotating, rotating
 
 PLANNED = timedelta(minutes=10)
@@ -127,6 +130,18 @@ def test_a_pod_that_is_not_proven_is_refused_unless_it_may_be_left_behind(broken
     assert codes(looked(mesh)) == ["MPK-431"]
     assert codes(looked(mesh, ("bookinfo/client-5d9-x",))) == []
     assert codes(looked(mesh, ("bookinfo/reviews-5d9-x",))) == ["MPK-431"]
+
+
+def test_neither_a_pod_without_a_proxy_nor_roles_that_may_not_be_read_hold_up_a_rotation() -> None:
+    mesh = rotating()
+    bare = pod("bare-5d9-x")
+    bare["metadata"]["labels"], bare["spec"]["initContainers"] = {"sidecar.istio.io/inject": "true"}, []
+    mesh.put(bare)
+    found = looked(mesh)
+    place = PlaceVerdict(REQUESTERS, "unknown", reason="list refused")
+    report = replace(found.report, places=(*found.report.places, place))
+    assert report.results["unknown"] == 2
+    assert codes(replace(found, report=report)) == []
 
 
 def test_a_root_whose_key_was_lost_is_refused_before_anything_is_written() -> None:

@@ -50,8 +50,10 @@ def root_request(root: made.Issued, generation: int = 1) -> Object:
 
 def webhook(ca_bundle: bytes, *, name: str = "istio-sidecar-injector", labels: Object | None = None) -> Object:
     """One of Istio's webhook configurations, with two hooks."""
+    service = {"name": "istiod", "namespace": "istio-system", "path": "/inject", "port": 443}
     hooks = [
-        {"name": f"{one}.istio.io", "clientConfig": {"caBundle": encoded(ca_bundle)}} for one in ("namespace", "object")
+        {"name": f"{one}.istio.io", "clientConfig": {"caBundle": encoded(ca_bundle), "service": service}}
+        for one in ("namespace", "object")
     ]
     kind = "MutatingWebhookConfiguration" if "injector" in name else "ValidatingWebhookConfiguration"
     metadata = {"name": name, "labels": {"app": "istiod", "istio.io/rev": "default"} if labels is None else labels}

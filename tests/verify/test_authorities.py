@@ -16,9 +16,9 @@ ROOT = made.mesh_root()
 DAY = timedelta(hours=24)
 
 
-def spire_ca(issued: datetime) -> made.Issued:
+def spire_ca(issued: datetime, life: timedelta = DAY) -> made.Issued:
     """A CA of SPIRE's, as cert-manager issues it: for a day, never dated back."""
-    return ROOT.issue(SPIRE_CA.but(not_before=issued, not_after=issued + DAY))
+    return ROOT.issue(SPIRE_CA.but(not_before=issued, not_after=issued + life))
 
 
 def known(serving: made.Issued, **changes: object) -> Authorities:
@@ -69,6 +69,27 @@ def test_only_spires_own_cas_may_issue(case: Case) -> None:
     finding = judge_issuer(leaf, case.issuer.certificate, case.known, AT)
     assert (finding.code if finding else None) == case.code
     assert finding is None or finding.rule == 37
+
+
+@pytest.mark.parametrize(
+    ("life", "age", "code"),
+    [(60, 22, "MPK-371"), (60, 24, "MPK-344"), (45, 16, "MPK-344"), (180, 22, "MPK-371"), (180, 24, "MPK-344")],
+)
+def test_a_ca_of_before_is_known_by_the_caps_of_spires_own_clock(life: int, age: int, code: str) -> None:
+    """SPIRE prepares a CA 30 days before the end of the one before at most, and activates it 7 days before it."""
+    serving = spire_ca(AT - age * DAY, life * DAY)
+    before = spire_ca(AT - (age + 20) * DAY, life * DAY)
+    finding = judge_issuer(before.issue(SVID).certificate, before.certificate, known(serving), AT)
+    assert finding is not None
+    assert finding.code == code
+
+
+@pytest.mark.parametrize(("left", "code"), [(8, "MPK-344"), (7, "MPK-371")])
+def test_a_ca_that_follows_is_known_by_them_too(left: int, code: str) -> None:
+    serving, following = spire_ca(AT - (60 - left) * DAY, 60 * DAY), spire_ca(AT - DAY, 60 * DAY)
+    finding = judge_issuer(following.issue(SVID).certificate, following.certificate, known(serving), AT)
+    assert finding is not None
+    assert finding.code == code
 
 
 def test_a_key_identifier_that_a_rogue_borrowed_does_not_make_it_one_that_the_server_lists() -> None:

@@ -200,6 +200,12 @@ CASES = (
         "eve obtained a CA through Issuer elsewhere/copy",
     ),
     Case(
+        "a CA that somebody obtained and that has run out since",
+        ControlPlane(cacerts=NOW, requests=requests(elsewhere(ROOT.issue(SPIRE_CA.but(not_after=AT - HOUR / 2))))),
+        {"request mine": ("proven", ("MPK-358",))},
+        "eve obtained a CA through ClusterIssuer meshpki-root",
+    ),
+    Case(
         "a CA of another root is nobody's business here",
         ControlPlane(cacerts=NOW, requests=requests(elsewhere(OTHER.issue(SPIRE_CA), issuer={"name": "copy"}))),
         {},

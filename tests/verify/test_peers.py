@@ -1,9 +1,9 @@
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
 from meshpki.cluster.manifest import Ref
-from meshpki.verify.peers import PeerVerdict, Trust, judge_peers
+from meshpki.verify.peers import GROUPS, PeerVerdict, Trust, judge_peers, unpaired
 from meshpki.verify.pods import MeshPod, Workload
 from meshpki.verify.workloads import PodVerdict
 from tests.support import certificates as made
@@ -73,6 +73,20 @@ def test_a_thousand_alike_are_one_pair() -> None:
     pairs = judged(*[Held("old", "old")] * 1000)
     assert len(pairs) == 1
     assert len(pairs[0].presenter.pods) == 1000
+
+
+def test_pods_that_each_hold_another_bundle_are_not_paired_without_a_bound() -> None:
+    well = [verdict(number, Held("old", "old")) for number in range(3)]
+    broken = [
+        replace(verdict(number, Held("old", "old")), result="broken", bundle=(f"{number:064x}",))
+        for number in range(100, 400)
+    ]
+    trust = Trust(ANCHORS, (OLD.certificate,), TRUST_DOMAIN, AT)
+    pairs = judge_peers([*broken, *well], trust)
+    assert len(pairs) == GROUPS**2
+    assert [pod.name for pod in pairs[0].presenter.pods] == ["pod-0", "pod-1", "pod-2"]
+    assert len(unpaired([*broken, *well])) == 301 - GROUPS
+    assert unpaired(well) == ()
 
 
 def test_a_pair_that_fails_names_who_refuses_whom() -> None:

@@ -120,8 +120,11 @@ def test_replicas_that_leave_or_have_ended_are_not_asked() -> None:
     assert {one.place.ref.name for one in found.served} == {"istiod-0", "spire-server-0"}
 
 
-def test_webhooks_of_others_are_not_looked_at() -> None:
+@pytest.mark.parametrize(("name", "namespace"), [("kyverno", "istio-system"), ("istiod", "another")])
+def test_webhooks_of_others_are_not_looked_at(name: str, namespace: str) -> None:
     foreign = webhook(made.root().pem, name="foreign-injector", labels={"app": "other"})
+    for hook in foreign["webhooks"]:
+        hook["clientConfig"]["service"] |= {"name": name, "namespace": namespace}
     found = seen(ControlPlane(others=[foreign]).cluster())
     assert "foreign-injector" not in {one.place.ref.name for one in found.kept}
 
@@ -147,7 +150,7 @@ def test_an_api_server_that_fails_at_every_request_leaves_everything_unseen() ->
     cluster.faults = [ClusterError("MPK-102", "try later", status=503) for _ in range(99)]
     found = seen(cluster)
     assert found.served == ()
-    assert sum("try later (MPK-102)" in one.needs for one in found.unseen) == 9
+    assert sum("try later (MPK-102)" in one.needs for one in found.unseen) == 10
 
 
 ROOT = made.mesh_root()

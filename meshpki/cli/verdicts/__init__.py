@@ -4,7 +4,7 @@ Names in certificates and messages of the cluster are data: characters that stee
 """
 
 from meshpki.cli.verdicts.document import API_VERSION, KIND, as_json, as_yaml, schema
-from meshpki.cli.verdicts.table import summary, table
+from meshpki.cli.verdicts.table import short, summary, table
 from meshpki.cli.verdicts.tree import tree
 from meshpki.cli.verdicts.wide import wide
 from meshpki.cli.verdicts.words import left, plain, short_name
@@ -17,6 +17,7 @@ __all__ = [
     "left",
     "plain",
     "schema",
+    "short",
     "short_name",
     "summary",
     "table",

@@ -8,7 +8,7 @@ from importlib.resources import files
 from meshpki.cli.verdicts.words import moment
 from meshpki.pki.certificate import Certificate
 from meshpki.pki.verdict import Finding
-from meshpki.verify.assessment import State, counting, let_be, state_of, states
+from meshpki.verify.assessment import State, counting, let_be, state_of, states, worst
 from meshpki.verify.peers import PeerGroup, PeerVerdict
 from meshpki.verify.places import PlaceVerdict
 from meshpki.verify.report import Report
@@ -47,6 +47,11 @@ def document(report: Report) -> dict[str, object]:
         "kind": KIND,
         "at": moment(report.at),
         "trustDomain": report.trust_domain,
+        "scope": {
+            "namespace": report.scope.namespace,
+            "selector": report.scope.selector,
+            "workloads": list(report.scope.names),
+        },
         "roots": [certificate(root) for root in report.roots],
         "summary": {
             "pods": len(report.pods),
@@ -99,7 +104,7 @@ def _workload(verdict: WorkloadVerdict) -> dict[str, object]:
         "namespace": verdict.workload.namespace,
         "kind": verdict.workload.kind,
         "name": verdict.workload.name,
-        "result": verdict.result,
+        "result": worst(verdict.pods),
         "pods": [_pod(pod) for pod in verdict.pods],
     }
 

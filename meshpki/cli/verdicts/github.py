@@ -21,9 +21,11 @@ _MARKED = re.compile(r"[^A-Za-z0-9 ,/-]")
 
 
 def annotations(assessment: Assessment) -> str:
-    """One workflow command for each finding and for each verdict without one that is not proven; then the sum."""
-    lines = [line for verdict in judgements(assessment.report) for line in _of(assessment, verdict)]
-    return "\n".join([*lines, *(_command("notice", "meshpki verify", total) for total in totals(assessment.report))])
+    """A workflow command for each finding, each verdict without one that is not proven, each thing unseen; the sum."""
+    report = assessment.report
+    lines = [line for verdict in judgements(report) for line in _of(assessment, verdict)]
+    unseen = (_command("notice", "not seen", f"{one.what}; it needs {one.needs}") for one in report.unseen)
+    return "\n".join([*lines, *unseen, *(_command("notice", "meshpki verify", total) for total in totals(report))])
 
 
 def summary_page(report: Report) -> str:

@@ -10,7 +10,8 @@ from meshpki.cli.verdicts.words import moment, plain
 from meshpki.errors import MeshpkiError
 from meshpki.verify.assessment import Assessment, Judgement, counting, judgements, state_of, where_of
 from meshpki.verify.peers import PeerVerdict
-from meshpki.verify.places import PlaceVerdict
+from meshpki.verify.places import PlaceVerdict, Unseen
+from meshpki.verify.report import Report
 from meshpki.verify.workloads import PodVerdict
 
 _NAME = "meshpki.verify"
@@ -22,15 +23,21 @@ def as_junit(assessment: Assessment, properties: Mapping[str, str], error: Excep
     """Every pod, place and pair of peers as a case; an error that ended the command is a failed case of its own.
 
     A case fails where it alone makes the exit code 5; unknown is skipped, unless --strict fails on it, as is what
-    is ignored.
+    is ignored, and what was not looked at.
     """
     suites = defaultdict[str, list[Element]](list)
     for verdict in judgements(assessment.report):
         suites[_namespace(verdict)].append(_case(assessment, verdict))
+    for one in assessment.report.unseen:
+        suites[_CLUSTER].append(_not_seen(one))
     if error is not None:
         suites[_CLUSTER].append(_aborted(error))
-    root = {"root": " ".join(one.sha256 for one in assessment.report.roots)}
+    root = {"root": " ".join(one.sha256 for one in assessment.report.roots), "scope": _scope(assessment.report)}
     return _written(suites, {**properties, **root}, assessment.report.at)
+
+
+def _scope(report: Report) -> str:
+    return f"pods {report.scope.words}" if report.scope.words else "every pod"
 
 
 def aborted(error: BaseException, properties: Mapping[str, str], at: datetime) -> str:
@@ -67,6 +74,12 @@ def _case(assessment: Assessment, verdict: Judgement) -> Element:
         failure.text = "\n".join(_lines(verdict))
     elif state_of(verdict) != "proven":
         SubElement(case, "skipped", message=plain(_message(verdict)))
+    return case
+
+
+def _not_seen(one: Unseen) -> Element:
+    case = Element("testcase", classname=f"{_NAME}.{_CLUSTER}", name=plain(f"not seen: {one.what}"), time="0")
+    SubElement(case, "skipped", message=plain(f"it needs {one.needs}"))
     return case
 
 

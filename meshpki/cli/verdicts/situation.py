@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from meshpki.cli.verdicts.table import totals
 from meshpki.cli.watch import Watched
-from meshpki.verify.assessment import Assessment, counting, state_of, where_of
+from meshpki.verify.assessment import Assessment, counting, state_of, where_of, worst
 from meshpki.verify.places import PlaceVerdict
 from meshpki.verify.report import Report
 from meshpki.verify.workloads import PodVerdict
@@ -19,9 +19,7 @@ def situation(report: Report) -> dict[str, str]:
     """The state of each pod and place with the codes that it fails by, and of all pairs of peers the worst."""
     seen: tuple[PodVerdict | PlaceVerdict, ...] = (*report.pods, *report.places)
     states = {where_of(one): _state(one) for one in seen}
-    peers = {state_of(one) for one in report.peers}
-    worst = next((state for state in ("broken", "unknown", "ignored", "proven") if state in peers), None)
-    return {**states, "peers": worst} if worst else states
+    return {**states, "peers": worst(report.peers)} if report.peers else states
 
 
 def _state(verdict: PodVerdict | PlaceVerdict) -> str:

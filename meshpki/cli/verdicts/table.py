@@ -5,12 +5,11 @@ from collections.abc import Iterator, Sequence
 from meshpki.cli.verdicts.reasons import ignored_lines, reasons
 from meshpki.cli.verdicts.words import aligned, chain, left, plain, short_name
 from meshpki.pki.verdict import Finding
-from meshpki.verify.assessment import Judgement, State, counting, judgements, state_of, states
+from meshpki.verify.assessment import WORST_FIRST, Judgement, counting, judgements, state_of, states, worst
 from meshpki.verify.report import Report
 from meshpki.verify.workloads import PodVerdict, WorkloadVerdict
 
 _HEADER = ("NAMESPACE", "WORKLOAD", "PODS", "SPIFFE ID", "CHAIN", "LEFT", "RESULT")
-_WORST_FIRST: tuple[State, ...] = ("broken", "unknown", "ignored", "proven")
 _NAMED = 3
 
 
@@ -38,6 +37,11 @@ def summary(report: Report) -> str:
     return "\n".join([*roots, *totals(report)])
 
 
+def short(report: Report) -> str:
+    """The sum, and how much was not looked at."""
+    return "\n".join([summary(report), *(line.strip() for line in _unseen(report))])
+
+
 def totals(report: Report) -> Iterator[str]:
     """How many of what were looked at are proven."""
     counts = states(report.pods)
@@ -52,12 +56,12 @@ def totals(report: Report) -> Iterator[str]:
 
 def _total(verdicts: Sequence[Judgement], what: str) -> str:
     counts = states(verdicts)
-    others = [f"{counts[state]} {state}" for state in _WORST_FIRST if counts[state] and state != "proven"]
+    others = [f"{counts[state]} {state}" for state in WORST_FIRST if counts[state] and state != "proven"]
     return ", ".join([f"{counts['proven']} of {len(verdicts)} {what}", *others])
 
 
 def _row(report: Report, verdict: WorkloadVerdict) -> tuple[str, ...]:
-    state = next(one for one in _WORST_FIRST if any(state_of(pod) == one for pod in verdict.pods))
+    state = worst(verdict.pods)
     shown = next(pod for pod in verdict.pods if state_of(pod) == state)
     ends = [pod.expires for pod in verdict.pods if pod.expires]
     return (
