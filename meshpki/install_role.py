@@ -123,7 +123,7 @@ def _tries(settings: Settings) -> Iterator[Right]:
     if settings.workloads.enabled:
         yield Right(NAME, names.bookinfo, "", "pods/exec", ("get", "create"))
     yield Right(NAME, names.cert_manager, _CERTIFICATES, "certificates", ("create", "patch"), ("meshpki-probe",))
-    yield Right(NAME, "default", "", "pods", ("create", "patch"), ("meshpki-probe",))
+    yield Right(NAME, names.spire_system, "", "pods", ("create", "patch"), ("meshpki-probe",))
 
 
 def _istioctl(settings: Settings) -> Iterator[Right]:

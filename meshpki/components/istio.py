@@ -5,8 +5,9 @@ import threading
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import cache
+from http import HTTPStatus
 
-from meshpki.cluster.client import Cluster, ClusterError, Reader
+from meshpki.cluster.client import Cluster, ClusterError, NoAccessError, Reader
 from meshpki.cluster.manifest import Object, Query, only
 from meshpki.cluster.overlay import overlaid
 from meshpki.cluster.render import load, text
@@ -26,6 +27,7 @@ from meshpki.workflow.step import Applies, Failed, Gate, Program, Readiness, Rea
 
 ISTIOD_PORTS = (15012, 15017)
 GATEWAY = "istio-ingressgateway"
+_INJECTOR = "sidecar-injector.istio.io"
 # What istiod serves changes without any object changing.
 _LOOK = timedelta(seconds=1)
 WEBHOOKS = (
@@ -36,7 +38,7 @@ WEBHOOKS = (
 
 def istio(settings: Settings, istioctl: Istioctl) -> Step:
     """The step of istiod and the ingress gateway. It runs beside SPIRE: only the gateway's gate waits for it."""
-    namespace = settings.namespaces.istio
+    names, namespace = settings.namespaces, settings.namespaces.istio
     return Step(
         name="istio",
         summary=f"Istio {settings.versions.istio}",
@@ -55,7 +57,7 @@ def istio(settings: Settings, istioctl: Istioctl) -> Step:
             Gate(
                 name="injection",
                 proves="the webhooks' caBundle is the pinned root, and a pod is injected with the spire template",
-                check=judge_injection,
+                check=lambda reader: judge_injection(reader, names.spire_system),
                 hint=f"look at `kubectl -n {namespace} logs deploy/istiod` and the webhook configurations",
                 code="MPK-217",
                 watches=WEBHOOKS,
@@ -150,8 +152,11 @@ def istiods(reader: Reader, settings: Settings) -> list[Object]:
     return pods_of(reader, deployment(settings.namespaces.istio, "istiod"))
 
 
-def judge_injection(reader: Reader) -> Readiness:
-    """Whether Istio's webhooks trust the pinned root alone, and a dry-run pod comes back with the spire volume."""
+def judge_injection(reader: Reader, namespace: str) -> Readiness:
+    """Whether Istio's webhooks trust the pinned root alone, and a dry-run pod comes back with the spire volume.
+
+    The pod is tried in `namespace`, which lets every pod in, as one that gets its sidecar needs.
+    """
     pin = pinned(reader)
     hooks = [hook for query in WEBHOOKS for item in reader.list(query) for hook in istio_hooks(item)]
     if pin is None or not hooks:
@@ -159,17 +164,31 @@ def judge_injection(reader: Reader) -> Readiness:
     for hook in hooks:
         if _trusts(hook) != pin.fingerprints:
             return Waiting(f"webhook {hook['name']}: its caBundle is not the pinned root")
-    why = _not_injected(reader)
-    return Waiting(why) if why else Ready(f"{len(hooks)} webhooks trust the pinned root, a pod is injected")
+    match _judge_pod(reader, namespace):
+        case Ready():
+            return Ready(f"{len(hooks)} webhooks trust the pinned root, a pod is injected")
+        case shut:
+            return shut
 
 
-def _not_injected(reader: Reader) -> str:
+def _judge_pod(reader: Reader, namespace: str) -> Readiness:
     try:
-        pod = reader.dry_run(_probe())
+        pod = reader.dry_run(_probe(namespace))
     except ClusterError as error:
-        return f"a pod is not injected: {error.what}"
+        if isinstance(error, NoAccessError):
+            raise
+        told = f"a pod is not injected in namespace {namespace}: {error.what}"
+        return Failed(told) if _denied_by_others(error) else Waiting(told)
     drivers = [volume.get("csi", {}).get("driver") for volume in pod["spec"].get("volumes", [])]
-    return "" if CSI_DRIVER in drivers else "a pod comes back without the spire template"
+    if CSI_DRIVER in drivers:
+        return Ready()
+    return Waiting(f"a pod of namespace {namespace} comes back without the spire template")
+
+
+def _denied_by_others(error: ClusterError) -> bool:
+    """Whether an admission rule says no for good; istiod says it, too, until it has read its new templates."""
+    passing = error.transient or error.status in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)
+    return not passing and _INJECTOR not in error.what
 
 
 def istio_hooks(configuration: Object) -> list[Object]:
@@ -187,13 +206,13 @@ def _trusts(hook: Mapping[str, object]) -> frozenset[str]:
         return frozenset()
 
 
-def _probe() -> Object:
+def _probe(namespace: str) -> Object:
     return {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {
             "name": "meshpki-probe",
-            "namespace": "default",
+            "namespace": namespace,
             "labels": {"sidecar.istio.io/inject": "true"},
             "annotations": {"inject.istio.io/templates": "sidecar,spire"},
         },

@@ -237,3 +237,9 @@ def test_the_crd_of_the_policies_comes_with_their_step(releases: Releases) -> No
     files = replace(releases, policy_crds=releases.spire_crds)
     (step,) = (one for one in planned(files, "approval: {policy: true}") if one.name == "approval")
     assert [one["metadata"]["name"] for one in step.manifests if one["kind"] == "CustomResourceDefinition"] == ["x"]
+
+
+def test_a_namespace_whose_pods_get_a_sidecar_lets_them_in_whatever_the_clusters_default(releases: Releases) -> None:
+    found = manifests(releases)
+    for name in ("bookinfo", "spire-system"):
+        assert one(found, "Namespace", name)["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "privileged"
