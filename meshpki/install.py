@@ -16,7 +16,7 @@ from meshpki.components.images import hub, images, mirrored
 from meshpki.components.istio import istio
 from meshpki.components.istioctl import Istioctl
 from meshpki.components.istiod_ca import istiod_ca
-from meshpki.components.root_ca import root_ca
+from meshpki.components.root_ca import issued_roots, root_ca
 from meshpki.components.spire import spire
 from meshpki.components.trust import STATE_NAMESPACE, pinned
 from meshpki.components.workloads import workloads
@@ -106,10 +106,17 @@ def pulled(settings: Settings, releases: Releases) -> dict[str, list[str]]:
     return dict(sorted(found.items()))
 
 
-def generation(reader: Reader) -> int:
-    """The root's generation that the cluster is pinned to; 1 on a new one, and after a rotation it stays the newest."""
+def generation(reader: Reader, settings: Settings) -> int:
+    """The root's generation that the cluster is pinned to; 1 on a new one, and after a rotation it stays the newest.
+
+    Without a pin it is the one that `root.fingerprint` names, where there is such a one: to be pinned again.
+    """
     pin = pinned(reader)
-    return pin.generation if pin else 1
+    if pin is not None:
+        return pin.generation
+    wanted = settings.root.fingerprint
+    known = issued_roots(reader, settings) if wanted and not _brought(settings) else {}
+    return next((number for number, sha256 in known.items() if sha256 == wanted), 1)
 
 
 def install(plan: Plan, settings: Settings, cluster: Cluster, clock: Clock, limits: Limits) -> Generator[Event]:

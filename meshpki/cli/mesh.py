@@ -117,7 +117,7 @@ def prepared(wanted: Wanted) -> tuple[KubernetesCluster, MeshState, Settings, Pl
     settings = given or settings_of(cluster, (), wanted.overlay)
     releases = artifacts.obtain(settings, wanted.artifact_dir)
     target = Target(wanted.kubeconfig, cluster.context)
-    known = steps(settings, releases, target, generation(cluster))
+    known = steps(settings, releases, target, generation(cluster, settings))
     return cluster, before, settings, narrowed(known, wanted.selection)
 
 

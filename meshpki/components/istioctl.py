@@ -207,6 +207,13 @@ def was_run(reader: Reader, operator: Object) -> bool:
     return live is not None and live.get("data", {}).get("operator") == digest(operator)
 
 
+def was_installed(reader: Reader) -> bool:
+    """Whether istioctl was ever run here, if only to be killed, and not only what it would make applied by others."""
+    live = reader.get(RECORD)
+    data = (live or {}).get("data", {})
+    return live is not None and not (data.get("operator") and not data.get("objects"))
+
+
 def claim(cluster: Cluster) -> None:
     """Forget the record before istioctl writes anything; what comes before each write of ours comes before its, too."""
     cluster.apply(owned(_record("", ""), "istio"))

@@ -1,12 +1,14 @@
 """One look at the cluster, as far as the checks of the preflight need it; nothing is judged here."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from meshpki.cluster.client import NoAccessError, Reader
 from meshpki.cluster.manifest import Object, Query, Ref
 from meshpki.components.existing_root import secret_is_there
+from meshpki.components.istioctl import was_installed
+from meshpki.components.root_ca import issued_roots
 from meshpki.components.trust import Pin, istiod_certificate, pinned, root_certificate
 from meshpki.preflight.approval import would_be_denied
 from meshpki.preflight.surroundings import skews
@@ -35,6 +37,8 @@ class Seen:
     spire_config: Object | None = None
     pin: Pin | None = None
     root: Object | None = None
+    roots: Mapping[int, str] = field(default_factory=dict)
+    installed: bool = False
     existing: bool = False
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
     missing_rights: tuple[str, ...] = ()
@@ -80,6 +84,9 @@ def look(
         spire_config=reader.get(Ref("v1", "ConfigMap", names.spire_server, "spire-server")),
         pin=pin,
         root=reader.get(root_certificate(settings, pin.generation)) if pin else None,
+        # what is there of a mesh that has lost its pin
+        roots=issued_roots(reader, settings) if pin is None else {},
+        installed=pin is None and was_installed(reader),
         at=at,
         existing=bool(settings.root.existing.secret_name) and secret_is_there(reader, settings),
         skews=skews(there, here, leases, nodes),

@@ -9,6 +9,7 @@ from meshpki.cluster.client import NoAccessError
 from meshpki.cluster.manifest import Object, Query, Ref
 from meshpki.components.approval import POLICY
 from meshpki.components.istioctl import OURS as ISTIO
+from meshpki.components.istioctl import RECORD
 from meshpki.components.trust import Pin
 from meshpki.errors import UsageError
 from meshpki.preflight import CHECKS, Seen, examine, look
@@ -17,7 +18,9 @@ from meshpki.settings import Approval, Existing, Root, Settings, defaults, read_
 from meshpki.workflow.step import Program
 from tests.support import certificates
 from tests.support.cluster import InMemoryCluster, config_map, namespace
+from tests.support.control_plane import root_request
 from tests.support.existing import CORPORATE, ISSUING, NOW, corporate, wish
+from tests.support.mesh import pin
 
 OURS = {"app.kubernetes.io/managed-by": "meshpki", "app.kubernetes.io/part-of": "meshpki"}
 
@@ -134,6 +137,47 @@ def test_a_named_storage_class_need_not_be_the_default() -> None:
 def test_a_mesh_pinned_to_another_root_than_the_one_wished_for_is_refused() -> None:
     wish = replace(defaults(), root=replace(defaults().root, fingerprint="ab" * 32))
     assert refused(PINNED, wish) == [("root-fingerprint", "MPK-111")]
+
+
+ROTATED = {1: "aa" * 32, 3: "bb" * 32}
+
+
+@pytest.mark.parametrize(
+    ("seen", "fingerprint", "found"),
+    [
+        (GOOD, "", []),
+        (replace(GOOD, roots={1: "aa" * 32}), "", []),  # a first up that was killed, or a mesh that others applied
+        (replace(GOOD, roots={1: "aa" * 32}, installed=True), "", [("root-pin", "MPK-126")]),
+        (replace(GOOD, roots={1: "aa" * 32}, installed=True), "aa" * 32, []),
+        (replace(GOOD, installed=True), "", []),
+        (replace(GOOD, roots=ROTATED), "", [("root-pin", "MPK-126")]),
+        (replace(GOOD, roots=ROTATED), "cc" * 32, [("root-pin", "MPK-126")]),
+        (replace(GOOD, roots=ROTATED), "bb" * 32, []),
+        (replace(GOOD, roots={2: "aa" * 32}), "", [("root-pin", "MPK-126")]),
+        (replace(PINNED, roots=ROTATED), "", []),
+    ],
+)
+def test_a_mesh_that_lost_its_pin_is_pinned_again_only_to_the_root_that_is_named(
+    seen: Seen, fingerprint: str, found: list[tuple[str, str]]
+) -> None:
+    assert refused(seen, replace(defaults(), root=replace(defaults().root, fingerprint=fingerprint))) == found
+
+
+def test_the_generations_that_are_there_are_told_with_their_fingerprints() -> None:
+    error = examine(replace(GOOD, roots=ROTATED), defaults()).refused[0].error
+    assert f"generation 1 {'aa' * 32}, generation 3 {'bb' * 32}" in error.what
+    assert "root.fingerprint" in error.remedy
+
+
+def test_roots_and_what_was_installed_are_looked_for_where_there_is_no_pin() -> None:
+    cluster, root = InMemoryCluster(), certificates.mesh_root()
+    claimed = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": RECORD.name, "namespace": "kube-system"}}
+    cluster.put(namespace("kube-system"), root_request(root), root_request(root, 3), claimed)
+    seen = look(cluster, defaults(), (), NOW)
+    assert (seen.roots, seen.installed) == ({1: root.certificate.sha256, 3: root.certificate.sha256}, True)
+    cluster.put(pin(root))
+    seen = look(cluster, defaults(), (), NOW)
+    assert (seen.roots, seen.installed) == ({}, False)
 
 
 def test_every_problem_is_told_not_only_the_first() -> None:
