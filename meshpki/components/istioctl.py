@@ -31,7 +31,8 @@ RECORD = Ref("v1", "ConfigMap", STATE_NAMESPACE, "meshpki-istio")
 MANAGED = "operator.istio.io/managed"
 OURS = {MANAGED: "Reconcile", "install.operator.istio.io/owning-resource": "meshpki"}
 _RBAC = "rbac.authorization.k8s.io/v1"
-_INSTALLED = (
+# The kinds of what it installs.
+INSTALLED = (
     *(("apps/v1", "Deployment"), ("v1", "Service"), ("v1", "ConfigMap"), ("v1", "ServiceAccount")),
     *((_RBAC, kind) for kind in ("ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")),
     ("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration"),
@@ -248,7 +249,7 @@ def fingerprint(reader: Reader) -> str:
     """A digest of what istioctl keeps in the cluster: identity and content, without what controllers fill in."""
     found = [
         (item["kind"], item["metadata"]["name"], item["metadata"]["uid"], _content(item))
-        for api_version, kind in _INSTALLED
+        for api_version, kind in INSTALLED
         for item in reader.list(Query(api_version, kind, labels=selector(OURS)))
     ]
     return digest(sorted(found, key=lambda row: row[:3]))

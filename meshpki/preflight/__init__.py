@@ -129,7 +129,8 @@ def _programs(seen: Seen, _settings: Settings) -> Problem | None:
 def _rights(seen: Seen, _settings: Settings) -> Problem | None:
     if not seen.missing_rights:
         return None
-    return f"missing rights: {', '.join(seen.missing_rights)}", "this kubeconfig's user", "have them granted"
+    remedy = "have them granted: `meshpki rbac install` prints the roles"
+    return f"missing rights: {', '.join(seen.missing_rights)}", "this kubeconfig's user", remedy
 
 
 def _clock(seen: Seen, _settings: Settings) -> Problem | None:

@@ -12,7 +12,7 @@ from meshpki.components.root_ca import issued_roots
 from meshpki.components.trust import Pin, istiod_certificate, pinned, root_certificate
 from meshpki.preflight.approval import would_be_denied
 from meshpki.preflight.surroundings import skews
-from meshpki.rights import missing, needed, plural
+from meshpki.rights import plural
 from meshpki.settings import Settings
 from meshpki.workflow.step import Program
 
@@ -49,11 +49,11 @@ class Seen:
 
 
 def look(
-    reader: Reader, settings: Settings, manifests: Iterable[Object], at: datetime, programs: Iterable[Program] = ()
+    reader: Reader, settings: Settings, at: datetime, programs: Iterable[Program] = (), lacking: Iterable[str] = ()
 ) -> Seen:
     """Gather what the checks judge, at a moment (UTC); Secrets are seen as metadata only, never their data.
 
-    `manifests` are what is to be applied: the rights to do so are asked for; `programs` are what else is to run.
+    `programs` are what is to run, and `lacking` the rights that the user turned out not to have.
     """
     names, pin, unlisted = settings.namespaces, pinned(reader), list[str]()
 
@@ -93,5 +93,5 @@ def look(
         namespaces=listed("v1", "Namespace"),
         denied=would_be_denied(reader, settings),
         unfit=tuple(f"{one.name}: {why}" for one in programs if (why := one.unfit(reader))),
-        missing_rights=(*unlisted, *map(str, missing(reader, needed(manifests, settings)))),
+        missing_rights=(*unlisted, *lacking),
     )

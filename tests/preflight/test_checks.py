@@ -17,7 +17,7 @@ from meshpki.preflight.approval import would_be_denied
 from meshpki.settings import Approval, Existing, Root, Settings, defaults, read_text
 from meshpki.workflow.step import Program
 from tests.support import certificates
-from tests.support.cluster import InMemoryCluster, config_map, namespace
+from tests.support.cluster import InMemoryCluster, namespace
 from tests.support.control_plane import root_request
 from tests.support.existing import CORPORATE, ISSUING, NOW, corporate, wish
 from tests.support.mesh import pin
@@ -173,10 +173,10 @@ def test_roots_and_what_was_installed_are_looked_for_where_there_is_no_pin() -> 
     cluster, root = InMemoryCluster(), certificates.mesh_root()
     claimed = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": RECORD.name, "namespace": "kube-system"}}
     cluster.put(namespace("kube-system"), root_request(root), root_request(root, 3), claimed)
-    seen = look(cluster, defaults(), (), NOW)
+    seen = look(cluster, defaults(), NOW)
     assert (seen.roots, seen.installed) == ({1: root.certificate.sha256, 3: root.certificate.sha256}, True)
     cluster.put(pin(root))
-    seen = look(cluster, defaults(), (), NOW)
+    seen = look(cluster, defaults(), NOW)
     assert (seen.roots, seen.installed) == ({}, False)
 
 
@@ -264,7 +264,7 @@ def test_a_program_that_cannot_do_its_work_is_refused_before_anything_is_written
         raise AssertionError
 
     fit, unfit = (Program(name, never, never, unfit=lambda _, why=why: why) for name, why in (("a", ""), ("b", "old")))
-    seen = look(InMemoryCluster(), defaults(), [], NOW, (fit, unfit))
+    seen = look(InMemoryCluster(), defaults(), NOW, (fit, unfit))
     assert seen.unfit == ("b: old",)
     assert refused(replace(GOOD, unfit=seen.unfit)) == [("istioctl", "MPK-124")]
 
@@ -279,8 +279,8 @@ class Denying(InMemoryCluster):
 
 
 def test_a_list_that_is_not_allowed_is_a_missing_right_beside_the_others() -> None:
-    seen = look(Denying(), defaults(), [config_map("a")], NOW)
-    assert seen.missing_rights == ("list nodes", "list storageclasses")
+    seen = look(Denying(), defaults(), NOW, lacking=["patch configmaps"])
+    assert seen.missing_rights == ("list nodes", "list storageclasses", "patch configmaps")
 
 
 POLICED = replace(defaults(), approval=Approval(policy=True))
