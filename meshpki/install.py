@@ -1,6 +1,5 @@
 """Install: from the user's wish to a plan of steps, and the plan's run."""
 
-import os
 from collections.abc import Generator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -66,9 +65,7 @@ EVERY = (_FIRST, APPROVAL, *_REST)
 
 def steps(settings: Settings, releases: Releases, target: Target, generation: int = 1) -> tuple[Step, ...]:
     """The steps of an installation in their order; `generation` is that of the root the mesh lives under."""
-    istioctl = Istioctl(
-        releases.istioctl, target.kubeconfig, target.context, _environment(settings), releases.istioctl_sha256
-    )
+    istioctl = Istioctl(releases.istioctl, target.kubeconfig, target.context, releases.istioctl_sha256)
     crds = tuple(crd for path in releases.spire_crds for crd in load(path.read_bytes()))
     planned = (
         cert_manager(settings, load(releases.cert_manager.read_bytes())),
@@ -151,13 +148,3 @@ def wish_manifest(settings: Settings) -> Object:
         "metadata": {"name": WISH.name, "namespace": WISH.namespace},
         "data": {"meshpki.yaml": to_yaml(shared)},
     }
-
-
-def _environment(settings: Settings) -> dict[str, str]:
-    """Istioctl's environment: ours, and the proxies of the settings."""
-    proxies = {
-        "HTTP_PROXY": settings.proxy.http,
-        "HTTPS_PROXY": settings.proxy.https,
-        "NO_PROXY": settings.proxy.no_proxy,
-    }
-    return {**os.environ, **{name: value for name, value in proxies.items() if value}}

@@ -11,7 +11,6 @@ import tarfile
 import tempfile
 import threading
 import zlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,7 +46,7 @@ _MEMBER_LIMIT = 256 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Istioctl:
-    """Where istioctl lies (a release archive), how it reaches the cluster, and the proxies it runs with.
+    """Where istioctl lies (a release archive), and how it reaches the cluster: in meshpki's own environment.
 
     `sha256` is what the archive was checked to be; what is unpacked later has to be that still.
     """
@@ -55,7 +54,6 @@ class Istioctl:
     archive: Path
     kubeconfig: Path | None = None
     context: str = ""
-    environment: Mapping[str, str] | None = None
     sha256: str = ""
 
     def install(self, operator: Object, readiness_seconds: int, stop: threading.Event) -> None:
@@ -65,9 +63,7 @@ class Istioctl:
             argv = [binary, "install", "--skip-confirmation", "--filename", wish]
             argv += ["--readiness-timeout", f"{readiness_seconds}s", *self._target()]
             leash = leashed if shutil.which("setpriv") else tuple
-            child = subprocess.Popen(
-                leash(argv), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=self.environment
-            )
+            child = subprocess.Popen(leash(argv), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
             code = _wait(child, stop)
             if code and not stop.is_set():
                 output.seek(0)
@@ -88,7 +84,7 @@ class Istioctl:
                     leash(argv),
                     stdin=subprocess.DEVNULL,
                     capture_output=True,
-                    env={**(self.environment or {}), "HOME": folder, "KUBECONFIG": os.devnull},
+                    env={**os.environ, "HOME": folder, "KUBECONFIG": os.devnull},
                     timeout=_GENERATE_SECONDS,
                     check=False,
                 )

@@ -111,7 +111,7 @@ def test_an_archive_that_changed_since_it_was_checked_is_not_run(tmp_path: Path,
     archive = tmp_path / "istioctl.tar.gz"
     checked = packed(member(), shape=tarfile.PAX_FORMAT)
     archive.write_bytes(GOOD if changed else checked)
-    installer = istioctl.Istioctl(archive, environment={}, sha256=hashlib.sha256(checked).hexdigest())
+    installer = istioctl.Istioctl(archive, sha256=hashlib.sha256(checked).hexdigest())
     with pytest.raises(MeshpkiError) as refused:
         installer.manifests({"kind": "IstioOperator", "metadata": {"name": "meshpki"}, "spec": {"tag": "1"}})
     assert refused.value.code == code
