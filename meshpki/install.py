@@ -11,8 +11,8 @@ from meshpki.cluster.render import load
 from meshpki.components.approval import approval
 from meshpki.components.cert_manager import cert_manager
 from meshpki.components.existing_root import existing_root
-from meshpki.components.images import hub, images, mirrored
-from meshpki.components.istio import istio
+from meshpki.components.images import images, mirrored
+from meshpki.components.istio import istio, proxy_images
 from meshpki.components.istioctl import Istioctl
 from meshpki.components.istiod_ca import istiod_ca
 from meshpki.components.root_ca import issued_roots, root_ca
@@ -65,7 +65,8 @@ EVERY = (_FIRST, APPROVAL, *_REST)
 
 def steps(settings: Settings, releases: Releases, target: Target, generation: int = 1) -> tuple[Step, ...]:
     """The steps of an installation in their order; `generation` is that of the root the mesh lives under."""
-    istioctl = Istioctl(releases.istioctl, target.kubeconfig, target.context, releases.istioctl_sha256)
+    where, version = (target.kubeconfig, target.context), settings.versions.istio
+    istioctl = Istioctl(releases.istioctl, *where, sha256=releases.istioctl_sha256, version=version)
     crds = tuple(crd for path in releases.spire_crds for crd in load(path.read_bytes()))
     planned = (
         cert_manager(settings, load(releases.cert_manager.read_bytes())),
@@ -97,7 +98,7 @@ def pulled(settings: Settings, releases: Releases) -> dict[str, list[str]]:
     for step in steps(settings, releases, Target()):
         named = images(step.objects)
         if step.name == "istio":
-            named = tuple(f"{hub(settings)}/{name}:{settings.versions.istio}" for name in ("pilot", "proxyv2"))
+            named = proxy_images(settings)
         for image in named:
             found.setdefault(image, []).append(step.name)
     return dict(sorted(found.items()))

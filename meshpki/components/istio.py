@@ -100,7 +100,7 @@ def _installer(wish: Object, istioctl: Istioctl) -> Program:
         run=install,
         does="applies Istio's own manifests, and removes what it made before and needs no longer",
         applies=Applies(manifests, MANAGER, mark(wish), lambda reader: pruned(reader, manifests(), wish)),
-        unfit=lambda reader: "" if was_run(reader, wish) else istioctl.unfit(wish["spec"]["tag"]),
+        unfit=lambda reader: "" if was_run(reader, wish) else istioctl.unfit(),
     )
 
 
@@ -122,6 +122,12 @@ def operator(settings: Settings) -> Object:
     )
     wish = load(content)[0]
     return {**wish, "spec": overlaid(wish["spec"], settings.istio.operator)}
+
+
+def proxy_images(settings: Settings) -> tuple[str, ...]:
+    """The images that istioctl's manifests name, and every sidecar: by the overlay's hub and tag where it has any."""
+    spec = operator(settings)["spec"]
+    return tuple(f"{spec['hub']}/{name}:{spec['tag']}" for name in ("pilot", "proxyv2"))
 
 
 def judge_istiod(reader: Reader, settings: Settings) -> Readiness:

@@ -8,7 +8,8 @@ import pytest
 from meshpki.cluster.client import ClusterError, NoAccessError
 from meshpki.cluster.manifest import FIELD_MANAGER, Object
 from meshpki.cluster.refusal import refused
-from meshpki.components.istio import judge_injection
+from meshpki.components.istio import judge_injection, proxy_images
+from meshpki.settings import read_text
 from meshpki.workflow.step import Failed, Ready, Waiting
 from tests.support.certificates import Issued, mesh_root, pem
 from tests.support.cluster import InMemoryCluster, namespace
@@ -90,3 +91,11 @@ def test_what_a_moment_may_mend_is_waited_for(status: int, message: str) -> None
 def test_a_right_that_is_missing_is_an_error_of_its_own() -> None:
     with pytest.raises(NoAccessError, match="cannot patch"):
         judge_injection(injecting(no=said(403, RIGHT)), "spire-system")
+
+
+def test_the_images_of_istio_are_those_that_the_overlay_names() -> None:
+    text = "apiVersion: meshpki.dev/v1alpha1\nkind: Mesh\nistio: {operator: {tag: 1.29.1-distroless}}\n"
+    assert proxy_images(read_text(text, "test")) == (
+        "docker.io/istio/pilot:1.29.1-distroless",
+        "docker.io/istio/proxyv2:1.29.1-distroless",
+    )

@@ -68,6 +68,7 @@ VERSIONS = [
     ("versions:\n  certManager: 1.21.2", "MPK-017", 4, "v1.2.3"),
     ('versions:\n  istio: "1.29"', "MPK-017", 4, "all three numbers"),
     ("versions:\n  istio: latest", "MPK-017", 4, "all three numbers"),
+    ("versions:\n  istio: 1.29.1-distroless", "MPK-017", 4, "istio: {operator: {tag: ...}}"),
 ]
 DURATIONS = [
     ("istiodCA:\n  duration: 720", "MPK-009", 4, "write 720h for hours"),
