@@ -156,6 +156,7 @@ CHECKS = (
     Check("cert-manager", "MPK-104", parts.cert_manager),
     Check("istio", "MPK-105", parts.istio),
     Check("spire", "MPK-106", parts.spire),
+    Check("namespaces", "MPK-127", parts.moved),
     Check("istio-shape", "MPK-114", parts.shape),
     Check("cacerts", "MPK-107", parts.cacerts),
     Check("trust-domain", "MPK-108", parts.trust_domain),

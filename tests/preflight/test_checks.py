@@ -99,7 +99,7 @@ def test_a_cluster_that_is_new_or_ours_is_let_through(seen: Seen) -> None:
             "MPK-104",
         ),
         (replace(GOOD, deployments=(istiod(**UNLABELLED),)), "istio", "MPK-105"),
-        (replace(GOOD, deployments=(istiod("other"),)), "istio", "MPK-105"),
+        (replace(GOOD, deployments=(istiod("other"),)), "namespaces", "MPK-127"),
         (replace(GOOD, deployments=(istiod(**ANOTHERS),)), "istio", "MPK-105"),
         (replace(GOOD, stateful_sets=(workload("StatefulSet", "spire", "spire-server"),)), "spire", "MPK-106"),
         (replace(GOOD, csi_driver={"metadata": {"name": "csi.spiffe.io"}}), "spire", "MPK-106"),
@@ -126,6 +126,36 @@ def test_a_cluster_that_is_new_or_ours_is_let_through(seen: Seen) -> None:
 )
 def test_a_cluster_that_is_somebody_elses_is_refused(seen: Seen, check: str, code: str) -> None:
     assert refused(seen) == [(check, code)]
+
+
+@pytest.mark.parametrize("name", ["spire-agent", "spiffe-csi-driver"])
+def test_agents_and_drivers_of_others_are_refused_as_their_server_is(name: str) -> None:
+    assert refused(replace(GOOD, daemon_sets=(workload("DaemonSet", "spire", name),))) == [("spire", "MPK-106")]
+
+
+MADE = (
+    ("Deployment", "cert-manager", "cert-manager", "cert-manager"),
+    ("Deployment", "cert-manager", "cert-manager-approver-policy", "approval"),
+    ("StatefulSet", "spire-server", "spire-server", "spire"),
+    ("DaemonSet", "spire-system", "spire-agent", "spire"),
+    ("DaemonSet", "spire-system", "spiffe-csi-driver", "spire"),
+    ("Deployment", "bookinfo", "reviews-v1", "workloads"),
+)
+
+
+@pytest.mark.parametrize(
+    ("key", "parts"),
+    [("certManager", [0, 1]), ("spireServer", [2]), ("spireSystem", [3, 4]), ("bookinfo", [5]), ("istio", [])],
+)
+def test_a_part_of_a_mesh_that_runs_stays_in_its_namespace(key: str, parts: list[int]) -> None:
+    text = f"apiVersion: meshpki.dev/v1alpha1\nkind: Mesh\nnamespaces: {{{key}: elsewhere}}"
+    wish = read_text(text, "test")
+    for number, (kind, space, name, step) in enumerate(MADE):
+        labels = {**OURS, "meshpki.dev/step": step}
+        field = {"Deployment": "deployments", "StatefulSet": "stateful_sets", "DaemonSet": "daemon_sets"}[kind]
+        seen = replace(GOOD, **{field: (workload(kind, space, name, **labels),)})
+        assert refused(seen) == []
+        assert refused(seen, wish) == ([("namespaces", "MPK-127")] if number in parts else [])
 
 
 def test_a_named_storage_class_need_not_be_the_default() -> None:
