@@ -71,6 +71,7 @@ def istio(settings: Settings, istioctl: Istioctl) -> Step:
                 code="MPK-218",
                 watches=(only(deployment(namespace, GATEWAY)),),
                 every=_LOOK,
+                needs=("spire",),
             ),
         ),
     )
