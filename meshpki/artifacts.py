@@ -10,18 +10,18 @@ import tempfile
 import tomllib
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from http import HTTPStatus
 from importlib import resources
 from pathlib import Path
 
 import platformdirs
-import urllib3
 
+from meshpki import downloads
+from meshpki.cluster.silence import why
+from meshpki.downloads import DownloadError
 from meshpki.errors import PreconditionError
 from meshpki.settings import Settings
 
 _LIMIT = 256 * 1024 * 1024
-_TIMEOUT = urllib3.Timeout(connect=10, read=60)
 
 _POLICY_CRD = "approver-policy-crd"
 _CRDS = ("clusterfederatedtrustdomains", "clusterspiffeids", "clusterstaticentries")
@@ -93,11 +93,12 @@ def _published_pins() -> dict[str, str]:
 def obtain(settings: Settings, directory: Path | None = None, *, download: bool = True) -> Releases:
     """The files, each checked; `directory` goes before the settings' own, and with either nothing is downloaded.
 
-    Without `download` what is not in the cache already is missing.
+    That each has a pin is seen before any is looked for. Without `download` what is not in the cache is missing.
 
     Raises PreconditionError: MPK-050 missing, 051 digest differs, 052 no pin, 053 download failed.
     """
     chosen = _chosen(settings, directory)
+    check_pins(settings)
     found = [_checked(artifact, _place(artifact, chosen, settings, download=download)) for artifact in wanted(settings)]
     policies = tuple(path for path in found if path.name.startswith(_POLICY_CRD))
     spire = tuple(path for path in found[2:] if path not in policies)
@@ -133,8 +134,7 @@ def fetch(settings: Settings, directory: Path) -> tuple[Kept, ...]:
 
     Raises PreconditionError as `obtain`; a file without a pin is refused before anything is downloaded (MPK-052).
     """
-    for artifact in wanted(settings):
-        _pinned(artifact)
+    check_pins(settings)
     directory.mkdir(parents=True, exist_ok=True)
     for one in kept(settings, directory):
         if one.state is not State.AS_PINNED:
@@ -162,10 +162,18 @@ def _cached(artifact: Artifact) -> Path:
     return Path(platformdirs.user_cache_dir("meshpki")) / "artifacts" / artifact.sha256 / artifact.name
 
 
-def _pinned(artifact: Artifact) -> None:
-    if not artifact.sha256:
-        remedy = f"write the SHA-256 you trust under artifacts.pins as `{artifact.name}: <hex>`"
-        raise PreconditionError("MPK-052", f"{artifact.name} has no pin", where=artifact.url, remedy=remedy)
+def check_pins(settings: Settings) -> None:
+    """Raise PreconditionError (MPK-052) where a file that these settings need has no pin; nothing is looked at."""
+    _pinned(*wanted(settings))
+
+
+def _pinned(*artifacts: Artifact) -> None:
+    bare = [one for one in artifacts if not one.sha256]
+    if bare:
+        names, pins = ", ".join(one.name for one in bare), ", ".join(f"{one.name}: <hex>" for one in bare)
+        what = f"{names} has no pin" if len(bare) == 1 else f"these have no pin: {names}"
+        remedy = f"give the SHA-256 that you trust in the settings: `artifacts: {{pins: {{{pins}}}}}`"
+        raise PreconditionError("MPK-052", what, where=bare[0].url, remedy=remedy)
 
 
 def with_images(settings: Settings, directory: Path | None = None) -> Releases:
@@ -209,35 +217,13 @@ def _checked(artifact: Artifact, path: Path) -> Path:
 
 def _download(artifact: Artifact, target: Path, settings: Settings) -> None:
     """Into the cache, whole and as pinned or not at all: what a captive portal answers is never kept."""
-    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
-        response = _pool(settings).request("GET", artifact.url, timeout=_TIMEOUT, preload_content=False)
-        if response.status != HTTPStatus.OK:
-            raise _failed(artifact, f"HTTP {response.status}")
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent) as folder:
             part = Path(folder, artifact.name)
-            _receive(artifact, response, part)
+            downloads.download(artifact.url, part, settings.proxy, _LIMIT)
             _checked(artifact, part).replace(target)
-    except (urllib3.exceptions.HTTPError, OSError) as error:
-        raise _failed(artifact, type(error).__name__) from error
-
-
-def _receive(artifact: Artifact, response: urllib3.BaseHTTPResponse, part: Path) -> None:
-    size = 0
-    with part.open("wb") as content:
-        for block in response.stream(1 << 20):
-            size += content.write(block)
-            if size > _LIMIT:
-                raise _failed(artifact, f"it is larger than {_LIMIT} bytes")
-
-
-def _failed(artifact: Artifact, why: str) -> PreconditionError:
-    remedy = "set proxy.https in the settings, or bring the file yourself with --artifact-dir"
-    return PreconditionError(
-        "MPK-053", f"{artifact.name} could not be downloaded: {why}", where=artifact.url, remedy=remedy
-    )
-
-
-def _pool(settings: Settings) -> urllib3.PoolManager:
-    proxy = settings.proxy.https or settings.proxy.http
-    return urllib3.ProxyManager(proxy) if proxy else urllib3.PoolManager()
+    except (DownloadError, OSError) as error:
+        what = f"{artifact.name} could not be downloaded: {error if isinstance(error, DownloadError) else why(error)}"
+        remedy = "set proxy.https in the settings, or bring the file yourself with --artifact-dir"
+        raise PreconditionError("MPK-053", what, where=artifact.url, remedy=remedy) from error

@@ -1,6 +1,5 @@
 """Install: from the user's wish to a plan of steps, and the plan's run."""
 
-import os
 from collections.abc import Generator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,11 +11,11 @@ from meshpki.cluster.render import load
 from meshpki.components.approval import approval
 from meshpki.components.cert_manager import cert_manager
 from meshpki.components.existing_root import existing_root
-from meshpki.components.images import hub, images, mirrored
-from meshpki.components.istio import istio
+from meshpki.components.images import images, mirrored
+from meshpki.components.istio import istio, proxy_images
 from meshpki.components.istioctl import Istioctl
 from meshpki.components.istiod_ca import istiod_ca
-from meshpki.components.root_ca import root_ca
+from meshpki.components.root_ca import issued_roots, root_ca
 from meshpki.components.spire import spire
 from meshpki.components.trust import STATE_NAMESPACE, pinned
 from meshpki.components.workloads import workloads
@@ -66,9 +65,8 @@ EVERY = (_FIRST, APPROVAL, *_REST)
 
 def steps(settings: Settings, releases: Releases, target: Target, generation: int = 1) -> tuple[Step, ...]:
     """The steps of an installation in their order; `generation` is that of the root the mesh lives under."""
-    istioctl = Istioctl(
-        releases.istioctl, target.kubeconfig, target.context, _environment(settings), releases.istioctl_sha256
-    )
+    where, version = (target.kubeconfig, target.context), settings.versions.istio
+    istioctl = Istioctl(releases.istioctl, *where, sha256=releases.istioctl_sha256, version=version)
     crds = tuple(crd for path in releases.spire_crds for crd in load(path.read_bytes()))
     planned = (
         cert_manager(settings, load(releases.cert_manager.read_bytes())),
@@ -100,16 +98,23 @@ def pulled(settings: Settings, releases: Releases) -> dict[str, list[str]]:
     for step in steps(settings, releases, Target()):
         named = images(step.objects)
         if step.name == "istio":
-            named = tuple(f"{hub(settings)}/{name}:{settings.versions.istio}" for name in ("pilot", "proxyv2"))
+            named = proxy_images(settings)
         for image in named:
             found.setdefault(image, []).append(step.name)
     return dict(sorted(found.items()))
 
 
-def generation(reader: Reader) -> int:
-    """The root's generation that the cluster is pinned to; 1 on a new one, and after a rotation it stays the newest."""
+def generation(reader: Reader, settings: Settings) -> int:
+    """The root's generation that the cluster is pinned to; 1 on a new one, and after a rotation it stays the newest.
+
+    Without a pin it is the one that `root.fingerprint` names, where there is such a one: to be pinned again.
+    """
     pin = pinned(reader)
-    return pin.generation if pin else 1
+    if pin is not None:
+        return pin.generation
+    wanted = settings.root.fingerprint
+    known = issued_roots(reader, settings) if wanted and not _brought(settings) else {}
+    return next((number for number, sha256 in known.items() if sha256 == wanted), 1)
 
 
 def install(plan: Plan, settings: Settings, cluster: Cluster, clock: Clock, limits: Limits) -> Generator[Event]:
@@ -144,13 +149,3 @@ def wish_manifest(settings: Settings) -> Object:
         "metadata": {"name": WISH.name, "namespace": WISH.namespace},
         "data": {"meshpki.yaml": to_yaml(shared)},
     }
-
-
-def _environment(settings: Settings) -> dict[str, str]:
-    """Istioctl's environment: ours, and the proxies of the settings."""
-    proxies = {
-        "HTTP_PROXY": settings.proxy.http,
-        "HTTPS_PROXY": settings.proxy.https,
-        "NO_PROXY": settings.proxy.no_proxy,
-    }
-    return {**os.environ, **{name: value for name, value in proxies.items() if value}}

@@ -49,10 +49,14 @@ _LISTED = (
 def rights(settings: Settings, manifests: Iterable[Object]) -> tuple[Right, ...]:
     """Every right to bring up, under the Lease, a mesh of these manifests: all that `meshpki render` writes."""
     every = list(manifests)
-    made = (*_applied(every), *_granting(every), *_state())
     seen = (*_looks(settings), *_watches(every, settings), *_tries(settings))
-    optional = (*_existing(settings), *_approval(settings), *_withdrawal(settings))
-    return (*made, *seen, *optional, *_istioctl(settings))
+    optional = (*existing(settings), *approval(settings), *_withdrawing(settings))
+    return (*made(every), *seen, *optional, *istioctl(settings))
+
+
+def made(manifests: Sequence[Object]) -> tuple[Right, ...]:
+    """The rights to apply these manifests, to pin the root, which is not rendered, and to hold the Lease."""
+    return (*_applied(manifests), *_granting(manifests), *_state())
 
 
 def namespaces(manifests: Iterable[Object]) -> Iterator[Object]:
@@ -118,15 +122,23 @@ def _watches(manifests: Sequence[Object], settings: Settings) -> Iterator[Right]
 
 
 def _tries(settings: Settings) -> Iterator[Right]:
-    """A command in a pod outside the mesh; a Certificate and a pod by dry runs, for webhooks to judge and change."""
-    names = settings.namespaces
+    """A command in a pod outside the mesh, and what is tried by dry runs."""
     if settings.workloads.enabled:
-        yield Right(NAME, names.bookinfo, "", "pods/exec", ("get", "create"))
-    yield Right(NAME, names.cert_manager, _CERTIFICATES, "certificates", ("create", "patch"), ("meshpki-probe",))
-    yield Right(NAME, "default", "", "pods", ("create", "patch"), ("meshpki-probe",))
+        yield Right(NAME, settings.namespaces.bookinfo, "", "pods/exec", ("get", "create"))
+    for step in ("cert-manager", "istio"):
+        yield from tried(settings, step)
 
 
-def _istioctl(settings: Settings) -> Iterator[Right]:
+def tried(settings: Settings, step: str) -> Iterator[Right]:
+    """What a step's gates try by dry runs: a Certificate and a pod, for webhooks to judge and change."""
+    names = settings.namespaces
+    if step == "cert-manager":
+        yield Right(NAME, names.cert_manager, _CERTIFICATES, "certificates", ("create", "patch"), ("meshpki-probe",))
+    if step == "istio":
+        yield Right(NAME, names.spire_system, "", "pods", ("create", "patch"), ("meshpki-probe",))
+
+
+def istioctl(settings: Settings) -> Iterator[Right]:
     """What istioctl itself reads and writes besides its manifests (istio 1.29, operator/pkg/install and validation)."""
     istio = settings.namespaces.istio
     for group, resource in (
@@ -145,7 +157,7 @@ def _istioctl(settings: Settings) -> Iterator[Right]:
     yield Right(ISTIOCTL, "", "projectcalico.org", "felixconfigurations", ("get",), ("default",))
 
 
-def _existing(settings: Settings) -> Iterator[Right]:
+def existing(settings: Settings) -> Iterator[Right]:
     """Below a root of the user's: whether its Secret is there, and the request that shows what it signs."""
     if not settings.root.existing.secret_name:
         return
@@ -156,7 +168,7 @@ def _existing(settings: Settings) -> Iterator[Right]:
     yield Right(NAME, "", _CERTIFICATES, "clusterissuers", verbs, probe)
 
 
-def _approval(settings: Settings) -> Iterator[Right]:
+def approval(settings: Settings) -> Iterator[Right]:
     """With policies: a dry run of one, and the rogue request that has to be denied."""
     if not settings.approval.policy:
         return
@@ -168,12 +180,17 @@ def _approval(settings: Settings) -> Iterator[Right]:
     yield Right(NAME, space, _CERTIFICATES, "certificaterequests", verbs, (ROGUE,))
 
 
-def _withdrawal(settings: Settings) -> Iterator[Right]:
-    """Without policies: whether approver-policy is there, and then to delete each thing of it by its name."""
+def _withdrawing(settings: Settings) -> Iterator[Right]:
+    """Without policies: whether approver-policy is there, and then to take it away."""
     if settings.approval.policy:
         return
+    yield Right(NAME, settings.namespaces.cert_manager, "apps", "deployments", ("get",), (APPROVER_POLICY,))
+    yield from withdrawal(settings)
+
+
+def withdrawal(settings: Settings) -> Iterator[Right]:
+    """To delete each thing of approver-policy by its name."""
     space, group = settings.namespaces.cert_manager, POLICY[0].partition("/")[0]
-    yield Right(NAME, space, "apps", "deployments", ("get",), (APPROVER_POLICY,))
     yield Right(WITHDRAWAL, "", group, "certificaterequestpolicies", ("list",))
     leaving = (*objects(settings), *policies(settings))
     known = resources(leaving)

@@ -5,16 +5,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby
+from types import MappingProxyType
 
 from meshpki.cluster.client import Reader
 from meshpki.cluster.manifest import Object
 from meshpki.lease.record import LEASE
 from meshpki.roles.role import Right
-from meshpki.settings import Settings
 
 _IN_FLIGHT = 16
-# Server-side apply of what is there is a patch, of what is not a create besides (Kubernetes, "Server-Side Apply").
-_VERBS = ("create", "patch")
 _WITH_IES = re.compile(r"[^aeiou]y$")
 # An API group, and the resource's name in it.
 Resource = tuple[str, str]
@@ -42,26 +40,8 @@ class Asked:
 
 
 _LEASES = "coordination.k8s.io", "leases"
-_CHANGING = ("create", "patch", "update", "delete")
-
-
-def needed(manifests: Iterable[Object], settings: Settings) -> tuple[Asked, ...]:
-    """The rights to apply these manifests, to look into their pods and to hold the Lease, each once.
-
-    What istioctl applies is not among them: to make its manifests takes seconds.
-    """
-    every = list(manifests)
-    known = resources(every)
-    applied = (Asked(verb, *known[_kind(one)], *_place(one)) for one in every for verb in _VERBS)
-    return tuple(sorted({*applied, *_streams(settings), *asked_of(holding_the_lease(""))}))
-
-
-def _streams(settings: Settings) -> Iterator[Asked]:
-    """A stream over a websocket is asked for as `get`, and since Kubernetes 1.35 as `create` too."""
-    for verb in ("get", "create"):
-        yield Asked(verb, "", "pods/portforward")
-        if settings.workloads.enabled:
-            yield Asked(verb, "", "pods/exec", settings.namespaces.bookinfo)
+# What a role grants is changed by whoever may make it, or bind it.
+_CHANGING = ("create", "patch", "update", "delete", "escalate", "bind")
 
 
 def holding_the_lease(role: str) -> tuple[Right, ...]:
@@ -83,16 +63,31 @@ def asked_of(granted: Iterable[Right]) -> tuple[Asked, ...]:
     )
 
 
-def missing(reader: Reader, rights: Iterable[Asked]) -> tuple[Asked, ...]:
+def missing(
+    reader: Reader, rights: Iterable[Asked], instead: Mapping[Asked, Sequence[Asked]] = MappingProxyType({})
+) -> tuple[Asked, ...]:
     """Those that the user of this connection lacks; a kind of which all are lacking is told once. Raises ClusterError.
 
-    Who may do a thing everywhere is asked no further.
+    Who may do a thing everywhere is asked no further. `instead` names what will do, all of it, in the stead of a right.
     """
+    asked = sorted(set(rights))
+    lacking = _lacking(reader, asked)
+    lacking -= _held_otherwise(reader, lacking, instead)
+    kinds = groupby(asked, lambda one: one.everywhere)
+    return tuple(told for _, same in kinds for told in _told([*same], lacking))
+
+
+def _held_otherwise(reader: Reader, lacking: set[Asked], instead: Mapping[Asked, Sequence[Asked]]) -> set[Asked]:
+    others = {one: instead[one] for one in lacking if one in instead}
+    short = _lacking(reader, {right for needed in others.values() for right in needed})
+    return {one for one, needed in others.items() if short.isdisjoint(needed)}
+
+
+def _lacking(reader: Reader, rights: Iterable[Asked]) -> set[Asked]:
     asked = sorted(rights)
     denied = set(_denied(reader, sorted({one.everywhere for one in asked})))
     left = [one for one in asked if one.everywhere in denied]
-    lacking = {*_denied(reader, [one for one in left if one not in denied]), *(one for one in left if one in denied)}
-    return tuple(told for _, same in groupby(left, lambda one: one.everywhere) for told in _told([*same], lacking))
+    return {*_denied(reader, [one for one in left if one not in denied]), *(one for one in left if one in denied)}
 
 
 def resources(manifests: Iterable[Object]) -> Mapping[tuple[str, str], Resource]:
@@ -123,7 +118,7 @@ def _denied(reader: Reader, rights: Sequence[Asked]) -> list[Asked]:
 
 def _told(of_a_kind: Sequence[Asked], lacking: set[Asked]) -> Iterator[Asked]:
     there = [one for one in of_a_kind if one in lacking]
-    yield from (there[0].everywhere,) if len(there) == len(of_a_kind) else there
+    yield from (there[0].everywhere,) if there and len(there) == len(of_a_kind) else there
 
 
 def _defined(manifests: Iterable[Object]) -> Iterator[tuple[tuple[str, str], str]]:
@@ -135,10 +130,6 @@ def _defined(manifests: Iterable[Object]) -> Iterator[tuple[tuple[str, str], str
 
 def _kind(manifest: Object) -> tuple[str, str]:
     return str(manifest["apiVersion"]), str(manifest["kind"])
-
-
-def _place(manifest: Object) -> tuple[str, str]:
-    return str(manifest["metadata"].get("namespace", "")), str(manifest["metadata"]["name"])
 
 
 def _group(api_version: str) -> str:

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from meshpki.artifacts import obtain, wanted, with_images
+from meshpki.downloads import DownloadError, download, proxy_for
 from meshpki.errors import PreconditionError
-from meshpki.settings import Approval, Settings, defaults, read_text
+from meshpki.settings import Approval, Proxy, Settings, defaults, read_text
 
 NOWHERE = "proxy: {https: 'http://127.0.0.1:9'}"  # nobody listens: whatever is downloaded fails
 
@@ -55,6 +56,7 @@ def test_a_directory_brings_every_release_file_and_nothing_is_downloaded(tmp_pat
         obtain(settings)
     assert without.value.code == "MPK-053"
     assert "--artifact-dir" in without.value.remedy
+    assert without.value.what.endswith("could not be downloaded: connection refused (by proxy 127.0.0.1:9)")
 
 
 def test_the_directory_of_the_command_line_goes_before_the_settings_own(tmp_path: Path) -> None:
@@ -93,8 +95,61 @@ def test_a_file_without_a_pin_is_not_taken_from_a_directory_either(tmp_path: Pat
     assert refused.value.code == "MPK-052"
 
 
+def test_a_missing_pin_is_told_before_anything_is_looked_for_or_downloaded(tmp_path: Path) -> None:
+    settings = brought(tmp_path / "files", unpinned="istioctl")
+    for directory in (None, Path("/nowhere")):
+        with pytest.raises(PreconditionError) as refused:
+            obtain(settings, directory)
+        assert refused.value.code == "MPK-052"
+        assert "pins: {istioctl-1.29.1-linux-amd64.tar.gz: <hex>}" in refused.value.remedy
+    assert not (tmp_path / "cache").exists()
+
+
 def test_the_one_file_that_names_images_comes_from_the_settings_own_directory_too(tmp_path: Path) -> None:
     folder = tmp_path / "files"
     settings = brought(folder, text=f"  directory: {folder}")
     assert with_images(settings).cert_manager.parent == folder
     assert not (tmp_path / "cache").exists()
+
+
+def test_a_cache_that_cannot_be_written_is_told_in_words(tmp_path: Path) -> None:
+    settings = brought(tmp_path / "files")
+    (tmp_path / "cache").write_text("a file in its place")
+    with pytest.raises(PreconditionError, match=r"MPK-053 .*: Not a directory"):
+        obtain(settings)
+
+
+GITHUB = "https://github.com/x"
+
+
+@pytest.mark.parametrize(
+    ("settings", "environment", "proxy"),
+    [
+        (Proxy(), {}, ""),
+        (Proxy(https="http://a:1"), {}, "http://a:1"),
+        (Proxy(http="http://a:1"), {}, "http://a:1"),
+        (Proxy(https="http://a:1", no_proxy="github.com,10.0.0.0/8"), {}, ""),
+        (Proxy(https="http://a:1", no_proxy=".example.com"), {}, "http://a:1"),
+        (Proxy(), {"HTTPS_PROXY": "http://b:1"}, "http://b:1"),
+        (Proxy(), {"https_proxy": "b:1"}, "http://b:1"),
+        (Proxy(), {"HTTPS_PROXY": "http://b:1", "NO_PROXY": "github.com"}, ""),
+        (Proxy(no_proxy="github.com"), {"HTTPS_PROXY": "http://b:1"}, ""),
+        (Proxy(https="http://a:1"), {"HTTPS_PROXY": "http://b:1", "NO_PROXY": "github.com"}, "http://a:1"),
+    ],
+)
+def test_the_proxy_is_that_of_the_settings_else_the_environments_but_for_what_either_leaves_out(
+    monkeypatch: pytest.MonkeyPatch, settings: Proxy, environment: dict[str, str], proxy: str
+) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert proxy_for(GITHUB, settings) == proxy
+
+
+def test_a_password_of_the_environments_proxy_is_never_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://me:canary@127.0.0.1:9")
+    with pytest.raises(DownloadError) as failed:
+        download(GITHUB, tmp_path / "x", Proxy(), 1)
+    assert str(failed.value) == "connection refused (by proxy 127.0.0.1:9)"

@@ -5,11 +5,8 @@ from dataclasses import dataclass
 import pytest
 
 from meshpki.cluster.manifest import Object
-from meshpki.rights import Asked, missing, needed, plural, resources
-from meshpki.settings import defaults
-from tests.support.cluster import InMemoryCluster, config_map
-
-BESIDES = set(needed([], defaults()))
+from meshpki.rights import Asked, missing, plural, resources
+from tests.support.cluster import InMemoryCluster
 
 
 @dataclass
@@ -53,28 +50,6 @@ def test_the_resource_of_a_kind_is_told_by_its_name(kind: str, resource: str) ->
     assert plural(kind) == resource
 
 
-def test_each_object_is_created_and_patched_by_its_name() -> None:
-    rights = set(needed([config_map("a"), config_map("b", "elsewhere")], defaults())) - BESIDES
-    assert {str(one) for one in rights} == {
-        "create configmaps default/a",
-        "patch configmaps default/a",
-        "create configmaps elsewhere/b",
-        "patch configmaps elsewhere/b",
-    }
-
-
-def test_pods_are_looked_into_and_the_lease_is_held_by_name_but_for_its_creation() -> None:
-    assert {str(one) for one in BESIDES} == {
-        "create leases.coordination.k8s.io kube-system",
-        "delete leases.coordination.k8s.io kube-system/meshpki",
-        "update leases.coordination.k8s.io kube-system/meshpki",
-        "create pods/exec bookinfo",
-        "get pods/exec bookinfo",
-        "create pods/portforward",
-        "get pods/portforward",
-    }
-
-
 def test_a_kind_that_the_plan_defines_itself_has_the_name_that_its_definition_gives() -> None:
     known = resources([crd("ClusterSPIFFEID", "clusterspiffeids"), spiffe_id()])
     assert known["spire.spiffe.io/v1alpha1", "ClusterSPIFFEID"] == ("spire.spiffe.io", "clusterspiffeids")
@@ -100,5 +75,28 @@ def test_what_is_missing_is_told_by_name_or_once_for_a_whole_kind(
 
 def test_who_may_do_everything_is_asked_once_a_verb_and_kind() -> None:
     there = InMemoryCluster()
-    assert missing(there, needed([config_map(str(number)) for number in range(9)], defaults())) == ()
-    assert len(there.requests) == 2 + len({one.everywhere for one in BESIDES})
+    rights = [Asked(verb, "", "configmaps", "a", str(number)) for verb in ("create", "patch") for number in range(9)]
+    assert missing(there, rights) == ()
+    assert len(there.requests) == 2
+
+
+ESCALATE = Asked("escalate", "rbac.authorization.k8s.io", "clusterroles", name="reader")
+RULES = (Asked("get", "", "pods"), Asked("list", "", "secrets", "a", "one"))
+
+
+@pytest.mark.parametrize(
+    ("everywhere", "named", "told"),
+    [
+        ({"escalate"}, set(), []),
+        (set(), {"escalate /reader"}, []),
+        ({"get", "list"}, set(), []),
+        ({"get"}, {"list a/one"}, []),
+        ({"get"}, set(), ["escalate clusterroles.rbac.authorization.k8s.io"]),
+        (set(), set(), ["escalate clusterroles.rbac.authorization.k8s.io"]),
+    ],
+)
+def test_a_right_is_held_also_by_who_holds_all_that_stands_in_its_stead(
+    everywhere: set[str], named: set[str], told: list[str]
+) -> None:
+    there = Allowing(everywhere=frozenset(everywhere), named=frozenset(named))
+    assert [str(one) for one in missing(there, [ESCALATE], {ESCALATE: RULES})] == told

@@ -13,17 +13,16 @@ if TYPE_CHECKING:
 
 _HELP = """A real cluster with the upstream components, built from packages on this machine.
 
-`native` needs Linux on amd64 and root; `kind` needs a Docker engine; `auto` takes kind where an engine answers.
+`native` needs Linux on amd64 and root; `kind` needs a Docker engine; `auto` takes that of the lab there is,
+else kind where an engine answers.
 """
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help=_HELP)
-
-DriverOption = Annotated[str, typer.Option("--driver", help="native, kind or auto")]
 
 
 @app.command(epilog="Example: meshpki lab up --nodes 2 --install-packages")
 def up(
     nodes: options.Nodes = None,
-    driver: DriverOption = "auto",
+    driver: options.Driver = "auto",
     *,
     install_packages: options.InstallPackages = False,
     yes: options.Yes = False,
@@ -37,7 +36,7 @@ def up(
 
 
 @app.command(epilog="Example: meshpki lab down")
-def down(driver: DriverOption = "auto") -> None:
+def down(driver: options.Driver = "auto") -> None:
     """Remove the lab: no process, mount, namespace, cgroup or rule is left. What was built is kept."""
     from meshpki.cli.making import telling
     from meshpki.lab.driver import choose
@@ -48,7 +47,7 @@ def down(driver: DriverOption = "auto") -> None:
 
 @app.command(epilog="Example: meshpki lab status -o json")
 def status(
-    driver: DriverOption = "auto",
+    driver: options.Driver = "auto",
     form: Annotated[Format, typer.Option("--output", "-o", help="text or json")] = Format.TEXT,
 ) -> None:
     """Say what really runs, read from the running components; exit 0 only when the cluster answers."""
@@ -74,7 +73,7 @@ def status(
 def execute(
     command: Annotated[list[str], typer.Argument(metavar="-- COMMAND...")],
     node: Annotated[str | None, typer.Option(help="Which node; the first where none is named.")] = None,
-    driver: DriverOption = "auto",
+    driver: options.Driver = "auto",
 ) -> None:
     """Run a command inside a node, with its kubectl and istioctl at hand; its exit code is ours."""
     import subprocess
@@ -85,7 +84,7 @@ def execute(
 
 
 @app.command(epilog="Example: export KUBECONFIG=$(meshpki lab kubeconfig)")
-def kubeconfig(driver: DriverOption = "auto") -> None:
+def kubeconfig(driver: options.Driver = "auto") -> None:
     """Print the path of the lab's kubeconfig: export KUBECONFIG=$(meshpki lab kubeconfig)."""
     output.data(str(_running(driver).kubeconfig))
 
@@ -95,7 +94,7 @@ def load_image(
     archive: Annotated[
         Path, typer.Argument(metavar="ARCHIVE", exists=True, dir_okay=False, help="A docker-archive, as `docker save`.")
     ],
-    driver: DriverOption = "auto",
+    driver: options.Driver = "auto",
 ) -> None:
     """Give every node an image, so that no registry is asked for it."""
     from meshpki.lab.driver import choose

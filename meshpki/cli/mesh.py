@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from meshpki import artifacts, preflight
+from meshpki import artifacts, install_rights, preflight
 from meshpki.cli import output, verdicts
 from meshpki.cli.board import Board
 from meshpki.cli.consent import consent
@@ -117,15 +117,15 @@ def prepared(wanted: Wanted) -> tuple[KubernetesCluster, MeshState, Settings, Pl
     settings = given or settings_of(cluster, (), wanted.overlay)
     releases = artifacts.obtain(settings, wanted.artifact_dir)
     target = Target(wanted.kubeconfig, cluster.context)
-    known = steps(settings, releases, target, generation(cluster))
+    known = steps(settings, releases, target, generation(cluster, settings))
     return cluster, before, settings, narrowed(known, wanted.selection)
 
 
 def examined(cluster: Reader, settings: Settings, plan: Plan, ignore: Sequence[str]) -> preflight.Outcome:
     """Every check of the preflight, for what this plan applies."""
-    manifests = (manifest for step in plan.steps for manifest in step.objects)
     programs = [program for step in plan.steps for program in step.programs]
-    seen = preflight.look(cluster, settings, manifests, datetime.now(UTC), programs)
+    lacking = map(str, install_rights.lacking(cluster, settings, plan.steps))
+    seen = preflight.look(cluster, settings, datetime.now(UTC), programs, lacking)
     return preflight.examine(seen, settings, ignore)
 
 

@@ -61,7 +61,7 @@ def none(_wanted: Wanted) -> Iterable[str]:
 
 def contexts(wanted: Wanted) -> Iterable[str]:
     """The contexts of the kubeconfig; no cluster is asked."""
-    from meshpki.cluster.kubernetes import contexts as known
+    from meshpki.cluster.kubeconfig import contexts as known
 
     return known(wanted.kubeconfig)
 

@@ -10,6 +10,7 @@ from meshpki.cli.making import telling
 if TYPE_CHECKING:
     from meshpki.cli.mesh import Wanted
     from meshpki.lab.lab import Lab
+    from meshpki.settings import Settings
 
 
 def bring_up_lab(nodes: int | None, driver: str = "auto", *, install_packages: bool = False) -> "Lab":
@@ -38,15 +39,30 @@ def add_approver_policy() -> None:
         choose("auto").add_approver_policy(report)
 
 
-def on_lab(nodes: int | None, files: tuple[Path, ...], *, install: bool) -> "Wanted":
+def on_lab(nodes: int | None, driver: str, files: tuple[Path, ...], *, install: bool) -> "Wanted":
     """Bring the lab up and say how it is reached; its settings are an overlay as any user could write it."""
     from meshpki.cli.mesh import Wanted
+    from meshpki.lab.driver import choose
     from meshpki.settings import read
 
     if Path("-") not in files:  # which can be read only once
-        read(files)  # wrong files are told before minutes of building
-    made = bring_up_lab(nodes, install_packages=install)
+        wish, maker = read(files), choose(driver)  # wrong files are told before minutes of building
+        if not maker.brings_artifacts and (files or maker.lab() is None):
+            _check_pins(wish)
+    made = bring_up_lab(nodes, driver, install_packages=install)
     overlay = (made.settings,) if made.settings else ()
     if Path("-") not in files and read(files).approval.policy:
         add_approver_policy()
     return Wanted(made.context, made.kubeconfig, overlay, lab=True)
+
+
+def _check_pins(wish: "Settings") -> None:
+    """A missing pin is told before minutes of building, too; a lab that is there may have the pins in its mesh."""
+    from meshpki.artifacts import check_pins
+    from meshpki.errors import PreconditionError
+
+    try:
+        check_pins(wish)
+    except PreconditionError as error:
+        remedy = f"{error.remedy}, with -f; or take `--driver native`, as root on Linux (amd64), which makes them here"
+        raise PreconditionError(error.code, error.what, where=error.where, remedy=remedy) from error

@@ -56,6 +56,9 @@ Nodes = Annotated[
         "--nodes", min=1, max=2, metavar="N", help="For the lab: how many nodes; a running one keeps its own."
     ),
 ]
+Driver = Annotated[
+    str, typer.Option("--driver", help="For the lab: native, kind, or auto, which keeps the one it has.")
+]
 InstallPackages = Annotated[
     bool, typer.Option("--install-packages", help="For the lab: install missing Debian packages without asking.")
 ]

@@ -30,6 +30,7 @@ def up(
     *,
     lab: Annotated[bool, typer.Option("--lab", help=_LAB)] = False,
     nodes: options.Nodes = None,
+    driver: options.Driver = "auto",
     install_packages: options.InstallPackages = False,
     only: options.Only = None,
     first: options.First = "",
@@ -47,15 +48,20 @@ def up(
     form: Annotated[Format, typer.Option("--output", "-o", help="text or json")] = Format.TEXT,
 ) -> None:
     """Install the mesh, or bring it to what the settings say, and prove every identity."""
-    _check(lab=lab, names_a_cluster=bool(context or kubeconfig), shapes_the_lab=bool(nodes or install_packages))
+    _check(
+        lab=lab,
+        names_a_cluster=bool(context or kubeconfig),
+        shapes_the_lab=bool(nodes or install_packages or driver != "auto"),
+    )
     from meshpki.cli.mesh import Wanted, bring_up
     from meshpki.cli.on_lab import on_lab
     from meshpki.workflow.plan import Selection
     from meshpki.workflow.work import Limits
 
-    place = on_lab(nodes, options.given(files), install=install_packages) if lab else Wanted(context, kubeconfig)
+    given = options.given(files)
+    place = on_lab(nodes, driver, given, install=install_packages) if lab else Wanted(context, kubeconfig)
     wanted = place.with_options(
-        files=options.given(files),
+        files=given,
         selection=Selection(options.given(only), first, last, options.given(skip)),
         limits=Limits(timeout, total_timeout),
         artifact_dir=artifact_dir,
@@ -76,5 +82,5 @@ def _check(*, lab: bool, names_a_cluster: bool, shapes_the_lab: bool) -> None:
         raise UsageError("MPK-119", "--lab brings its own cluster", remedy="leave --context and --kubeconfig out")
     if shapes_the_lab and not lab:
         raise UsageError(
-            "MPK-119", "--nodes and --install-packages are for --lab", remedy="add --lab, or leave them out"
+            "MPK-119", "--nodes, --driver and --install-packages are for --lab", remedy="add --lab, or leave them out"
         )

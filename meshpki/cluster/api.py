@@ -11,6 +11,7 @@ from meshpki import __version__
 from meshpki.cluster.client import ClusterError
 from meshpki.cluster.manifest import Object
 from meshpki.cluster.refusal import refused, unreachable
+from meshpki.cluster.silence import why
 
 USER_AGENT = f"meshpki/{__version__}"
 JSON = "application/json"
@@ -94,7 +95,7 @@ class Api:
                 verb, url, body=sent, headers=headers, timeout=_TIMEOUT, preload_content=not stream, retries=False
             )
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise unreachable(self.host, type(error).__name__) from error
+            raise unreachable(self.host, why(error)) from error
         if response.status >= HTTPStatus.BAD_REQUEST:
             raise refused(response.status, bytes(response.data), verb.lower(), path)
         return response

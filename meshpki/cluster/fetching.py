@@ -13,6 +13,7 @@ from meshpki.cluster.manifest import Ref
 from meshpki.cluster.pace import Pace
 from meshpki.cluster.refusal import unreachable
 from meshpki.cluster.response import SECONDS, AnswerError
+from meshpki.cluster.silence import why
 from meshpki.errors import MeshpkiError
 
 _TRIES = 6
@@ -64,7 +65,7 @@ class Fetching:
                     self._away += time.monotonic() - left
                 self._wait()
         except OSError as error:
-            raise unreachable(self._endpoint.url, type(error).__name__) from error
+            raise unreachable(self._endpoint.url, why(error)) from error
         finally:
             for visit in self._underway:
                 visit.steps.close()

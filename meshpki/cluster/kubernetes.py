@@ -1,21 +1,18 @@
-"""The one adapter to a real cluster. The official client reads the kubeconfig; requests are raw JSON over its pool.
+"""The one adapter to a real cluster: raw JSON over the official client's pool (kubeconfig.py reads the file by it).
 
 Its typed models cost 0.4 s at first use and ten times the memory (docs/decisions/0002), so none is touched.
 """
 
-import os
-import shutil
 import socket
 import ssl
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from http import HTTPStatus
 from pathlib import Path
 
 import urllib3
 import websocket
-from kubernetes import client, config
+from kubernetes import client
 from kubernetes.client.rest import RESTClientObject, should_bypass_proxies
 from kubernetes.stream import ws_client
 
@@ -25,9 +22,11 @@ from meshpki.cluster.client import ClusterError, NoAccessError
 from meshpki.cluster.endpoint import Endpoint
 from meshpki.cluster.execution import outcome
 from meshpki.cluster.fetching import Fetching
+from meshpki.cluster.kubeconfig import configured
 from meshpki.cluster.manifest import Ref
+from meshpki.cluster.silence import why
 from meshpki.cluster.tunnel import Tunnel
-from meshpki.errors import MeshpkiError, PreconditionError
+from meshpki.errors import MeshpkiError
 
 # The client's websockets connect without any limit of their own.
 websocket.setdefaulttimeout(10)
@@ -36,35 +35,10 @@ _COMMAND_SECONDS = 30
 
 
 def connect(context: str = "", kubeconfig: Path | None = None, *, force_conflicts: bool = False) -> "KubernetesCluster":
-    """Open the cluster that a kubeconfig names; raises PreconditionError (MPK-101) where there is none to open."""
-    settings, source = client.Configuration(), str(kubeconfig) if kubeconfig else None
-    with tempfile.TemporaryDirectory(prefix="meshpki-") as folder:
-        try:
-            # Named once: the file's current context may be another one by the time a child process reads it.
-            chosen = context or str(config.list_kube_config_contexts(source)[1]["name"])
-            config.load_kube_config(
-                config_file=source,
-                context=chosen,
-                client_configuration=settings,
-                temp_file_path=folder,
-            )
-        except (config.ConfigException, OSError) as error:
-            raise PreconditionError(
-                "MPK-101",
-                f"no cluster to talk to: {error}",
-                remedy="name one with --context NAME (and --kubeconfig FILE), or bring one up here with --lab",
-            ) from error
-        _off_the_disk(settings)
+    """Open the cluster that a kubeconfig names; raises PreconditionError as `configured`."""
+    settings, chosen = configured(context, kubeconfig)
     settings.connection_pool_maxsize = 32
-    hook = getattr(settings, "refresh_api_key_hook", None)
-    if hook is not None:
-        settings.refresh_api_key_hook = _token_alone(hook)  # type: ignore[assignment] # declared by the None it begins as
     return KubernetesCluster(settings, chosen, force_conflicts=force_conflicts)
-
-
-def contexts(kubeconfig: Path | None = None) -> list[str]:
-    """The names of a kubeconfig's contexts; raises what the client raises where it cannot be read."""
-    return [str(one["name"]) for one in config.list_kube_config_contexts(str(kubeconfig) if kubeconfig else None)[0]]
 
 
 class KubernetesCluster(ApiServer):
@@ -132,28 +106,6 @@ class KubernetesCluster(ApiServer):
         return {}
 
 
-def _token_alone(refresh: Callable[[client.Configuration], None]) -> Callable[[client.Configuration], None]:
-    """The library's refresh also writes back the paths of its temporary files, which are gone: take the token only."""
-
-    def refreshed(settings: client.Configuration) -> None:
-        scratch = client.Configuration()
-        refresh(scratch)
-        settings.api_key, settings.api_key_prefix = scratch.api_key, scratch.api_key_prefix
-
-    return refreshed
-
-
-def _off_the_disk(settings: client.Configuration) -> None:
-    """Keep certificate and key in memory files: a killed process leaves no key behind ."""
-    for name in ("ssl_ca_cert", "cert_file", "key_file"):
-        path = getattr(settings, name)
-        if path:
-            descriptor = os.memfd_create(f"meshpki-{name}")
-            with Path(path).open("rb") as source, os.fdopen(os.dup(descriptor), "wb") as target:
-                shutil.copyfileobj(source, target)
-            setattr(settings, name, f"/proc/self/fd/{descriptor}")
-
-
 def _endpoint(settings: client.Configuration, api: Api) -> Endpoint:
     """The same server, proxy and credentials as the pool's."""
     bypassed = should_bypass_proxies(settings.host, settings.no_proxy or "")
@@ -168,7 +120,7 @@ def _endpoint(settings: client.Configuration, api: Api) -> Endpoint:
 
 
 def _tls(settings: client.Configuration) -> ssl.SSLContext | None:
-    """Verification is on whatever the kubeconfig says; None for a plain http URL, as of `kubectl proxy`."""
+    """Verification is always on; None for a plain http URL, as of `kubectl proxy`."""
     if not settings.host.startswith("https://"):
         return None
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -185,7 +137,7 @@ def _tls(settings: client.Configuration) -> ssl.SSLContext | None:
 def _stream_refused(error: Exception, verb: str, where: str) -> ClusterError:
     # Of the HTTP answer only its status is worth keeping, the rest may hold headers.
     status = error.status_code if isinstance(error, websocket.WebSocketBadStatusException) else 0
-    what = f"{verb} refused (HTTP {status})" if status else f"{verb} failed: no connection"
+    what = f"{verb} refused (HTTP {status})" if status else f"{verb} failed: {why(error)}"
     denied = status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
     remedy = f"the user of this kubeconfig needs the right to {verb} pods" if denied else ""
     kind = NoAccessError if denied else ClusterError

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from functools import cache
 
-from meshpki.cluster.client import Cluster, ClusterError, Reader
+from meshpki.cluster.client import Cluster, ClusterError, NoAccessError, Reader
 from meshpki.cluster.manifest import Object, Query, only
 from meshpki.cluster.overlay import overlaid
 from meshpki.cluster.render import load, text
@@ -14,7 +14,7 @@ from meshpki.components.identity import unproven_pods
 from meshpki.components.images import hub
 from meshpki.components.istio_objects import MANAGER, pruned, stands
 from meshpki.components.istioctl import Istioctl, claim, mark, marked, record, recorded, was_run
-from meshpki.components.rollout import deployment, judge_rollout, pods_of
+from meshpki.components.rollout import FOR_GOOD, deployment, judge_rollout, pods_of
 from meshpki.components.serving import Listener, pod_ref, unproven
 from meshpki.components.spire import CSI_DRIVER
 from meshpki.components.trust import issued, istiod_certificate, pinned
@@ -26,6 +26,7 @@ from meshpki.workflow.step import Applies, Failed, Gate, Program, Readiness, Rea
 
 ISTIOD_PORTS = (15012, 15017)
 GATEWAY = "istio-ingressgateway"
+_INJECTOR = "sidecar-injector.istio.io"
 # What istiod serves changes without any object changing.
 _LOOK = timedelta(seconds=1)
 WEBHOOKS = (
@@ -36,7 +37,7 @@ WEBHOOKS = (
 
 def istio(settings: Settings, istioctl: Istioctl) -> Step:
     """The step of istiod and the ingress gateway. It runs beside SPIRE: only the gateway's gate waits for it."""
-    namespace = settings.namespaces.istio
+    names, namespace = settings.namespaces, settings.namespaces.istio
     return Step(
         name="istio",
         summary=f"Istio {settings.versions.istio}",
@@ -55,7 +56,7 @@ def istio(settings: Settings, istioctl: Istioctl) -> Step:
             Gate(
                 name="injection",
                 proves="the webhooks' caBundle is the pinned root, and a pod is injected with the spire template",
-                check=judge_injection,
+                check=lambda reader: judge_injection(reader, names.spire_system),
                 hint=f"look at `kubectl -n {namespace} logs deploy/istiod` and the webhook configurations",
                 code="MPK-217",
                 watches=WEBHOOKS,
@@ -69,6 +70,7 @@ def istio(settings: Settings, istioctl: Istioctl) -> Step:
                 code="MPK-218",
                 watches=(only(deployment(namespace, GATEWAY)),),
                 every=_LOOK,
+                needs=("spire",),
             ),
         ),
     )
@@ -98,7 +100,7 @@ def _installer(wish: Object, istioctl: Istioctl) -> Program:
         run=install,
         does="applies Istio's own manifests, and removes what it made before and needs no longer",
         applies=Applies(manifests, MANAGER, mark(wish), lambda reader: pruned(reader, manifests(), wish)),
-        unfit=lambda reader: "" if was_run(reader, wish) else istioctl.unfit(wish["spec"]["tag"]),
+        unfit=lambda reader: "" if was_run(reader, wish) else istioctl.unfit(),
     )
 
 
@@ -120,6 +122,12 @@ def operator(settings: Settings) -> Object:
     )
     wish = load(content)[0]
     return {**wish, "spec": overlaid(wish["spec"], settings.istio.operator)}
+
+
+def proxy_images(settings: Settings) -> tuple[str, ...]:
+    """The images that istioctl's manifests name, and every sidecar: by the overlay's hub and tag where it has any."""
+    spec = operator(settings)["spec"]
+    return tuple(f"{spec['hub']}/{name}:{spec['tag']}" for name in ("pilot", "proxyv2"))
 
 
 def judge_istiod(reader: Reader, settings: Settings) -> Readiness:
@@ -150,8 +158,11 @@ def istiods(reader: Reader, settings: Settings) -> list[Object]:
     return pods_of(reader, deployment(settings.namespaces.istio, "istiod"))
 
 
-def judge_injection(reader: Reader) -> Readiness:
-    """Whether Istio's webhooks trust the pinned root alone, and a dry-run pod comes back with the spire volume."""
+def judge_injection(reader: Reader, namespace: str) -> Readiness:
+    """Whether Istio's webhooks trust the pinned root alone, and a dry-run pod comes back with the spire volume.
+
+    The pod is tried in `namespace`, which lets every pod in, as one that gets its sidecar needs.
+    """
     pin = pinned(reader)
     hooks = [hook for query in WEBHOOKS for item in reader.list(query) for hook in istio_hooks(item)]
     if pin is None or not hooks:
@@ -159,17 +170,30 @@ def judge_injection(reader: Reader) -> Readiness:
     for hook in hooks:
         if _trusts(hook) != pin.fingerprints:
             return Waiting(f"webhook {hook['name']}: its caBundle is not the pinned root")
-    why = _not_injected(reader)
-    return Waiting(why) if why else Ready(f"{len(hooks)} webhooks trust the pinned root, a pod is injected")
+    match _judge_pod(reader, namespace):
+        case Ready():
+            return Ready(f"{len(hooks)} webhooks trust the pinned root, a pod is injected")
+        case shut:
+            return shut
 
 
-def _not_injected(reader: Reader) -> str:
+def _judge_pod(reader: Reader, namespace: str) -> Readiness:
     try:
-        pod = reader.dry_run(_probe())
+        pod = reader.dry_run(_probe(namespace))
     except ClusterError as error:
-        return f"a pod is not injected: {error.what}"
+        if isinstance(error, NoAccessError):
+            raise
+        told = f"a pod is not injected in namespace {namespace}: {error.what}"
+        return Failed(told) if _denied_by_others(error) else Waiting(told)
     drivers = [volume.get("csi", {}).get("driver") for volume in pod["spec"].get("volumes", [])]
-    return "" if CSI_DRIVER in drivers else "a pod comes back without the spire template"
+    if CSI_DRIVER in drivers:
+        return Ready()
+    return Waiting(f"a pod of namespace {namespace} comes back without the spire template")
+
+
+def _denied_by_others(error: ClusterError) -> bool:
+    """Whether an admission rule says no for good; istiod says it, too, until it has read its new templates."""
+    return any(words in error.what for words in FOR_GOOD) and _INJECTOR not in error.what
 
 
 def istio_hooks(configuration: Object) -> list[Object]:
@@ -187,13 +211,13 @@ def _trusts(hook: Mapping[str, object]) -> frozenset[str]:
         return frozenset()
 
 
-def _probe() -> Object:
+def _probe(namespace: str) -> Object:
     return {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {
             "name": "meshpki-probe",
-            "namespace": "default",
+            "namespace": namespace,
             "labels": {"sidecar.istio.io/inject": "true"},
             "annotations": {"inject.istio.io/templates": "sidecar,spire"},
         },

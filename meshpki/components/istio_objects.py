@@ -24,9 +24,9 @@ _PRUNED = (
 )
 
 
-def installed(generated: Sequence[Object], operator: Object) -> tuple[Object, ...]:
-    """The manifests as the installer applies them: its labels, and a validator for objects of no revision."""
-    labels = {**_owner(operator), "operator.istio.io/version": operator["spec"]["tag"]}
+def installed(generated: Sequence[Object], operator: Object, version: str) -> tuple[Object, ...]:
+    """The manifests as istioctl of a version applies them: its labels, and a validator for objects of no revision."""
+    labels = {**_owner(operator), "operator.istio.io/version": version}
     opened = [_left_open(manifest) for manifest in generated]
     validators = [one for one in opened if one["kind"] == "ValidatingWebhookConfiguration"]
     return (

@@ -1,14 +1,25 @@
 """The trust anchor: one generation of a self-signed root, pinned by its fingerprint."""
 
+import base64
 from datetime import UTC, datetime
 
 from meshpki.cluster.client import Cluster, Reader
 from meshpki.cluster.manifest import Object, Ref, only, owned
 from meshpki.cluster.readiness import condition, holds
 from meshpki.cluster.render import render
-from meshpki.components.trust import ALIAS, CERT_MANAGER, PIN, issued, pinned, requests_of, root_certificate, root_name
+from meshpki.components.trust import (
+    ALIAS,
+    CERT_MANAGER,
+    PIN,
+    is_root_name,
+    issued,
+    pinned,
+    requests_of,
+    root_certificate,
+    root_name,
+)
 from meshpki.errors import StepError
-from meshpki.pki.certificate import Certificate
+from meshpki.pki.certificate import Certificate, read_chain
 from meshpki.settings import Settings, go_duration
 from meshpki.workflow.apply import apply
 from meshpki.workflow.step import Failed, Gate, Program, Readiness, Ready, Step, Waiting
@@ -44,6 +55,22 @@ def root_spec(settings: Settings, generation: int) -> Object:
         "uris": [f"spiffe://{settings.trust_domain}"],
         "duration": go_duration(settings.root.duration),
     }
+
+
+def issued_roots(reader: Reader, settings: Settings) -> dict[int, str]:
+    """The SHA-256 (hex) of each generation that was issued, by its number; from the requests' status, no Secret's."""
+    found: dict[int, str] = {}
+    for request in sorted(reader.list(requests_of(root_certificate(settings, 1))), key=_revision):
+        name = request["metadata"].get("annotations", {}).get("cert-manager.io/certificate-name", "")
+        encoded = request.get("status", {}).get("certificate", "")
+        if is_root_name(name) and encoded:
+            number = int(name.rpartition("-g")[2])
+            found[number] = read_chain(base64.b64decode(encoded, validate=True))[0].sha256
+    return found
+
+
+def _revision(request: Object) -> int:
+    return int(request["metadata"].get("annotations", {}).get("cert-manager.io/certificate-revision", 0))
 
 
 def _gates(settings: Settings, generation: int, certificate: Ref) -> tuple[Gate, ...]:

@@ -10,6 +10,8 @@ from meshpki.components.rollout import deployment
 from meshpki.settings import Settings
 from meshpki.workflow.step import Program
 
+WITHDRAWAL = "withdraw approver-policy"
+
 
 def withdrawal(settings: Settings, after: str) -> Program:
     """The program that removes it, once cert-manager approves again by itself; the Deployment goes last and tells."""
@@ -22,7 +24,7 @@ def withdrawal(settings: Settings, after: str) -> Program:
             cluster.delete(one)
 
     return Program(
-        name="withdraw approver-policy",
+        name=WITHDRAWAL,
         settled=lambda reader: not ours(reader.metadata(ref) or {"metadata": {}}),
         run=run,
         after=after,

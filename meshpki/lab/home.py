@@ -49,6 +49,17 @@ class Home:
         return self.root / "spec.json"
 
     @property
+    def kind_config(self) -> Path:
+        """What kind was asked to make."""
+        return self.root / "kind.yaml"
+
+    @property
+    def driver(self) -> str:
+        """Whose lab lies here, by what that driver writes first; empty where there is none."""
+        written = {"native": self.spec, "kind": self.kind_config}
+        return next((name for name, path in written.items() if path.exists()), "")
+
+    @property
     def story(self) -> Path:
         """What the supervisor did, one JSON object a line."""
         return self.root / "story.jsonl"

@@ -84,10 +84,8 @@ class Kind:
 
     place: Home = field(default_factory=home.locate)
 
-    @property
-    def name(self) -> str:
-        """What `--driver` calls it."""
-        return "kind"
+    name: str = "kind"
+    brings_artifacts: bool = False
 
     def up(self, wish: Wish, report: Report) -> Lab:
         """Make the cluster or find it, and approve what its kubelets ask for."""
@@ -135,9 +133,9 @@ class Kind:
         root = self.place.root
         (root / "audit").mkdir(exist_ok=True)
         (root / "audit-policy.yaml").write_text(kubeadm.audit_policy())
-        (root / "kind.yaml").write_text(config(self.place.name, nodes, root))
+        self.place.kind_config.write_text(config(self.place.name, nodes, root))
         child.run(delete_argv(self.place.name, self.place.kubeconfig), seconds=CREATE_SECONDS)
-        argv = create_argv(self.place.name, root / "kind.yaml", self.place.kubeconfig)
+        argv = create_argv(self.place.name, self.place.kind_config, self.place.kubeconfig)
         child.run(argv, seconds=CREATE_SECONDS)
 
     def _approve(self) -> None:

@@ -43,6 +43,10 @@ class Driver(Protocol):
     def name(self) -> str:
         """What `--driver` calls it."""
 
+    @property
+    def brings_artifacts(self) -> bool:
+        """Whether its lab comes with upstream's release files and their pins."""
+
     def up(self, wish: Wish, report: Report) -> Lab:
         """Make the lab, or repair it, or find that nothing is missing; raises PreconditionError or LabError."""
 

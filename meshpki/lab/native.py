@@ -39,6 +39,7 @@ class Native:
     place: Home = field(default_factory=home.locate)
     prepare: Prepare = parts.prepare
     name: str = "native"
+    brings_artifacts: bool = True
 
     def up(self, wish: Wish, report: Report) -> Lab:
         """Make the lab, go on with one that was stopped, or find it whole."""

@@ -129,7 +129,8 @@ def _programs(seen: Seen, _settings: Settings) -> Problem | None:
 def _rights(seen: Seen, _settings: Settings) -> Problem | None:
     if not seen.missing_rights:
         return None
-    return f"missing rights: {', '.join(seen.missing_rights)}", "this kubeconfig's user", "have them granted"
+    remedy = "have them granted: `meshpki rbac install` prints the roles"
+    return f"missing rights: {', '.join(seen.missing_rights)}", "this kubeconfig's user", remedy
 
 
 def _clock(seen: Seen, _settings: Settings) -> Problem | None:
@@ -155,6 +156,7 @@ CHECKS = (
     Check("cert-manager", "MPK-104", parts.cert_manager),
     Check("istio", "MPK-105", parts.istio),
     Check("spire", "MPK-106", parts.spire),
+    Check("namespaces", "MPK-127", parts.moved),
     Check("istio-shape", "MPK-114", parts.shape),
     Check("cacerts", "MPK-107", parts.cacerts),
     Check("trust-domain", "MPK-108", parts.trust_domain),

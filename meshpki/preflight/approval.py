@@ -37,7 +37,7 @@ def other_approver(seen: Seen, settings: Settings) -> Problem | None:
     """An approver-policy that is not ours."""
     if not settings.approval.policy:
         return None
-    return foreign(seen.deployments, NAME, "approver-policy", settings.namespaces.cert_manager)
+    return foreign(seen.deployments, NAME, "approver-policy")
 
 
 def denied_unawares(seen: Seen, _settings: Settings) -> Problem | None:

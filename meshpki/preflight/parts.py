@@ -1,6 +1,6 @@
 """Whether parts of a mesh are there already that meshpki did not install, or that another mesh is made of."""
 
-from meshpki.cluster.manifest import ours
+from meshpki.cluster.manifest import STEP_LABEL, Object, ours
 from meshpki.components.istioctl import OURS as ISTIO
 from meshpki.components.trust import istiod_certificate
 from meshpki.preflight.seen import CSI, Seen
@@ -10,29 +10,55 @@ from meshpki.settings import Settings
 Problem = tuple[str, str, str]
 
 
-def cert_manager(seen: Seen, settings: Settings) -> Problem | None:
+def cert_manager(seen: Seen, _settings: Settings) -> Problem | None:
     """Another cert-manager would take over, or fight for, what ours makes."""
-    return foreign(seen.deployments, "cert-manager", "cert-manager", settings.namespaces.cert_manager)
+    return foreign(seen.deployments, "cert-manager", "cert-manager")
 
 
-def spire(seen: Seen, settings: Settings) -> Problem | None:
-    """Another SPIRE, or another's CSI driver, which there can be one of."""
-    found = foreign(seen.stateful_sets, "spire-server", "SPIRE", settings.namespaces.spire_server)
-    if found is None and seen.csi_driver is not None and not ours(seen.csi_driver):
+def spire(seen: Seen, _settings: Settings) -> Problem | None:
+    """Another SPIRE's server, agents or CSI driver, which there can be one of."""
+    titles = {"spire-server": "SPIRE", "spire-agent": "SPIRE agent", "spiffe-csi-driver": "CSI driver of SPIFFE"}
+    for name, title in titles.items():
+        if found := foreign((*seen.stateful_sets, *seen.daemon_sets), name, title):
+            return found
+    if seen.csi_driver is not None and not ours(seen.csi_driver):
         return "a CSI driver of SPIFFE is there that meshpki did not install", str(CSI), "remove the other SPIRE first"
-    return found
+    return None
 
 
-def istio(seen: Seen, settings: Settings) -> Problem | None:
-    """An Istio that istioctl did not install for us, in our namespace."""
-    for deployment in seen.deployments:
-        labels, metadata = deployment["metadata"].get("labels", {}), deployment["metadata"]
-        if labels.get("app") != "istiod":
-            continue
-        where = f"Deployment {metadata['namespace']}/{metadata['name']}"
-        if not ISTIO.items() <= labels.items() or metadata["namespace"] != settings.namespaces.istio:
+def istio(seen: Seen, _settings: Settings) -> Problem | None:
+    """An Istio that istioctl did not install for us."""
+    for item in seen.deployments:
+        labels, metadata = item["metadata"].get("labels", {}), item["metadata"]
+        if labels.get("app") == "istiod" and not ISTIO.items() <= labels.items():
+            where = f"Deployment {metadata['namespace']}/{metadata['name']}"
             return "an Istio is there that meshpki did not install", where, "remove it, or use another cluster"
     return None
+
+
+def moved(seen: Seen, settings: Settings) -> Problem | None:
+    """Parts of this mesh stay where they are: a second one elsewhere would fight for the node's sockets with them."""
+    for item in (*seen.deployments, *seen.stateful_sets, *seen.daemon_sets):
+        metadata, wanted = item["metadata"], _home(item, settings)
+        if wanted and metadata["namespace"] != wanted:
+            where = f"{item['kind']} {metadata['namespace']}/{metadata['name']}"
+            remedy = "keep `namespaces` as they were, or take the mesh away first: meshpki down"
+            return f"it is a part of this mesh, for which the settings name namespace {wanted} now", where, remedy
+    return None
+
+
+def _home(item: Object, settings: Settings) -> str:
+    """The namespace that the settings name for a workload of ours; empty for one of others."""
+    names, labels = settings.namespaces, item["metadata"].get("labels", {})
+    if labels.get("app") == "istiod" and ISTIO.items() <= labels.items():
+        return names.istio
+    homes = {
+        "cert-manager": names.cert_manager,
+        "approval": names.cert_manager,
+        "spire": names.spire_server if item["kind"] == "StatefulSet" else names.spire_system,
+        "workloads": names.bookinfo,
+    }
+    return homes.get(labels.get(STEP_LABEL, ""), "") if ours(item) else ""
 
 
 def shape(seen: Seen, _settings: Settings) -> Problem | None:

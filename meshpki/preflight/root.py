@@ -1,6 +1,6 @@
 """What must hold of the root before the first write: the one that is pinned, and an existing CA with its chain."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
 from typing import Protocol
@@ -29,6 +29,14 @@ class Seen(Protocol):
     @property
     def root(self) -> Object | None:
         """The Certificate of a root that cert-manager makes."""
+
+    @property
+    def roots(self) -> Mapping[int, str]:
+        """Without a pin: the SHA-256 of each generation that was issued, by its number."""
+
+    @property
+    def installed(self) -> bool:
+        """Without a pin: whether a step that needs one was begun."""
 
     @property
     def existing(self) -> bool:
@@ -81,6 +89,22 @@ def changed_root(seen: Seen, settings: Settings) -> Problem | None:
     return f"a root cannot change in place: {', '.join(changed)} would", where, "keep the root's settings as they were"
 
 
+def lost_pin(seen: Seen, settings: Settings) -> Problem | None:
+    """A mesh that was pinned once is pinned again to the root that its owner names, never to what is there.
+
+    Without a pin and with one root is also a first `up` that was killed, and a mesh that others applied.
+    """
+    never_pinned = max(seen.roots, default=1) == 1 and not (seen.roots and seen.installed)
+    if seen.pin is not None or never_pinned or settings.root.existing.secret_name:
+        return None
+    if settings.root.fingerprint in seen.roots.values():
+        return None
+    known = ", ".join(f"generation {number} {sha256}" for number, sha256 in sorted(seen.roots.items()))
+    bundle = f"kubectl -n {settings.namespaces.spire_system} get configmap spire-bundle -o yaml"
+    remedy = f"set root.fingerprint to the one that the mesh trusts ({bundle}), and it is pinned again"
+    return f"it is gone, and a mesh lives under one of these roots: {known}", str(PIN), remedy
+
+
 def other_fingerprint(seen: Seen, settings: Settings) -> Problem | None:
     """`root.fingerprint` names the root that is pinned, or the one that is given to be."""
     wanted, pin = settings.root.fingerprint, seen.pin
@@ -107,6 +131,7 @@ def _unreadable(settings: Settings) -> bool:
 # Name, code and judgement; of an existing CA each kind of fault has a code of its own, which `pki/issuing.py` gives.
 ROOT_CHECKS: tuple[tuple[str, str, Callable[[Seen, Settings], Problem | None]], ...] = (
     ("root-fingerprint", "MPK-111", other_fingerprint),
+    ("root-pin", "MPK-126", lost_pin),
     ("root-settings", "MPK-117", changed_root),
     ("root-kind", "MPK-286", other_root),
     ("root-secret", "MPK-279", missing_secret),

@@ -1,16 +1,18 @@
 """One look at the cluster, as far as the checks of the preflight need it; nothing is judged here."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from meshpki.cluster.client import NoAccessError, Reader
 from meshpki.cluster.manifest import Object, Query, Ref
 from meshpki.components.existing_root import secret_is_there
+from meshpki.components.istioctl import was_installed
+from meshpki.components.root_ca import issued_roots
 from meshpki.components.trust import Pin, istiod_certificate, pinned, root_certificate
 from meshpki.preflight.approval import would_be_denied
 from meshpki.preflight.surroundings import skews
-from meshpki.rights import missing, needed, plural
+from meshpki.rights import plural
 from meshpki.settings import Settings
 from meshpki.workflow.step import Program
 
@@ -35,6 +37,8 @@ class Seen:
     spire_config: Object | None = None
     pin: Pin | None = None
     root: Object | None = None
+    roots: Mapping[int, str] = field(default_factory=dict)
+    installed: bool = False
     existing: bool = False
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
     missing_rights: tuple[str, ...] = ()
@@ -45,11 +49,11 @@ class Seen:
 
 
 def look(
-    reader: Reader, settings: Settings, manifests: Iterable[Object], at: datetime, programs: Iterable[Program] = ()
+    reader: Reader, settings: Settings, at: datetime, programs: Iterable[Program] = (), lacking: Iterable[str] = ()
 ) -> Seen:
     """Gather what the checks judge, at a moment (UTC); Secrets are seen as metadata only, never their data.
 
-    `manifests` are what is to be applied: the rights to do so are asked for; `programs` are what else is to run.
+    `programs` are what is to run, and `lacking` the rights that the user turned out not to have.
     """
     names, pin, unlisted = settings.namespaces, pinned(reader), list[str]()
 
@@ -80,11 +84,14 @@ def look(
         spire_config=reader.get(Ref("v1", "ConfigMap", names.spire_server, "spire-server")),
         pin=pin,
         root=reader.get(root_certificate(settings, pin.generation)) if pin else None,
+        # what is there of a mesh that has lost its pin
+        roots=issued_roots(reader, settings) if pin is None else {},
+        installed=pin is None and was_installed(reader),
         at=at,
         existing=bool(settings.root.existing.secret_name) and secret_is_there(reader, settings),
         skews=skews(there, here, leases, nodes),
         namespaces=listed("v1", "Namespace"),
         denied=would_be_denied(reader, settings),
         unfit=tuple(f"{one.name}: {why}" for one in programs if (why := one.unfit(reader))),
-        missing_rights=(*unlisted, *map(str, missing(reader, needed(manifests, settings)))),
+        missing_rights=(*unlisted, *lacking),
     )

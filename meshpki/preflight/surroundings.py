@@ -92,12 +92,11 @@ def _owner(workload: Object) -> str:
     return str(labels.get("app.kubernetes.io/managed-by") or next(iter(managers), "-"))
 
 
-def foreign(found: Iterable[Object], name: str, title: str, namespace: str) -> tuple[str, str, str] | None:
-    """What is wrong, where, and the way out, where a workload of that name is not ours or lies elsewhere."""
+def foreign(found: Iterable[Object], name: str, title: str) -> tuple[str, str, str] | None:
+    """What is wrong, where, and the way out, where a workload of that name is not ours."""
     for item in found:
         metadata = item["metadata"]
-        named = name in (metadata["name"], _component(metadata.get("labels", {})))
-        if named and not (ours(item) and metadata["namespace"] == namespace):
+        if name in (metadata["name"], _component(metadata.get("labels", {}))) and not ours(item):
             where = f"{item['kind']} {metadata['namespace']}/{metadata['name']}"
             return f"a {title} is there that meshpki did not install", where, "remove it, or use another cluster"
     return None

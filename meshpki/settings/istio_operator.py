@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from meshpki.settings.model import Settings
 from meshpki.settings.problem import Problem, shown
-from meshpki.settings.tree import MappingNode, Node, ScalarNode
+from meshpki.settings.tree import MappingNode, Node, ScalarNode, SequenceNode
 
 # istio 1.29.1, operator/pkg/apis/types.go: IstioOperatorSpec
 SPEC_KEYS = (
@@ -25,6 +25,9 @@ SPEC_KEYS = (
 _AMBIENT = "remove it: meshpki installs sidecars; SPIRE has no identities for ztunnel yet"
 _REVISION = "remove it: meshpki installs one revision, the default"
 _CONTRADICTION = "remove it here, and set it once, as a setting of meshpki"
+_NEEDED = "remove it: `up` waits for istiod and its gateway, which hold the mesh's identities"
+_GATEWAY = "istio-ingressgateway"
+_GATEWAYS = ("components", "ingressGateways")
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,14 @@ class _Refusal:
 
 def _true(text: str, _: Settings) -> bool:
     return text.lower() == "true"
+
+
+def _false(text: str, _: Settings) -> bool:
+    return text.lower() == "false"
+
+
+def _without_istiod(text: str, _: Settings) -> bool:
+    return text in ("empty", "remote")
 
 
 def _ambient(text: str, _: Settings) -> bool:
@@ -66,6 +77,9 @@ _REFUSALS = (
     _Refusal("MPK-024", ("revision",), _given, _REVISION),
     _Refusal("MPK-024", ("values", "revision"), _given, _REVISION),
     _Refusal("MPK-024", ("values", "global", "revision"), _given, _REVISION),
+    _Refusal("MPK-025", ("profile",), _without_istiod, _NEEDED),
+    _Refusal("MPK-025", ("values", "profile"), _without_istiod, _NEEDED),
+    _Refusal("MPK-025", ("components", "pilot", "enabled"), _false, _NEEDED),
     _Refusal("MPK-025", ("meshConfig", "trustDomain"), _other_trust_domain, _CONTRADICTION),
     _Refusal("MPK-025", ("values", "meshConfig", "trustDomain"), _other_trust_domain, _CONTRADICTION),
     _Refusal("MPK-025", ("values", "global", "trustDomain"), _other_trust_domain, _CONTRADICTION),
@@ -76,7 +90,7 @@ _REFUSALS = (
 
 def refusals(operator: MappingNode, settings: Settings) -> Iterator[Problem]:
     """What the overlay asks for and meshpki refuses: unknown keys (MPK-006), ambient (MPK-023), revisions
-    (MPK-024), values that contradict a setting (MPK-025).
+    (MPK-024), values that contradict a setting, and a gateway that is taken away (MPK-025).
     """
     for key, where in operator.keys.items():
         if key not in SPEC_KEYS:
@@ -89,9 +103,33 @@ def refusals(operator: MappingNode, settings: Settings) -> Iterator[Problem]:
         if isinstance(node, ScalarNode) and node.tag != "null" and rule.refused(node.text, settings):
             what = f"istio.operator.{'.'.join(rule.path)}: {shown(node.text)} is not supported"
             yield Problem(rule.code, node.where, what, rule.remedy)
+    yield from _gateway_problems(operator, settings)
     tags = _at(operator, ("values", "revisionTags"))
     if tags is not None and not isinstance(tags, ScalarNode):
         yield Problem("MPK-024", tags.where, "istio.operator.values.revisionTags is not supported", _REVISION)
+
+
+def _gateway_problems(operator: MappingNode, settings: Settings) -> Iterator[Problem]:
+    """A list whose entries have names is laid over meshpki's own by these; any other would take its place."""
+    node, path = _at(operator, _GATEWAYS), f"istio.operator.{'.'.join(_GATEWAYS)}"
+    if node is None:
+        return
+    entries = node.items if isinstance(node, SequenceNode) else ()
+    if not entries or any(not isinstance(one, MappingNode) or "name" not in one.entries for one in entries):
+        remedy = "give each entry a name: it is laid over meshpki's own of that name, or added"
+        yield Problem("MPK-025", node.where, f"{path} would take the mesh's own gateway away", remedy)
+    own = [one for one in entries if _text(one, "name") == _GATEWAY]
+    for key, refused in (("enabled", _false), ("namespace", _other_namespace)):
+        for one in own:
+            value = _at(one, (key,))
+            if isinstance(value, ScalarNode) and value.tag != "null" and refused(value.text, settings):
+                what = f"{path}, {_GATEWAY}: {key} {shown(value.text)} is not supported"
+                yield Problem("MPK-025", value.where, what, _NEEDED)
+
+
+def _text(node: Node, key: str) -> str:
+    value = _at(node, (key,))
+    return value.text if isinstance(value, ScalarNode) else ""
 
 
 def _at(node: Node, path: tuple[str, ...]) -> Node | None:

@@ -83,6 +83,12 @@ _TEXTS: Mapping[str, Text] = {
     ),
     "resources.cpu": Text(re.compile(_NUMBER + "m?"), "write a CPU quantity such as 10m or 1", "MPK-015", True),
     "resources.memory": _SIZE,
+    "versions.istio": Text(
+        re.compile(r"[0-9]+\.[0-9]+\.[0-9]+"),
+        "write all three numbers alone: 1.2.3; its images may have another tag, `istio: {operator: {tag: ...}}`,"
+        " or variant, `istio: {operator: {values: {global: {variant: distroless}}}}`",
+        "MPK-017",
+    ),
     "versions.certManager": _TAG,
     "versions.approverPolicy": _TAG,
     "artifacts.directory": _PRINTABLE,

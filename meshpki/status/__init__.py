@@ -24,7 +24,7 @@ def look(reader: Reader, settings: Settings, releases: Releases, at: datetime) -
     `releases` may be `artifacts.NONE`: what upstream's files hold is then not compared, and the report says so.
     Raises ClusterError where the API server does not answer.
     """
-    planned = steps(settings, releases, Target(), _generation(reader))
+    planned = steps(settings, releases, Target(), _generation(reader, settings))
     with ThreadPoolExecutor(len(planned) + 4, thread_name_prefix="status") as pool:
         cas = [
             pool.submit(authorities.root, reader, at),
@@ -46,10 +46,10 @@ def unseen(report: StatusReport) -> PreconditionError:
     return PreconditionError("MPK-386", f"not everything could be seen: {what}", remedy="have these rights granted")
 
 
-def _generation(reader: Reader) -> int:
+def _generation(reader: Reader, settings: Settings) -> int:
     """The pinned one; the first where the pin cannot be read, which the CAs and the gates tell."""
     try:
-        return generation(reader)
+        return generation(reader, settings)
     except PreconditionError:
         return 1
 

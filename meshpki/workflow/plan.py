@@ -54,7 +54,7 @@ def narrowed(steps: Sequence[Step], selection: Selection) -> Plan:
     wanted = [step for step in steps[start:end] if selection.takes(step.name)]
     if not wanted:
         raise UsageError("MPK-205", "the selection leaves no step", remedy=f"the steps are: {', '.join(names)}")
-    needed = set[str]().union(*(step.needed for step in wanted)) - {step.name for step in wanted}
+    needed = set[str]().union(*(step.relied_on for step in wanted)) - {step.name for step in wanted}
     return Plan(tuple(wanted), tuple(step for step in steps if step.name in needed))
 
 

@@ -39,7 +39,8 @@ def _require(step: Step, cluster: Cluster) -> None:
                 continue
             case Waiting(why) | Failed(why):
                 what = f"step {step.name} is left out, but is not in place: {gate.name}: {why}"
-                raise PreconditionError("MPK-205", what, remedy=f"run `meshpki up --only {step.name}` first")
+                remedy = f"run the same command with `--only {step.name}` first"
+                raise PreconditionError("MPK-205", what, remedy=remedy)
 
 
 class _Engine:

@@ -37,7 +37,8 @@ Readiness = Ready | Waiting | Failed
 class Gate:
     """A named condition that the next step relies on, judged through the reading half only.
 
-    `watches` are the objects whose change is worth another look; `every` is how often to look without one.
+    `watches` are the objects whose change is worth another look; `every` is how often to look without one. `needs` are
+    steps that run beside this one, and without which the gate stays shut.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Gate:
     code: str = "MPK-201"
     watches: tuple[Query, ...] = ()
     every: timedelta = timedelta(seconds=5)
+    needs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,11 @@ class Step:
     def needed(self) -> set[str]:
         """The names of the steps that this one needs something of."""
         return {need.partition("/")[0] for need in self.needs}
+
+    @property
+    def relied_on(self) -> set[str]:
+        """The names of the steps without which this one cannot end: what it needs, and what its gates wait for."""
+        return self.needed.union(*(gate.needs for gate in self.gates))
 
     @property
     def objects(self) -> tuple[Object, ...]:

@@ -71,7 +71,7 @@ def test_the_namespaces_that_roles_lie_in_come_first_as_up_makes_them(install: l
     count = kinds.count("Namespace")
     assert kinds[:count] == ["Namespace"] * count
     spaces = {one["metadata"]["name"]: one["metadata"]["labels"] for one in install[:count]}
-    assert {space for _, space, _ in rules(install)} <= {*spaces, "", "kube-system", "kube-node-lease", "default"}
+    assert {space for _, space, _ in rules(install)} <= {*spaces, "", "kube-system", "kube-node-lease"}
     assert {labels["app.kubernetes.io/managed-by"] for labels in spaces.values()} == {"meshpki"}
 
 

@@ -30,7 +30,9 @@ def named(kind: str, name: str, **labels: str) -> Object:
 
 
 def made(*generated: Object) -> dict[str, Object]:
-    return {one["metadata"]["name"]: one for one in installed(generated, operator(defaults()))}
+    return {
+        one["metadata"]["name"]: one for one in installed(generated, operator(defaults()), defaults().versions.istio)
+    }
 
 
 def test_every_object_bears_the_labels_by_which_istioctl_knows_its_own() -> None:

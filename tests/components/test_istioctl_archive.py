@@ -3,14 +3,19 @@
 import gzip
 import hashlib
 import io
+import os
+import shutil
 import tarfile
+import tempfile
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from meshpki.components import istioctl
-from meshpki.errors import MeshpkiError, PreconditionError
+from meshpki.components.istioctl import Istioctl
+from meshpki.components.unpacked import path, program
+from meshpki.errors import MeshpkiError, PreconditionError, StepError
 
 CONTENT = b"#!/bin/false\n"
 
@@ -75,35 +80,42 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
 
 
 def test_the_one_plain_file_is_taken_and_may_be_run(tmp_path: Path) -> None:
-    archive, folder = tmp_path / "istioctl.tar.gz", tmp_path / "out"
+    archive = tmp_path / "istioctl.tar.gz"
     archive.write_bytes(GOOD)
-    folder.mkdir()
-    found = istioctl._extract(archive, folder)  # noqa: SLF001 - what stands before the first run of it
-    assert (found.read_bytes(), found.stat().st_mode & 0o777) == (CONTENT, 0o700)
+    found = program(archive, "")
+    assert (Path(path(found)).read_bytes(), os.fstat(found).st_mode & 0o777) == (CONTENT, 0o700)
+    assert program(archive, "") == found
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_archive_is_refused_and_leaves_nothing_outside_its_folder(name: str, tmp_path: Path) -> None:
-    archive, folder = tmp_path / "istioctl.tar.gz", tmp_path / "a" / "b" / "out"
+def test_a_hostile_archive_is_refused_and_leaves_nothing(name: str, tmp_path: Path) -> None:
+    archive = tmp_path / "istioctl.tar.gz"
     archive.write_bytes(HOSTILE[name]())
-    folder.mkdir(parents=True)
     with pytest.raises(PreconditionError) as refused:
-        istioctl._extract(archive, folder)  # noqa: SLF001
+        program(archive, "")
     assert refused.value.code == "MPK-054"
-    assert {path.name for path in folder.iterdir()} <= {"istioctl"}
-    assert {path.name for path in tmp_path.rglob("*")} <= {"a", "b", "out", "istioctl", "istioctl.tar.gz"}
+    assert [one.name for one in tmp_path.rglob("*")] == ["istioctl.tar.gz"]
 
 
 def test_a_bomb_is_refused_when_it_has_unpacked_to_more_than_any_istioctl(tmp_path: Path) -> None:
-    archive, folder = tmp_path / "istioctl.tar.gz", tmp_path / "out"
-    folder.mkdir()
+    archive = tmp_path / "istioctl.tar.gz"
     huge = member("a", b"x", size=1 << 29)
     with gzip.open(archive, "wb", compresslevel=1) as out:
         out.write(huge.tobuf(tarfile.PAX_FORMAT))
         for _ in range(257):
             out.write(bytes(1 << 20))
     with pytest.raises(PreconditionError, match="unpacks to more than"):
-        istioctl._extract(archive, folder)  # noqa: SLF001
+        program(archive, "")
+
+
+def test_a_machine_that_cannot_unpack_it_is_not_told_of_a_bad_archive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = tmp_path / "istioctl.tar.gz"
+    archive.write_bytes(GOOD)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    with pytest.raises(PreconditionError, match=r"MPK-124 .*could not be unpacked: No such file or directory"):
+        program(archive, "")
 
 
 @pytest.mark.parametrize(("changed", "code"), [(False, "MPK-222"), (True, "MPK-051")])
@@ -111,7 +123,7 @@ def test_an_archive_that_changed_since_it_was_checked_is_not_run(tmp_path: Path,
     archive = tmp_path / "istioctl.tar.gz"
     checked = packed(member(), shape=tarfile.PAX_FORMAT)
     archive.write_bytes(GOOD if changed else checked)
-    installer = istioctl.Istioctl(archive, environment={}, sha256=hashlib.sha256(checked).hexdigest())
+    installer = Istioctl(archive, sha256=hashlib.sha256(checked).hexdigest())
     with pytest.raises(MeshpkiError) as refused:
         installer.manifests({"kind": "IstioOperator", "metadata": {"name": "meshpki"}, "spec": {"tag": "1"}})
     assert refused.value.code == code
@@ -130,10 +142,63 @@ def test_an_archive_that_changed_since_it_was_checked_is_not_run(tmp_path: Path,
 def test_an_istioctl_of_another_version_is_known_before_it_installs_anything(
     tmp_path: Path, script: str, why: str
 ) -> None:
-    archive = tmp_path / "istioctl.tar.gz"
-    content = f"#!/bin/sh\n{script}\n".encode()
-    spool = io.BytesIO()
+    assert Istioctl(scripted(tmp_path, script), version="1.29.1").unfit() == why
+
+
+def scripted(folder: Path, script: str, first: str = "#!/bin/sh\n") -> Path:
+    """An archive whose istioctl is this script."""
+    archive, content, spool = folder / "istioctl.tar.gz", f"{first}{script}\n".encode(), io.BytesIO()
     with tarfile.open(fileobj=spool, mode="w") as pack:
         pack.addfile(member(size=len(content)), io.BytesIO(content))
     archive.write_bytes(gzip.compress(spool.getvalue()))
-    assert istioctl.Istioctl(archive).unfit("1.29.1") == why
+    return archive
+
+
+OPERATOR = {"kind": "IstioOperator", "metadata": {"name": "meshpki", "namespace": "istio-system"}, "spec": {"tag": "x"}}
+
+
+def installed(archive: Path, folder: Path) -> None:
+    Istioctl(archive, folder / "kubeconfig", "prod").install(OPERATOR, 60, threading.Event())
+
+
+@pytest.mark.parametrize("leashed", [True, False])
+def test_it_is_run_from_memory_with_the_wish_in_memory_and_leaves_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, leashed: bool
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    if not leashed:
+        monkeypatch.setattr(shutil, "which", lambda _: None)
+    said = tmp_path / "said"
+    archive = scripted(tmp_path, f'echo "$@" > {said}; for last; do :; done; cat "$last" >> {said}')
+    installed(archive, tmp_path)
+    text = said.read_text()
+    assert f"--kubeconfig {tmp_path}/kubeconfig --context prod" in text
+    assert "kind: IstioOperator" in text
+    assert {one.name for one in tmp_path.iterdir()} == {"said", "istioctl.tar.gz"}
+
+
+def test_it_has_the_environment_of_meshpki_and_no_proxies_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MESHPKI_CANARY", "seen")
+    said = tmp_path / "said"
+    installed(scripted(tmp_path, f"env > {said}"), tmp_path)
+    assert "MESHPKI_CANARY=seen" in said.read_text()
+
+
+def test_a_program_of_another_machine_is_told_as_one_that_cannot_be_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    other = Istioctl(scripted(tmp_path, "", first="\x7fno program"), version="1")
+    with pytest.raises(StepError, match=r"MPK-206 .*could not be started: Exec format error"):
+        other.install(OPERATOR, 60, threading.Event())
+    with pytest.raises(StepError, match=r"MPK-222 .*could not be started: Exec format error"):
+        other.manifests(OPERATOR)
+    assert other.unfit() == "it cannot be started on this machine: Exec format error"
+
+
+def test_an_image_of_another_tag_is_installed_by_the_istioctl_of_the_release(tmp_path: Path) -> None:
+    said = 'echo "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}"'
+    (made,) = Istioctl(scripted(tmp_path, said), version="1.29.1").manifests(OPERATOR)
+    assert made["metadata"]["labels"]["operator.istio.io/version"] == "1.29.1"

@@ -15,7 +15,7 @@ from meshpki.components.spire import spire
 from meshpki.components.trust import ALIAS
 from meshpki.install import APPROVAL, EVERY, OUTLINE, Target, steps
 from meshpki.settings import Settings, defaults, read_text
-from meshpki.workflow.plan import Plan
+from meshpki.workflow.plan import Plan, Selection, narrowed
 from meshpki.workflow.step import Step
 
 RELEASE = """
@@ -237,3 +237,14 @@ def test_the_crd_of_the_policies_comes_with_their_step(releases: Releases) -> No
     files = replace(releases, policy_crds=releases.spire_crds)
     (step,) = (one for one in planned(files, "approval: {policy: true}") if one.name == "approval")
     assert [one["metadata"]["name"] for one in step.manifests if one["kind"] == "CustomResourceDefinition"] == ["x"]
+
+
+def test_a_namespace_whose_pods_get_a_sidecar_lets_them_in_whatever_the_clusters_default(releases: Releases) -> None:
+    found = manifests(releases)
+    for name in ("bookinfo", "spire-system"):
+        assert one(found, "Namespace", name)["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "privileged"
+
+
+def test_istio_is_not_begun_without_spire_which_its_gateway_waits_for(releases: Releases) -> None:
+    plan = narrowed(planned(releases, "workloads: {enabled: false}"), Selection(skip=("spire",)))
+    assert [step.name for step in plan.assumed] == ["spire"]

@@ -9,6 +9,7 @@ from meshpki.cluster.client import NoAccessError
 from meshpki.cluster.manifest import Object, Query, Ref
 from meshpki.components.approval import POLICY
 from meshpki.components.istioctl import OURS as ISTIO
+from meshpki.components.istioctl import RECORD
 from meshpki.components.trust import Pin
 from meshpki.errors import UsageError
 from meshpki.preflight import CHECKS, Seen, examine, look
@@ -16,8 +17,10 @@ from meshpki.preflight.approval import would_be_denied
 from meshpki.settings import Approval, Existing, Root, Settings, defaults, read_text
 from meshpki.workflow.step import Program
 from tests.support import certificates
-from tests.support.cluster import InMemoryCluster, config_map, namespace
+from tests.support.cluster import InMemoryCluster, namespace
+from tests.support.control_plane import root_request
 from tests.support.existing import CORPORATE, ISSUING, NOW, corporate, wish
+from tests.support.mesh import pin
 
 OURS = {"app.kubernetes.io/managed-by": "meshpki", "app.kubernetes.io/part-of": "meshpki"}
 
@@ -96,7 +99,7 @@ def test_a_cluster_that_is_new_or_ours_is_let_through(seen: Seen) -> None:
             "MPK-104",
         ),
         (replace(GOOD, deployments=(istiod(**UNLABELLED),)), "istio", "MPK-105"),
-        (replace(GOOD, deployments=(istiod("other"),)), "istio", "MPK-105"),
+        (replace(GOOD, deployments=(istiod("other"),)), "namespaces", "MPK-127"),
         (replace(GOOD, deployments=(istiod(**ANOTHERS),)), "istio", "MPK-105"),
         (replace(GOOD, stateful_sets=(workload("StatefulSet", "spire", "spire-server"),)), "spire", "MPK-106"),
         (replace(GOOD, csi_driver={"metadata": {"name": "csi.spiffe.io"}}), "spire", "MPK-106"),
@@ -125,6 +128,36 @@ def test_a_cluster_that_is_somebody_elses_is_refused(seen: Seen, check: str, cod
     assert refused(seen) == [(check, code)]
 
 
+@pytest.mark.parametrize("name", ["spire-agent", "spiffe-csi-driver"])
+def test_agents_and_drivers_of_others_are_refused_as_their_server_is(name: str) -> None:
+    assert refused(replace(GOOD, daemon_sets=(workload("DaemonSet", "spire", name),))) == [("spire", "MPK-106")]
+
+
+MADE = (
+    ("Deployment", "cert-manager", "cert-manager", "cert-manager"),
+    ("Deployment", "cert-manager", "cert-manager-approver-policy", "approval"),
+    ("StatefulSet", "spire-server", "spire-server", "spire"),
+    ("DaemonSet", "spire-system", "spire-agent", "spire"),
+    ("DaemonSet", "spire-system", "spiffe-csi-driver", "spire"),
+    ("Deployment", "bookinfo", "reviews-v1", "workloads"),
+)
+
+
+@pytest.mark.parametrize(
+    ("key", "parts"),
+    [("certManager", [0, 1]), ("spireServer", [2]), ("spireSystem", [3, 4]), ("bookinfo", [5]), ("istio", [])],
+)
+def test_a_part_of_a_mesh_that_runs_stays_in_its_namespace(key: str, parts: list[int]) -> None:
+    text = f"apiVersion: meshpki.dev/v1alpha1\nkind: Mesh\nnamespaces: {{{key}: elsewhere}}"
+    wish = read_text(text, "test")
+    for number, (kind, space, name, step) in enumerate(MADE):
+        labels = {**OURS, "meshpki.dev/step": step}
+        field = {"Deployment": "deployments", "StatefulSet": "stateful_sets", "DaemonSet": "daemon_sets"}[kind]
+        seen = replace(GOOD, **{field: (workload(kind, space, name, **labels),)})
+        assert refused(seen) == []
+        assert refused(seen, wish) == ([("namespaces", "MPK-127")] if number in parts else [])
+
+
 def test_a_named_storage_class_need_not_be_the_default() -> None:
     text = "apiVersion: meshpki.dev/v1alpha1\nkind: Mesh\nspire: {storage: {className: fast}}"
     seen = replace(GOOD, storage_classes=(storage_class("fast", default=False),))
@@ -134,6 +167,47 @@ def test_a_named_storage_class_need_not_be_the_default() -> None:
 def test_a_mesh_pinned_to_another_root_than_the_one_wished_for_is_refused() -> None:
     wish = replace(defaults(), root=replace(defaults().root, fingerprint="ab" * 32))
     assert refused(PINNED, wish) == [("root-fingerprint", "MPK-111")]
+
+
+ROTATED = {1: "aa" * 32, 3: "bb" * 32}
+
+
+@pytest.mark.parametrize(
+    ("seen", "fingerprint", "found"),
+    [
+        (GOOD, "", []),
+        (replace(GOOD, roots={1: "aa" * 32}), "", []),  # a first up that was killed, or a mesh that others applied
+        (replace(GOOD, roots={1: "aa" * 32}, installed=True), "", [("root-pin", "MPK-126")]),
+        (replace(GOOD, roots={1: "aa" * 32}, installed=True), "aa" * 32, []),
+        (replace(GOOD, installed=True), "", []),
+        (replace(GOOD, roots=ROTATED), "", [("root-pin", "MPK-126")]),
+        (replace(GOOD, roots=ROTATED), "cc" * 32, [("root-pin", "MPK-126")]),
+        (replace(GOOD, roots=ROTATED), "bb" * 32, []),
+        (replace(GOOD, roots={2: "aa" * 32}), "", [("root-pin", "MPK-126")]),
+        (replace(PINNED, roots=ROTATED), "", []),
+    ],
+)
+def test_a_mesh_that_lost_its_pin_is_pinned_again_only_to_the_root_that_is_named(
+    seen: Seen, fingerprint: str, found: list[tuple[str, str]]
+) -> None:
+    assert refused(seen, replace(defaults(), root=replace(defaults().root, fingerprint=fingerprint))) == found
+
+
+def test_the_generations_that_are_there_are_told_with_their_fingerprints() -> None:
+    error = examine(replace(GOOD, roots=ROTATED), defaults()).refused[0].error
+    assert f"generation 1 {'aa' * 32}, generation 3 {'bb' * 32}" in error.what
+    assert "root.fingerprint" in error.remedy
+
+
+def test_roots_and_what_was_installed_are_looked_for_where_there_is_no_pin() -> None:
+    cluster, root = InMemoryCluster(), certificates.mesh_root()
+    claimed = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": RECORD.name, "namespace": "kube-system"}}
+    cluster.put(namespace("kube-system"), root_request(root), root_request(root, 3), claimed)
+    seen = look(cluster, defaults(), NOW)
+    assert (seen.roots, seen.installed) == ({1: root.certificate.sha256, 3: root.certificate.sha256}, True)
+    cluster.put(pin(root))
+    seen = look(cluster, defaults(), NOW)
+    assert (seen.roots, seen.installed) == ({}, False)
 
 
 def test_every_problem_is_told_not_only_the_first() -> None:
@@ -220,7 +294,7 @@ def test_a_program_that_cannot_do_its_work_is_refused_before_anything_is_written
         raise AssertionError
 
     fit, unfit = (Program(name, never, never, unfit=lambda _, why=why: why) for name, why in (("a", ""), ("b", "old")))
-    seen = look(InMemoryCluster(), defaults(), [], NOW, (fit, unfit))
+    seen = look(InMemoryCluster(), defaults(), NOW, (fit, unfit))
     assert seen.unfit == ("b: old",)
     assert refused(replace(GOOD, unfit=seen.unfit)) == [("istioctl", "MPK-124")]
 
@@ -235,8 +309,8 @@ class Denying(InMemoryCluster):
 
 
 def test_a_list_that_is_not_allowed_is_a_missing_right_beside_the_others() -> None:
-    seen = look(Denying(), defaults(), [config_map("a")], NOW)
-    assert seen.missing_rights == ("list nodes", "list storageclasses")
+    seen = look(Denying(), defaults(), NOW, lacking=["patch configmaps"])
+    assert seen.missing_rights == ("list nodes", "list storageclasses", "patch configmaps")
 
 
 POLICED = replace(defaults(), approval=Approval(policy=True))

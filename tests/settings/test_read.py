@@ -149,3 +149,13 @@ def test_what_is_written_out_names_every_key_and_nothing_can_be_mistaken() -> No
     assert '  renewBefore: "360h"\n' in text
     assert '  istio: "1.29.1"\n' in text
     assert "enabled: true\n" in text
+
+
+def test_an_overlay_may_change_the_meshs_gateway_and_bring_others_anywhere() -> None:
+    entries = (
+        "- {name: istio-ingressgateway, enabled: true, k8s: {service: {type: NodePort}}}",
+        "- {name: edge, namespace: edge, enabled: false}",
+    )
+    listed = "".join(f"      {one}\n" for one in entries)
+    text = f"{HEADER}istio:\n  operator:\n    components:\n      ingressGateways:\n{listed}"
+    assert read_text(text, "mesh.yaml").istio.operator["components"]

@@ -68,6 +68,7 @@ VERSIONS = [
     ("versions:\n  certManager: 1.21.2", "MPK-017", 4, "v1.2.3"),
     ('versions:\n  istio: "1.29"', "MPK-017", 4, "all three numbers"),
     ("versions:\n  istio: latest", "MPK-017", 4, "all three numbers"),
+    ("versions:\n  istio: 1.29.1-distroless", "MPK-017", 4, "istio: {operator: {tag: ...}}"),
 ]
 DURATIONS = [
     ("istiodCA:\n  duration: 720", "MPK-009", 4, "write 720h for hours"),
@@ -93,6 +94,7 @@ NAMESPACES = [
     ("namespaces:\n  bookinfo: mesh\n  spireSystem: mesh", "MPK-014", 4, "a namespace of its own"),
 ]
 OPERATOR = "istio:\n  operator:\n"
+GATEWAYS = f"{OPERATOR}    components:\n      ingressGateways:"
 SHAPES_OF_ISTIO = [
     (f"{OPERATOR}    profile: ambient", "MPK-023", 5, "sidecars"),
     (f"{OPERATOR}    values:\n      profile: ambient", "MPK-023", 6, "sidecars"),
@@ -110,6 +112,13 @@ SHAPES_OF_ISTIO = [
     (f"{OPERATOR}    meshConfig:\n      trustDomain: other.org", "MPK-025", 6, "as a setting of meshpki"),
     (f"{OPERATOR}    values:\n      global:\n        trustDomain: other.org", "MPK-025", 7, "as a setting of meshpki"),
     (f"{OPERATOR}    namespace: elsewhere", "MPK-025", 5, "as a setting of meshpki"),
+    (f"{OPERATOR}    profile: empty", "MPK-025", 5, "istiod and its gateway"),
+    (f"{OPERATOR}    components:\n      pilot:\n        enabled: false", "MPK-025", 7, "istiod and its gateway"),
+    (f"{GATEWAYS} []", "MPK-025", 6, "a name"),
+    (f"{GATEWAYS}", "MPK-025", 6, "a name"),
+    (f"{GATEWAYS}\n      - enabled: false", "MPK-025", 7, "a name"),
+    (f"{GATEWAYS}\n      - name: istio-ingressgateway\n        enabled: false", "MPK-025", 8, "gateway"),
+    (f"{GATEWAYS}\n      - name: istio-ingressgateway\n        namespace: edge", "MPK-025", 8, "gateway"),
     (f"{OPERATOR}    compnents: {{}}", "MPK-006", 5, "components"),
 ]
 

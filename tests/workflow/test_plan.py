@@ -2,7 +2,7 @@ import pytest
 
 from meshpki.errors import UsageError
 from meshpki.workflow.plan import Selection, narrowed
-from meshpki.workflow.step import Step
+from meshpki.workflow.step import Gate, Ready, Step
 
 STEPS = (Step("a", "a"), Step("b", "b", needs=("a",)), Step("c", "c", needs=("b/gate",)), Step("d", "d", needs=("a",)))
 
@@ -25,6 +25,14 @@ def test_a_selection_keeps_the_order_and_names_what_it_takes_for_granted(
     plan = narrowed(STEPS, selection)
     assert "".join(step.name for step in plan.steps) == chosen
     assert "".join(step.name for step in plan.assumed) == assumed
+
+
+def test_what_a_gate_waits_for_beside_its_step_is_taken_for_granted_too() -> None:
+    gate = Gate("last", "it proves something", lambda _: Ready(), hint="", needs=("b",))
+    steps = (*STEPS[:2], Step("e", "e", needs=("a",), gates=(gate,)))
+    assert [step.name for step in narrowed(steps, Selection(only=("e",))).assumed] == ["a", "b"]
+    assert [step.name for step in narrowed(steps, Selection(skip=("b",))).assumed] == ["b"]
+    assert narrowed(steps, Selection()).assumed == ()
 
 
 @pytest.mark.parametrize("selection", [Selection(only=("bb",)), Selection(first="e"), Selection(skip=("zz",))])

@@ -1,0 +1,52 @@
+"""What `up` refuses before it builds a lab, downloads or connects."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from meshpki.cli.app import app
+from meshpki.cli.on_lab import on_lab
+from meshpki.errors import MeshpkiError, PreconditionError
+
+HEADER = "apiVersion: meshpki.dev/v1alpha1\nkind: Mesh\n"
+
+
+@pytest.fixture(autouse=True)
+def nothing_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MESHPKI_LAB_HOME", "XDG_CACHE_HOME", "HOME"):
+        monkeypatch.setenv(name, str(tmp_path / name))
+    monkeypatch.setenv("KUBECONFIG", "/nowhere/kubeconfig")
+
+
+def refused(*argv: str) -> MeshpkiError:
+    error = CliRunner().invoke(app, argv).exception
+    assert isinstance(error, MeshpkiError), error
+    return error
+
+
+def test_a_driver_is_for_a_lab() -> None:
+    assert refused("up", "--driver", "native").code == "MPK-119"
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_a_cluster_that_brings_no_release_files_is_not_built_while_a_pin_is_missing(
+    tmp_path: Path, *, given: bool
+) -> None:
+    file = tmp_path / "mesh.yaml"
+    file.write_text(HEADER)
+    files = (file,) if given else ()
+    with pytest.raises(PreconditionError, match="MPK-052") as error:
+        on_lab(None, "kind", files, install=False)
+    assert "istioctl-1.29.1-linux-amd64.tar.gz: <hex>" in error.value.remedy
+    assert "--driver native" in error.value.remedy
+
+
+def test_with_every_pin_it_is_the_drivers_own_programs_that_are_missed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    file = tmp_path / "mesh.yaml"
+    file.write_text(f"{HEADER}artifacts: {{pins: {{istioctl-1.29.1-linux-amd64.tar.gz: {'ab' * 32}}}}}\n")
+    with pytest.raises(PreconditionError, match="MPK-501"):
+        on_lab(None, "kind", (file,), install=False)
