@@ -47,7 +47,7 @@ def story(mesh: Mesh, verify: Verify) -> Story:
 
 def overtaken(mesh: Mesh, verify: Verify) -> Said:
     """What verify says between a new cacerts and istiod, who may have it at once: the kubelet looks in its own time."""
-    verify()  # who is asked for the first time is granted the rights, which takes seconds
+    said = verify()  # who asks for the first time is granted the rights then, which takes seconds
     for _ in range(3):
         reissue(mesh)
         said = verify()
