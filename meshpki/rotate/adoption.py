@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 
 from meshpki.cluster.client import Cluster, ClusterError, Reader
-from meshpki.cluster.manifest import Object, Ref, only
+from meshpki.cluster.manifest import Ref, only
 from meshpki.components.istio import ISTIOD_PORTS, istiods, judge_istiod
 from meshpki.components.rollout import deployment
 from meshpki.components.serving import pod_ref
@@ -17,7 +17,7 @@ from meshpki.components.trust import issued, istiod_certificate
 from meshpki.errors import MeshpkiError
 from meshpki.pki.certificate import Certificate, UnparsableError
 from meshpki.pki.handshake import HandshakeError, served_chain
-from meshpki.rotate.reissue import MANAGER
+from meshpki.rotate import kubelet
 from meshpki.settings import Settings
 from meshpki.workflow.step import Failed, Gate, Program, Readiness, Ready, Waiting
 
@@ -82,7 +82,7 @@ def hurry(settings: Settings) -> Program:
                 if settled(cluster):
                     return
                 if look >= due:
-                    _touch(cluster, istiods(cluster, settings))
+                    kubelet.hurry(cluster, istiods(cluster, settings), HURRY, datetime.now(UTC).isoformat())
                     due = look + _AGAIN
             except ClusterError as error:
                 if not (error.transient or error.status == HTTPStatus.NOT_FOUND):
@@ -90,17 +90,6 @@ def hurry(settings: Settings) -> Program:
             stop.wait(_LOOK.total_seconds() / 2)
 
     return Program("hurry the kubelet", settled, run)
-
-
-def _touch(cluster: Cluster, pods: Iterable[Object]) -> None:
-    """Change pods, so that their kubelets look at them; one that went away meanwhile needs none of it."""
-    note = {"metadata": {"annotations": {HURRY: datetime.now(UTC).isoformat()}}}
-    for pod in pods:
-        try:
-            cluster.merge(pod_ref(pod), note, MANAGER)
-        except ClusterError as error:
-            if error.status != HTTPStatus.NOT_FOUND:
-                raise
 
 
 def adopted(settings: Settings) -> tuple[Gate, ...]:

@@ -15,7 +15,8 @@ from meshpki.components.probe_flow import NAMESPACE as PROBE
 from meshpki.components.rollout import deployment, judge_rollout
 from meshpki.components.trust import root_certificate, root_name
 from meshpki.errors import StepError
-from meshpki.rotate.acts import MANAGER, RETIRED
+from meshpki.rotate import MANAGER
+from meshpki.rotate.acts import RETIRED
 from meshpki.rotate.generations import listed, numbered
 from meshpki.rotate.patience import Patience
 from meshpki.settings import Settings

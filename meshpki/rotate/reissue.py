@@ -10,9 +10,9 @@ from meshpki.cluster.readiness import condition
 from meshpki.components.trust import issued
 from meshpki.errors import StepError
 from meshpki.pki.certificate import Certificate
+from meshpki.rotate import MANAGER
 from meshpki.workflow.step import Program, Readiness, Waiting
 
-MANAGER = "meshpki-rotate"
 # How long cert-manager is given to see by itself that a Certificate has changed.
 PATIENCE = timedelta(seconds=10)
 _LOOK = 0.25

@@ -11,9 +11,8 @@ from meshpki.cluster.manifest import Object, Query, Ref, only
 from meshpki.components.rollout import judge_rollout
 from meshpki.components.spire_authorities import Authority, activate, prepare, servers, slots, trusted
 from meshpki.errors import StepError
-from meshpki.rotate import mark
+from meshpki.rotate import MANAGER, mark
 from meshpki.rotate.mark import Mark
-from meshpki.rotate.reissue import MANAGER
 from meshpki.rotate.spire_ca import Rotation, mark_key, workload_ref
 from meshpki.rotate.svids import Moving, moving
 from meshpki.workflow.event import Event
