@@ -1,7 +1,7 @@
 """Whether a root can be rotated without a failed request: gathered once, judged by named checks, all of them told."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -11,7 +11,7 @@ from meshpki.components import spire_authorities
 from meshpki.components.rollout import deployment
 from meshpki.components.spire_authorities import Slots
 from meshpki.components.trust import ALIAS, CERT_MANAGER, PIN, Pin, istiod_certificate, pinned, root_name
-from meshpki.errors import MeshpkiError, PreconditionError
+from meshpki.errors import PreconditionError
 from meshpki.rights import missing
 from meshpki.rotate.acts import anchors_text
 from meshpki.rotate.clocks import deadlines
@@ -47,17 +47,6 @@ class Seen:
     cacerts: Object | None
     missing_rights: tuple[str, ...] = ()
     excepted: frozenset[str] = field(default_factory=frozenset)
-
-
-class UnsafeError(PreconditionError):
-    """Everything for which a rotation would not be safe; nothing was written."""
-
-    def __init__(self, found: Sequence[MeshpkiError]) -> None:
-        """Take code, place and remedy of the first, and tell them all."""
-        first = found[0]
-        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-        super().__init__(first.code, f"{first.what}{more}", where=first.where, remedy=first.remedy)
-        self.found = tuple(found)
 
 
 def look(reader: Reader, settings: Settings, at: datetime, planned: timedelta, excepted: Iterable[str] = ()) -> Seen:
