@@ -123,7 +123,7 @@ def _replace(cluster: Cluster, pods: Callable[[], list[Object]], what: str, pati
 
 def agents(reader: Reader, settings: Settings, node: str = "") -> list[Object]:
     """The pods of SPIRE's agents, of one node or of all."""
-    found = pods_of(reader, Ref("apps/v1", "DaemonSet", settings.namespaces.spire_system, "spire-agent"))
+    found = pods_of(reader, spire_authorities.agent_set(settings))
     return [pod for pod in found if not node or pod["spec"].get("nodeName") == node]
 
 

@@ -22,8 +22,6 @@ from meshpki.verify.bundles import ISTIO_BUNDLE
 from meshpki.verify.peers import PeerGroup
 from meshpki.verify.places import PlaceKind
 
-# SPIRE's part needs `localauthority x509`, which came with 1.11.0.
-_SPIRE_AT_LEAST = (1, 11)
 _NAMED = 5
 # In the mesh configuration, which is YAML: a value is quoted or not.
 _XDS_AGENT = re.compile(r"""PROXY_CONFIG_XDS_AGENT["']?:\s*["']?true\b""")
@@ -63,11 +61,11 @@ def look(reader: Reader, settings: Settings, at: datetime, planned: timedelta, e
         alias=str(alias.get("spec", {}).get("ca", {}).get("secretName", "")),
         report=verify(reader, settings, at, authorities=True),
         slots=tuple(spire_authorities.slots(reader, pod) for pod in servers),
-        spire_server=reader.get(Ref("apps/v1", "StatefulSet", names.spire_server, "spire-server")) or {},
-        spire_config=_text(reader, names.spire_server, "spire-server", "server.conf"),
+        spire_server=reader.get(spire_authorities.server_set(settings)) or {},
+        spire_config=_text(reader, spire_authorities.server_config(settings), "server.conf"),
         istiod=reader.get(deployment(names.istio, "istiod")) or {},
-        mesh_config=_text(reader, names.istio, "istio", "mesh"),
-        istio_bundle=_text(reader, names.istio, ISTIO_BUNDLE, "root-cert.pem"),
+        mesh_config=_text(reader, Ref("v1", "ConfigMap", names.istio, "istio"), "mesh"),
+        istio_bundle=_text(reader, Ref("v1", "ConfigMap", names.istio, ISTIO_BUNDLE), "root-cert.pem"),
         cacerts=reader.get(istiod_certificate(settings)),
         missing_rights=tuple(map(str, missing(reader, needed(settings)))),
         excepted=frozenset(excepted),
@@ -155,8 +153,7 @@ def _kept_authorities(seen: Seen, _settings: Settings) -> Found:
     if 'KeyManager "disk"' not in seen.spire_config:
         what = "its keys are not kept on disk: a restart would mint another CA"
         yield PreconditionError("MPK-433", what, where=where, remedy=remedy)
-    version = _version(spec)
-    if version and version < _SPIRE_AT_LEAST:
+    if spire_authorities.too_old(spec.get("template", {})):
         what = "SPIRE is older than 1.11, which has no command to prepare a CA"
         yield PreconditionError("MPK-433", what, where=where, remedy="update SPIRE")
     for one in seen.report.places:
@@ -200,14 +197,6 @@ _CHECKS: tuple[Callable[[Seen, Settings], Found], ...] = (
 )
 
 
-def _text(reader: Reader, namespace: str, name: str, key: str) -> str:
-    live = reader.get(Ref("v1", "ConfigMap", namespace, name)) or {}
+def _text(reader: Reader, config_map: Ref, key: str) -> str:
+    live = reader.get(config_map) or {}
     return str(live.get("data", {}).get(key, ""))
-
-
-def _version(spec: Object) -> tuple[int, ...]:
-    """The version of the server's image, empty where its tag is none."""
-    containers = spec.get("template", {}).get("spec", {}).get("containers", [])
-    image = next((one["image"] for one in containers if one["name"] == spire_authorities.CONTAINER), "")
-    parts = image.rpartition(":")[2].removeprefix("v").split(".")
-    return tuple(int(part) for part in parts[:2]) if all(part.isdecimal() for part in parts[:2]) else ()

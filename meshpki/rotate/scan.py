@@ -77,19 +77,15 @@ def spire(reader: Reader, settings: Settings) -> tuple[SpireServer, ...]:
 
 def _absent(reader: Reader, settings: Settings, there: int) -> tuple[str, ...]:
     """A server that is not there now comes back with the CAs it had, so none may be missed."""
-    wanted = int((reader.get(_server(settings)) or {}).get("spec", {}).get("replicas", 1))
+    wanted = int((reader.get(spire_authorities.server_set(settings)) or {}).get("spec", {}).get("replicas", 1))
     return (f"spire-server: {there} of {wanted} pods are there",) if there < wanted else ()
-
-
-def _server(settings: Settings) -> Ref:
-    return Ref("apps/v1", "StatefulSet", settings.namespaces.spire_server, "spire-server")
 
 
 def _looks(reader: Reader, settings: Settings) -> tuple[looks.Look, ...]:
     names = settings.namespaces
     return (
         looks.replicas(reader, deployment(names.istio, "istiod"), PlaceKind.ISTIOD, ISTIOD_PORTS),
-        looks.replicas(reader, _server(settings), PlaceKind.SPIRE_SERVER, (SERVER_PORT,)),
+        looks.replicas(reader, spire_authorities.server_set(settings), PlaceKind.SPIRE_SERVER, (SERVER_PORT,)),
         *(looks.webhooks(reader, query) for query in WEBHOOKS),
         looks.istio_bundles(reader, names.istio),
         looks.spire_bundle(reader, names.spire_system),

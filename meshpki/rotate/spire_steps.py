@@ -9,11 +9,20 @@ from functools import partial
 from meshpki.cluster.client import Clock, Cluster, ClusterError, Reader
 from meshpki.cluster.manifest import Object, Query, Ref, only
 from meshpki.components.rollout import judge_rollout
-from meshpki.components.spire_authorities import Authority, activate, prepare, servers, slots, trusted
+from meshpki.components.spire_authorities import (
+    Authority,
+    activate,
+    agent_set,
+    prepare,
+    server_set,
+    servers,
+    slots,
+    trusted,
+)
 from meshpki.errors import StepError
 from meshpki.rotate import MANAGER, mark
 from meshpki.rotate.mark import Mark
-from meshpki.rotate.spire_ca import Rotation, mark_key, workload_ref
+from meshpki.rotate.spire_ca import Rotation, mark_key
 from meshpki.rotate.svids import Moving, moving
 from meshpki.workflow.event import Event
 from meshpki.workflow.plan import Plan
@@ -38,7 +47,7 @@ class Done:
 
 def plan(todo: Rotation) -> Plan:
     """The steps: the start marked, a new CA on every server, and the workloads on it."""
-    ref = workload_ref(todo.settings)
+    ref = server_set(todo.settings)
     begin = Step(
         name="start", summary="where it begins", programs=tuple(_mark(ref, *one) for one in todo.start.items())
     )
@@ -68,8 +77,7 @@ def plan(todo: Rotation) -> Plan:
             ),
         ),
     )
-    names = todo.settings.namespaces
-    agents = Ref("apps/v1", "DaemonSet", names.spire_system, "spire-agent")
+    agents = agent_set(todo.settings)
     restarts = (_restart("servers", ref, STEP, todo), _restart("agents", agents, "servers", todo))
     return Plan((begin, change, *(restarts if todo.restart_agents else ()), _svids(todo)))
 
@@ -78,7 +86,7 @@ def rotate(cluster: Cluster, todo: Rotation, clock: Clock, limits: Limits) -> Ge
     """Run the rotation; events and errors as `workflow.run.run`."""
     yield from run(plan(todo), cluster, clock, limits)
     for server in todo.start:
-        mark.clear(cluster, workload_ref(todo.settings), mark_key(server))
+        mark.clear(cluster, server_set(todo.settings), mark_key(server))
 
 
 def done(reader: Reader, todo: Rotation) -> Done:
