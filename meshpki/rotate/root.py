@@ -12,9 +12,9 @@ from meshpki.components.istio import istiods
 from meshpki.pki.certificate import Certificate
 from meshpki.rotate import acts, goals, kubelet, spire_leg
 from meshpki.rotate.facts import Envoy
+from meshpki.rotate.gates import stands
 from meshpki.rotate.goals import STAGES, Stage
 from meshpki.rotate.istiod_leg import renew_istiod_ca
-from meshpki.rotate.looks import stands
 from meshpki.rotate.patience import Patience
 from meshpki.rotate.rotation import Guard, Question, Rotation
 from meshpki.workflow.step import Gate, Program, Step

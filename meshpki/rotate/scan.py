@@ -1,4 +1,4 @@
-"""The looks of a root rotation: reads alone, side by side, and no Secret's data."""
+"""The looks of a root rotation: reads alone, side by side, and no Secret's data; and what a look did not see."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +20,7 @@ from meshpki.rotate.acts import anchors_of_secret
 from meshpki.rotate.facts import Envoy, Facts, Keeper, Server, SpireServer, Turn
 from meshpki.settings import Settings
 from meshpki.verify import gather, looks
+from meshpki.verify.bundles import ISTIO_BUNDLE
 from meshpki.verify.judge import Seen, Unread, Without, anchors_of
 from meshpki.verify.observation import Kept, Observation, Served
 from meshpki.verify.places import PlaceKind
@@ -52,6 +53,25 @@ def facts(reader: Reader, settings: Settings, turn: Turn) -> Facts:
             spire_serving=tuple(one for kind, one in served if kind is PlaceKind.SPIRE_SERVER),
             absent=_absent(reader, settings, len(servers.result())),
         )
+
+
+def unseen(facts: Facts) -> tuple[str, ...]:
+    """What of the mesh a look did not see, in words: nothing there, or no answer, is nobody who followed."""
+    kept = {one.name for one in facts.istio}
+    namespaces = sorted({one.pod.ref.namespace for one in facts.envoys})
+    maps = (f"ConfigMap {namespace}/{ISTIO_BUNDLE}" for namespace in namespaces)
+    return (
+        *unseen_spire(facts),
+        *(("there is no pod of istiod",) if not facts.istiod else ()),
+        *(f"{one.name}: {one.why or 'no answer'}" for one in facts.istiod if not one.sent),
+        *(f"{name} is not there" for name in maps if name not in kept),
+        *(("there is no webhook of Istio",) if not any("WebhookConfiguration" in name for name in kept) else ()),
+    )
+
+
+def unseen_spire(facts: Facts) -> tuple[str, ...]:
+    """What of spire-server cannot be seen: a server that is away may have tainted a root already."""
+    return (*facts.absent, *(("there is no pod of spire-server",) if not facts.spire else ()))
 
 
 def alias(reader: Reader, known: Iterable[int]) -> int:
