@@ -10,6 +10,7 @@ from meshpki.pki.certificate import Certificate
 from meshpki.pki.chain import judge
 from meshpki.pki.extensions import ANY_USAGE, UNJUDGED_CONSTRAINTS, UNJUDGED_KEYS, NameConstraints
 from meshpki.pki.path import Expected
+from meshpki.settings.durations import moment
 
 _USAGES = frozenset({svid.SERVER_AUTH, svid.CLIENT_AUTH})
 # What has a code of its own here.
@@ -88,9 +89,9 @@ def _no_ca(one: Certificate, _below: Below, _at: datetime) -> Iterator[Unfit]:
 
 def _validity(one: Certificate, _below: Below, at: datetime) -> Iterator[Unfit]:
     if at > one.not_after:
-        yield Unfit("MPK-273", f"{one.subject} is expired since {one.not_after:%FT%TZ}", _OTHER_CA)
+        yield Unfit("MPK-273", f"{one.subject} is expired since {moment(one.not_after)}", _OTHER_CA)
     elif not one.valid_at(at):
-        yield Unfit("MPK-273", f"{one.subject} is not valid before {one.not_before:%FT%TZ}", "compare the clocks")
+        yield Unfit("MPK-273", f"{one.subject} is not valid before {moment(one.not_before)}", "compare the clocks")
 
 
 def _may_sign(one: Certificate, _below: Below, _at: datetime) -> Iterator[Unfit]:
@@ -150,7 +151,7 @@ def _ends_early(chain: Chain, below: Below, at: datetime) -> Iterator[Unfit]:
     for child in below.children:
         if at <= first.not_after < at + child.lasts:
             left = first.not_after - at
-            what = f"{first.subject} ends {first.not_after:%FT%TZ}, in {_days(left)}, and {child.name} needs"
+            what = f"{first.subject} ends {moment(first.not_after)}, in {_days(left)}, and {child.name} needs"
             yield Unfit(
                 "MPK-274", f"{what} {_days(child.lasts)}", "shorten that in the settings, or take a CA that lasts"
             )

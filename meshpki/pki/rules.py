@@ -9,6 +9,7 @@ from meshpki.pki.certificate import Certificate
 from meshpki.pki.extensions import ANY_USAGE, UNJUDGED_CONSTRAINTS, UNJUDGED_KEYS
 from meshpki.pki.path import Expected
 from meshpki.pki.verdict import Finding, Severity, named
+from meshpki.settings.durations import moment
 
 Path = Sequence[Certificate]
 Rule = Callable[[Path, Expected], Iterator[Finding]]
@@ -53,12 +54,12 @@ def signer_may_sign(path: Path, _expected: Expected) -> Iterator[Finding]:
 def within_validity(path: Path, expected: Expected) -> Iterator[Finding]:
     """23: the whole path, anchor included, is valid at one moment, both ends included (4.1.2.5)."""
     for certificate in (one for one in path if not one.valid_at(expected.at)):
-        wanted = f"valid at {expected.at:%Y-%m-%dT%H:%M:%SZ}"
+        wanted = f"valid at {moment(expected.at)}"
         if expected.at > certificate.not_after:
-            found = f"it ended at {certificate.not_after:%Y-%m-%dT%H:%M:%SZ}"
+            found = f"it ended at {moment(certificate.not_after)}"
             yield _finding("MPK-305", 23, certificate, wanted, found)
         else:
-            found = f"it begins at {certificate.not_before:%Y-%m-%dT%H:%M:%SZ}"
+            found = f"it begins at {moment(certificate.not_before)}"
             yield _finding("MPK-306", 23, certificate, wanted, found, remedy=_CLOCKS)
 
 

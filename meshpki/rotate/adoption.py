@@ -19,6 +19,7 @@ from meshpki.pki.certificate import Certificate, UnparsableError
 from meshpki.pki.handshake import HandshakeError, served_chain
 from meshpki.rotate import kubelet
 from meshpki.settings import Settings
+from meshpki.settings.durations import moment
 from meshpki.workflow.step import Failed, Gate, Program, Readiness, Ready, Waiting
 
 HURRY = "rotate.meshpki.dev/hurry"
@@ -160,8 +161,8 @@ def judge_metric(reader: Reader, settings: Settings) -> Readiness:
             return Waiting(f"{pod}: {answer.what}")
         end = read_metric(answer.decode(errors="replace"))
         if end != chain[0].not_after:
-            return Waiting(f"{pod}: the metric says {end:%FT%TZ}" if end else f"{pod} has no {METRIC}")
-    return Ready(f"{chain[0].not_after:%FT%TZ}")
+            return Waiting(f"{pod}: the metric says {moment(end)}" if end else f"{pod} has no {METRIC}")
+    return Ready(moment(chain[0].not_after))
 
 
 def replicas(reader: Reader, settings: Settings) -> tuple[Replica, ...]:

@@ -17,6 +17,7 @@ from meshpki.rotate.acts import anchors_text
 from meshpki.rotate.clocks import deadlines
 from meshpki.rotate.rights import needed
 from meshpki.settings import Settings
+from meshpki.settings.durations import moment
 from meshpki.verify import Report, verify
 from meshpki.verify.bundles import ISTIO_BUNDLE
 from meshpki.verify.peers import PeerGroup
@@ -135,10 +136,10 @@ def _clocks(seen: Seen, settings: Settings) -> Found:
     for one in deadlines(seen.slots, settings.spire.ca_ttl, seen.cacerts):
         if one.at <= seen.ends:
             remedy = "renew that CA first, so that its clock starts anew: meshpki rotate spire-ca, or rotate istiod-ca"
-            what = f"{one}, before the rotation is expected to be over ({seen.ends:%Y-%m-%dT%H:%M:%SZ})"
+            what = f"{one}, before the rotation is expected to be over ({moment(seen.ends)})"
             yield PreconditionError("MPK-432", what, remedy=remedy)
     if seen.pin.root.not_after <= seen.ends:
-        what = f"the old root ends at {seen.pin.root.not_after:%Y-%m-%dT%H:%M:%SZ}, too soon to move the mesh in order"
+        what = f"the old root ends at {moment(seen.pin.root.not_after)}, too soon to move the mesh in order"
         yield PreconditionError("MPK-432", what, remedy="rotate at once, and wait for nobody: --compromised")
 
 

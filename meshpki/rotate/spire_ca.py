@@ -16,6 +16,7 @@ from meshpki.rotate.issuer import hidden_change, signing_root
 from meshpki.rotate.mark import Mark
 from meshpki.rotate.svids import Moving, moving
 from meshpki.settings import Settings
+from meshpki.settings.durations import moment
 
 _IN_MEMORY = re.compile(r'\bKeyManager\s+"memory"')
 _NAMED = 3
@@ -122,7 +123,7 @@ def _not_through(facts: Facts) -> Iterator[MeshpkiError]:
     if staying and until:
         names = brief(sorted(staying))
         what = f"the last change of SPIRE's CA is not through: {names} hold certificates of the CA before"
-        remedy = f"by {until:%FT%TZ} all have moved by themselves; or restart spire-server and its agents now"
+        remedy = f"by {moment(until)} all have moved by themselves; or restart spire-server and its agents now"
         yield PreconditionError("MPK-425", what, remedy=remedy)
 
 

@@ -24,6 +24,7 @@ from meshpki.rotate import MANAGER, mark
 from meshpki.rotate.mark import Mark
 from meshpki.rotate.spire_ca import Rotation, mark_key
 from meshpki.rotate.svids import Moving, moving
+from meshpki.settings.durations import moment
 from meshpki.workflow.event import Event
 from meshpki.workflow.plan import Plan
 from meshpki.workflow.run import run
@@ -104,7 +105,7 @@ def judge_activated(reader: Reader, todo: Rotation) -> Readiness:
             return Waiting(f"{server} still signs with {start.name}" if one else f"{server} is not there")
         if one.upstream != todo.pin.signer.ski:
             return Waiting(f"{server} signs under the root {one.upstream}, expected {todo.pin.signer.ski}")
-    return Ready("; ".join(f"{name}: {one.authority_id}, until {one.expires:%FT%TZ}" for name, one in active.items()))
+    return Ready("; ".join(f"{name}: {one.authority_id}, until {moment(one.expires)}" for name, one in active.items()))
 
 
 def judge_bundles(reader: Reader, todo: Rotation) -> Readiness:
@@ -124,7 +125,7 @@ def judge_moved(reader: Reader, todo: Rotation) -> Readiness:
         return Ready(str(seen))
     if todo.wait:
         return Waiting(str(seen))
-    rest = f"; the others by themselves until {seen.until:%FT%TZ}" if seen.until else ""
+    rest = f"; the others by themselves until {moment(seen.until)}" if seen.until else ""
     return Ready(f"{seen}{rest}")
 
 
