@@ -11,8 +11,8 @@ from meshpki import artifacts
 from meshpki import forecast as forecasting
 from meshpki.cli import certs_forms, forecast_forms, output, status_forms, verdicts
 from meshpki.cli.counting import counting
-from meshpki.cli.looking import at_hand
 from meshpki.cli.session import open_cluster, settings_of
+from meshpki.cli.status_look import at_hand
 from meshpki.cli.whole_file import whole_file
 from meshpki.cluster.client import Reader
 from meshpki.components.renewal import cacerts_renewal

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from meshpki.cli import output, schema
-from meshpki.cli.look import Wanted, look
+from meshpki.cli.mesh_look import Wanted, look
 from meshpki.cli.options import Context, Files, Kubeconfig
 from meshpki.cli.verify_options import Everywhere, Namespace, Selector
 

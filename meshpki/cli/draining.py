@@ -4,11 +4,11 @@ import json
 from dataclasses import dataclass
 
 from meshpki.cli import output
+from meshpki.cli.ca_rotation import Asked, Named, announce, follow
 from meshpki.cli.format import Format
 from meshpki.cli.holding import mesh_state, one_run
 from meshpki.cli.moments import Run
 from meshpki.cli.root_json import KIND
-from meshpki.cli.rotating import Asked, Named, announce, follow
 from meshpki.cli.session import SystemClock
 from meshpki.components.trust import root_name
 from meshpki.errors import OK

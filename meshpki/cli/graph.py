@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from meshpki.cli.look import Out, Wanted, look
+from meshpki.cli.mesh_look import Out, Wanted, look
 from meshpki.cli.options import Context, Files, Kubeconfig
 from meshpki.cli.verify_options import Authorities, Everywhere, Namespace, RootFingerprints, Selector
 

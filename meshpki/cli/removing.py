@@ -7,11 +7,11 @@ from pathlib import Path
 
 from meshpki.cli import output
 from meshpki.cli.board import Board
+from meshpki.cli.ca_rotation import Named, refuse
 from meshpki.cli.consent import consent, consent_by_name
 from meshpki.cli.down_forms import Outcome, intent
 from meshpki.cli.follow import following
 from meshpki.cli.holding import mesh_state, one_run
-from meshpki.cli.rotating import Named, refuse
 from meshpki.cli.session import SystemClock, open_cluster, settings_of
 from meshpki.cluster.client import Cluster
 from meshpki.components.trust import pinned

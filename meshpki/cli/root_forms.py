@@ -17,9 +17,8 @@ from meshpki.rotate.goals import STAGES, Stage
 from meshpki.rotate.journey import Standing
 from meshpki.rotate.proof import Proof
 from meshpki.rotate.witness import Move
+from meshpki.settings.durations import moment
 from meshpki.verify import Report
-
-_UTC = "%Y-%m-%dT%H:%M:%SZ"
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ class Intent:
         if self.standing is None:
             root = self.pin.root
             return [
-                f"from  {root.subject}  sha256 {root.sha256}  until {root.not_after:{_UTC}}",
+                f"from  {root.subject}  sha256 {root.sha256}  until {moment(root.not_after)}",
                 f"to    generation {self.pin.generation + 1} or higher, with a key and a name of its own",
             ]
         turn = self.standing.turn if self.back == self.standing.backward else self.standing.turn.back

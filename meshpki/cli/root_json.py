@@ -1,16 +1,14 @@
 """The proof of a root rotation as plain data, for JSON. Schema: schemas/rotate-root-report.json in the package."""
 
-from datetime import datetime
-
 from meshpki.pki.certificate import Certificate
 from meshpki.probing import Tally
 from meshpki.rotate.exposure import Closing
 from meshpki.rotate.facts import Generation
 from meshpki.rotate.proof import Proof, Span
 from meshpki.rotate.witness import Move
+from meshpki.settings.durations import moment
 
 KIND = {"apiVersion": "meshpki.dev/v1alpha1", "kind": "RotateRootReport"}
-_UTC = "%Y-%m-%dT%H:%M:%SZ"
 
 
 def evidence(proof: Proof) -> dict[str, object]:
@@ -19,8 +17,8 @@ def evidence(proof: Proof) -> dict[str, object]:
     return {
         "leaving": _root(proof.turn.leaving),
         "entering": _root(proof.turn.entering),
-        "began": _moment(proof.began),
-        "ended": _moment(proof.ended),
+        "began": moment(proof.began),
+        "ended": moment(proof.ended),
         "finished": proof.finished,
         "stages": [_stage(span) for span in proof.spans],
         "moves": [_move(move, proof) for move in proof.moves],
@@ -58,7 +56,7 @@ def _root(generation: Generation) -> dict[str, object]:
 
 
 def _stage(span: Span) -> dict[str, object]:
-    return {"name": span.stage, "began": _moment(span.began), "ended": _moment(span.ended), "done": span.done}
+    return {"name": span.stage, "began": moment(span.began), "ended": moment(span.ended), "done": span.done}
 
 
 def _move(move: Move, proof: Proof) -> dict[str, object]:
@@ -69,7 +67,7 @@ def _move(move: Move, proof: Proof) -> dict[str, object]:
         "after": serial(move.after),
         "issuerBefore": move.before.aki if move.before else None,
         "issuerAfter": move.after.aki if move.after else None,
-        "seenAt": _moment(move.at) if move.at else None,
+        "seenAt": moment(move.at) if move.at else None,
         "secondsAfterActivate": round(seconds, 1) if seconds is not None else None,
         "trusted": list(move.trusted),
     }
@@ -86,7 +84,3 @@ def _streams(tally: Tally) -> list[dict[str, object]]:
         }
         for one in tally.streams
     ]
-
-
-def _moment(at: datetime) -> str:
-    return f"{at:{_UTC}}"

@@ -4,12 +4,12 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from meshpki.cli import output
+from meshpki.cli.ca_rotation import Asked, Named, announce, opened, refuse
 from meshpki.cli.draining import Drained, drained
 from meshpki.cli.holding import mesh_state, one_run
 from meshpki.cli.root_forms import Intent, Outcome
 from meshpki.cli.root_run import RootRun
 from meshpki.cli.root_wish import Wish, agrees, known
-from meshpki.cli.rotating import Asked, Named, announce, opened, refuse
 from meshpki.cli.session import SystemClock
 from meshpki.cluster.client import Clock
 from meshpki.cluster.manifest import Query

@@ -118,7 +118,7 @@ def istiod_ca(
     form: Form = Format.TEXT,
 ) -> None:
     """Have istiod's CA issued anew under the same root, until every istiod signs with it."""
-    from meshpki.cli.rotating import Asked, opened, rotate_istiod_ca
+    from meshpki.cli.ca_rotation import Asked, opened, rotate_istiod_ca
 
     asked = Asked(context, kubeconfig, compromised=compromised, dry_run=dry_run, ask=not yes, timeout=timeout)
     output.data(rotate_istiod_ca(*opened(asked), asked, duration, renewal).told(form))
@@ -147,7 +147,7 @@ def spire_ca(
     form: Form = Format.TEXT,
 ) -> None:
     """Have every spire-server mint another CA under the same root, and sign with it."""
-    from meshpki.cli.rotating import Asked, opened, rotate_spire_ca
+    from meshpki.cli.ca_rotation import Asked, opened, rotate_spire_ca
 
     asked = Asked(context, kubeconfig, compromised=compromised, dry_run=dry_run, ask=not yes, timeout=timeout)
     output.data(rotate_spire_ca(*opened(asked), asked, restart_agents=restart_agents, wait=wait).told(form))

@@ -85,11 +85,11 @@ def root(
     _schema: Annotated[bool, schema.option("rotate-root-report")] = False,
 ) -> None:
     """Replace the root under live traffic: trust the new one everywhere, move everything, then drop the old one."""
+    from meshpki.cli.ca_rotation import Asked
     from meshpki.cli.root_forms import Outcome
     from meshpki.cli.root_page import write_page
     from meshpki.cli.root_rotation import retire_root, rotate_root
     from meshpki.cli.root_wish import Wish
-    from meshpki.cli.rotating import Asked
 
     asked = Asked(context, kubeconfig, dry_run=dry_run, ask=not yes, timeout=max_wait)
     if retire:

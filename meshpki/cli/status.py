@@ -42,7 +42,7 @@ def status(
 ) -> None:
     """Show each step's state, version, owner and drift, and how long each CA lasts and what renews it."""
     _check(form, watch, every)
-    from meshpki.cli.looking import looker
+    from meshpki.cli.status_look import looker
 
     look = looker(context, kubeconfig, files, artifact_dir)
     if watch:

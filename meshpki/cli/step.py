@@ -54,7 +54,7 @@ def status(
     artifact_dir: ArtifactDir = None,
 ) -> None:
     """Show each step in one word, why it is not ready, and the command that brings it on; `status` shows more."""
-    from meshpki.cli.looking import looker
+    from meshpki.cli.status_look import looker
 
     code = tell(looker(context, kubeconfig, files, artifact_dir)(), form)
     if code:

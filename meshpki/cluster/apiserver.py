@@ -13,6 +13,7 @@ from meshpki.cluster.client import BACKGROUND, ClusterError, Deletion, UnknownKi
 from meshpki.cluster.discovery import Discovery, served
 from meshpki.cluster.manifest import FIELD_MANAGER, Kind, Object, Query, Ref, ref_of
 from meshpki.cluster.watching import Watcher
+from meshpki.settings.durations import moment
 
 POD = "/api/v1/namespaces/{0.namespace}/pods/{0.name}/{1}"
 
@@ -143,7 +144,7 @@ class ApiServer:
     ) -> str:
         """See Reader.logs."""
         query = {"container": container, "tailLines": str(lines), **({"limitBytes": str(limit)} if limit else {})}
-        query |= {"sinceTime": f"{since.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"} if since else {}
+        query |= {"sinceTime": moment(since.astimezone(UTC))} if since else {}
         query |= {name: "true" for name, asked in (("timestamps", timestamps), ("previous", previous)) if asked}
         return self._api.read("GET", POD.format(pod, "log"), query, accept="*/*").decode(errors="replace")
 

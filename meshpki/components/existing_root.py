@@ -17,6 +17,7 @@ from meshpki.pki.issuing import Below, Child, Unfit
 from meshpki.pki.issuing import unfit as unfit_chain
 from meshpki.pki.request import ThrowAway, throw_away
 from meshpki.settings import Settings
+from meshpki.settings.durations import moment
 from meshpki.workflow.apply import apply
 from meshpki.workflow.step import Failed, Gate, Later, Program, Readiness, Ready, Step, Waiting
 
@@ -110,7 +111,8 @@ def judge_pinned(reader: Reader, settings: Settings) -> Readiness:
         return Waiting(f"the chain in the settings is not pinned in {PIN} yet")
     over = next((one for one in pin.chain if not one.valid_at(now)), None)
     if over is not None:
-        return Failed(f"{over.subject} is valid from {over.not_before} to {over.not_after}, and now it is {now:%FT%TZ}")
+        valid = f"valid from {moment(over.not_before)} to {moment(over.not_after)}"
+        return Failed(f"{over.subject} is {valid}, and now it is {moment(now)}")
     first = min(pin.chain, key=lambda one: one.not_after)
     return Ready(f"{pin.root.subject} sha256 {pin.root.sha256}, {(first.not_after - now).days}d left")
 

@@ -21,6 +21,7 @@ from meshpki.components.trust import (
 from meshpki.errors import StepError
 from meshpki.pki.certificate import Certificate, read_chain
 from meshpki.settings import Settings, go_duration
+from meshpki.settings.durations import moment
 from meshpki.workflow.apply import apply
 from meshpki.workflow.step import Failed, Gate, Program, Readiness, Ready, Step, Waiting
 
@@ -125,7 +126,8 @@ def unfit_root(root: Certificate, settings: Settings, at: datetime) -> str:
     if not (root.self_signed and root.is_ca):
         return f"{root.subject} is no self-signed CA"
     if not root.valid_at(at):
-        return f"{root.subject} is valid from {root.not_before} to {root.not_after}, and now it is {at:%FT%TZ}"
+        valid = f"valid from {moment(root.not_before)} to {moment(root.not_after)}"
+        return f"{root.subject} is {valid}, and now it is {moment(at)}"
     if root.uris != (f"spiffe://{settings.trust_domain}",):
         return f"{root.subject} names {root.uris}, expected spiffe://{settings.trust_domain}"
     wanted = settings.root.fingerprint

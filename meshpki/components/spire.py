@@ -5,6 +5,7 @@ from meshpki.cluster.manifest import Object, Query, Ref, digest, only, ref_of
 from meshpki.cluster.render import render, text
 from meshpki.components.rollout import judge_rollout, pods_of, rollout
 from meshpki.components.serving import Listener, pod_ref, unproven
+from meshpki.components.spire_authorities import agent_set, server_set
 from meshpki.components.trust import PIN, pinned
 from meshpki.errors import MeshpkiError
 from meshpki.pki.bundle import read_bundle
@@ -21,8 +22,7 @@ _NODES = Query("v1", "Node")
 def spire(settings: Settings, crds: tuple[Object, ...]) -> Step:
     """The step of SPIRE; `crds` are the controller-manager's own, from its release."""
     names = settings.namespaces
-    server = Ref("apps/v1", "StatefulSet", names.spire_server, "spire-server")
-    agents = Ref("apps/v1", "DaemonSet", names.spire_system, "spire-agent")
+    server, agents = server_set(settings), agent_set(settings)
     driver = Ref("apps/v1", "DaemonSet", names.spire_system, "spiffe-csi-driver")
     manifests = _manifests(settings)
     return Step(

@@ -6,6 +6,7 @@ Answers are those of `spire-server localauthority|upstreamauthority|bundle ... -
 
 import base64
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,6 +24,9 @@ _BINARY = "/opt/spire/bin/spire-server"
 _SOCKET = "/tmp/spire-server/private/api.sock"  # noqa: S108 - a path in SPIRE's container
 _HEX = frozenset("0123456789abcdef")
 _LIMIT = 512 * 1024
+# the first with `localauthority` (CHANGELOG of spiffe/spire, 1.11.0)
+_OLDEST = (1, 11)
+_TAG = re.compile(r":v?(\d+)\.(\d+)\b")
 
 
 @dataclass(frozen=True)
@@ -51,9 +55,32 @@ class Trusted:
     tainted: bool
 
 
+def server_set(settings: Settings) -> Ref:
+    """The StatefulSet of spire-server."""
+    return Ref("apps/v1", "StatefulSet", settings.namespaces.spire_server, "spire-server")
+
+
+def agent_set(settings: Settings) -> Ref:
+    """The DaemonSet of SPIRE's agents."""
+    return Ref("apps/v1", "DaemonSet", settings.namespaces.spire_system, "spire-agent")
+
+
+def server_config(settings: Settings) -> Ref:
+    """The ConfigMap with spire-server's configuration, in HCL under `server.conf`."""
+    return Ref("v1", "ConfigMap", settings.namespaces.spire_server, "spire-server")
+
+
 def servers(reader: Reader, settings: Settings) -> tuple[Object, ...]:
     """The pods of spire-server; each has slots of its own."""
-    return tuple(pods_of(reader, Ref("apps/v1", "StatefulSet", settings.namespaces.spire_server, "spire-server")))
+    return tuple(pods_of(reader, server_set(settings)))
+
+
+def too_old(pod: Object) -> str:
+    """The version of a spire-server, by a pod or the template of one, that has no `localauthority`; else empty."""
+    containers = pod.get("spec", {}).get("containers") or []
+    image = next((str(one.get("image", "")) for one in containers if one["name"] == CONTAINER), "")
+    found = _TAG.search(image)
+    return f"{found[1]}.{found[2]}" if found and (int(found[1]), int(found[2])) < _OLDEST else ""
 
 
 def slots(reader: Reader, pod: Object) -> Slots:

@@ -140,10 +140,6 @@ def _marks(members: Iterable[Holder]) -> list[Mark]:
     return [holder.mark for holder in members]
 
 
-def _importance(node: Node) -> tuple[int, str]:
-    return node.importance
-
-
 def _by(members: Iterable[Holder], key: Callable[[Holder], Key]) -> dict[Key, list[Holder]]:
     found: dict[Key, list[Holder]] = {}
     for holder in members:

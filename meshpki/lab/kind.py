@@ -26,7 +26,11 @@ def config(name: str, nodes: int, directory: Path) -> str:
     patch = {
         "kind": "ClusterConfiguration",
         "apiServer": {
-            "extraArgs": {"audit-policy-file": kubeadm.AUDIT_POLICY, "audit-log-path": kubeadm.AUDIT_LOG},
+            "extraArgs": {
+                "audit-policy-file": kubeadm.AUDIT_POLICY,
+                "audit-log-path": kubeadm.AUDIT_LOG,
+                "audit-log-maxsize": kubeadm.AUDIT_MEGABYTES,
+            },
             "extraVolumes": [
                 kubeadm.volume("audit-policy", kubeadm.AUDIT_POLICY, "File"),
                 kubeadm.volume("audit-log", kubeadm.AUDIT_DIRECTORY, "DirectoryOrCreate"),

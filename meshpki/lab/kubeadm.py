@@ -12,6 +12,7 @@ Document: TypeAlias = dict[str, object]
 
 AUDIT_DIRECTORY = "/var/log/kubernetes/audit"
 AUDIT_LOG = f"{AUDIT_DIRECTORY}/audit.log"
+AUDIT_MEGABYTES = "4096"  # one file that grows: at 100, the default, a test that reads it would lose its beginning
 AUDIT_POLICY = "/etc/kubernetes/audit-policy.yaml"
 INIT_CONFIG = "/etc/kubernetes/kubeadm-init.yaml"
 JOIN_CONFIG = "/etc/kubernetes/kubeadm-join.yaml"
@@ -70,6 +71,7 @@ def _api_server(node: Node) -> Document:
         "extraArgs": [
             _argument("audit-policy-file", AUDIT_POLICY),
             _argument("audit-log-path", AUDIT_LOG),
+            _argument("audit-log-maxsize", AUDIT_MEGABYTES),
             _argument("kubelet-certificate-authority", "/etc/kubernetes/pki/ca.crt"),
         ],
         "extraVolumes": [

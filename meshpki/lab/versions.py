@@ -1,7 +1,6 @@
 """The versions the lab is built from; its manifests, images and tags are named after them."""
 
 KUBERNETES = "v1.35.4"
-ETCD = "v3.6.6"
 ETCD_TAG = "3.6.6-0"  # kubeadm must be told: it would ask for its own
 COREDNS = "v1.15.0"
 PAUSE = "3.10.1"

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from meshpki.cluster.manifest import MANAGED_BY, Object, Ref
 from meshpki.errors import INTERRUPTED, PreconditionError, StepError
 from meshpki.lease.holder import Holder
+from meshpki.settings.durations import moment
 
 LEASE = Ref("coordination.k8s.io/v1", "Lease", "kube-system", "meshpki")
 DURATION = timedelta(seconds=60)
@@ -40,7 +41,7 @@ class Held:
         """Why the holder is taken to be gone: its process ended, or it did not renew in time. Empty where it lives."""
         if ended:
             return "its process has ended"
-        return f"it was last renewed before {self.stale_at:%FT%TZ}" if at > self.stale_at else ""
+        return f"it was last renewed before {moment(self.stale_at)}" if at > self.stale_at else ""
 
 
 def read(live: Object) -> Held:
@@ -82,7 +83,9 @@ def busy(held: Held, at: datetime) -> LeaseError:
     """The refusal where another run lives: who, with which command, since when, and when it would count as gone."""
     one, left = held.holder, max(0, round((held.stale_at - at).total_seconds()))
     what = f"another run changes this mesh: `{one.command or 'unknown'}` of {one.identity or 'unknown'}"
-    times = f"since {held.since:%FT%TZ}; unless it renews, it is taken for gone at {held.stale_at:%FT%TZ} (in {left} s)"
+    times = (
+        f"since {moment(held.since)}; unless it renews, it is taken for gone at {moment(held.stale_at)} (in {left} s)"
+    )
     remedy = "wait until it has ended, or stop it; then run the same command again"
     return LeaseError("MPK-230", f"{what}, {times}", where=str(LEASE), remedy=remedy)
 
@@ -101,5 +104,5 @@ def _time(text: object) -> datetime:
         return datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def _micro(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
+def _micro(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"

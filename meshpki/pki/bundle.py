@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from meshpki.pki.certificate import CA_LIMIT, Certificate, read_blocks
 from meshpki.pki.verdict import Finding, named
+from meshpki.settings.durations import moment
 
 # Size of PEM in bytes: cert-manager internal/pem/decode.go at v1.21
 BUNDLE_LIMIT = 330_000
@@ -80,7 +81,7 @@ def hidden(anchors: Sequence[Certificate], at: datetime) -> Iterator[Finding]:
     for expired in (one for one in anchors if at > one.not_after):
         beside = next((one for one in valid if _alike(one, expired)), None)
         if beside:
-            found = f"it ended at {expired.not_after:%Y-%m-%dT%H:%M:%SZ} and stands beside {beside.sha256[:16]}"
+            found = f"it ended at {moment(expired.not_after)} and stands beside {beside.sha256[:16]}"
             expected = f"valid anchors alone named {expired.subject}"
             remedy = "take the expired anchor out of the bundle"
             yield Finding("MPK-349", "warn", 43, expected, found, remedy, named(expired))

@@ -25,11 +25,6 @@ class Contents:
     others: tuple[str, ...] = ()
     damaged: tuple[str, ...] = ()
 
-    @property
-    def has_private_key(self) -> bool:
-        """Whether a private key lies among them."""
-        return any("PRIVATE KEY" in kind for kind in self.others)
-
 
 def read_contents(content: bytes) -> Contents:
     """The certificates of PEM, of one certificate in DER, or of either in base64, as in a Kubernetes object.

@@ -18,6 +18,11 @@ _KEY_USAGES = (
     "key_cert_sign",
     "crl_sign",
 )
+# the extended key usage that stands for all (4.2.1.12)
+ANY_USAGE = "2.5.29.37.0"
+# kinds of key and of name constraint that the library refuses without judging them
+UNJUDGED_KEYS = ("Ed25519", "Ed448")
+UNJUDGED_CONSTRAINTS = frozenset({"URI", "directoryName", "other"})
 # bits that mean nothing, and cannot be asked for, without keyAgreement (4.2.1.3)
 _AGREEMENT_USAGES = ("encipher_only", "decipher_only")
 _KNOWN_CONSTRAINTS: dict[type[x509.GeneralName], str] = {

@@ -8,13 +8,11 @@ from itertools import pairwise
 from meshpki.pki import rules, svid
 from meshpki.pki.certificate import Certificate
 from meshpki.pki.chain import judge
-from meshpki.pki.extensions import NameConstraints
+from meshpki.pki.extensions import ANY_USAGE, UNJUDGED_CONSTRAINTS, UNJUDGED_KEYS, NameConstraints
 from meshpki.pki.path import Expected
+from meshpki.settings.durations import moment
 
-_UNJUDGED_KEYS = ("Ed25519", "Ed448")
-_UNJUDGED_KINDS = frozenset({"URI", "directoryName", "other"})
 _USAGES = frozenset({svid.SERVER_AUTH, svid.CLIENT_AUTH})
-_ANY_USAGE = "2.5.29.37.0"
 # What has a code of its own here.
 _TOLD = frozenset({"MPK-305", "MPK-306", "MPK-307", "MPK-308", "MPK-310", "MPK-311", "MPK-312"})
 
@@ -91,22 +89,22 @@ def _no_ca(one: Certificate, _below: Below, _at: datetime) -> Iterator[Unfit]:
 
 def _validity(one: Certificate, _below: Below, at: datetime) -> Iterator[Unfit]:
     if at > one.not_after:
-        yield Unfit("MPK-273", f"{one.subject} is expired since {one.not_after:%FT%TZ}", _OTHER_CA)
+        yield Unfit("MPK-273", f"{one.subject} is expired since {moment(one.not_after)}", _OTHER_CA)
     elif not one.valid_at(at):
-        yield Unfit("MPK-273", f"{one.subject} is not valid before {one.not_before:%FT%TZ}", "compare the clocks")
+        yield Unfit("MPK-273", f"{one.subject} is not valid before {moment(one.not_before)}", "compare the clocks")
 
 
 def _may_sign(one: Certificate, _below: Below, _at: datetime) -> Iterator[Unfit]:
     usage, extended = one.extensions.key_usage, one.extensions.extended_key_usages
     if usage is None or "key_cert_sign" not in usage.names:
         yield Unfit("MPK-275", f"the key usage of {one.subject} lacks keyCertSign", _OTHER_CA)
-    if extended is not None and _ANY_USAGE not in extended and not extended >= _USAGES:
+    if extended is not None and ANY_USAGE not in extended and not extended >= _USAGES:
         what = f"the extended key usages of {one.subject} lack serverAuth or clientAuth, which identities need"
         yield Unfit("MPK-275", what, _OTHER_CA)
 
 
 def _weak(one: Certificate, _below: Below, at: datetime) -> Iterator[Unfit]:
-    if one.key in _UNJUDGED_KEYS:
+    if one.key in UNJUDGED_KEYS:
         yield Unfit("MPK-277", f"{one.subject} has a key of kind {one.key}; a CA needs RSA or EC", _OTHER_CA)
     for finding in rules.strong_keys((one,), Expected((), at)):
         yield Unfit("MPK-277", f"{one.subject}: expected {finding.expected}, found {finding.found}", _OTHER_CA)
@@ -116,7 +114,7 @@ def _constraints(one: Certificate, below: Below, _at: datetime) -> Iterator[Unfi
     constraints = one.extensions.name_constraints
     if constraints is None:
         return
-    kinds = sorted(constraints.kinds & _UNJUDGED_KINDS)
+    kinds = sorted(constraints.kinds & UNJUDGED_CONSTRAINTS)
     if kinds:
         what = f"the name constraints of {one.subject} are of kind {', '.join(kinds)}"
         identity = f"whether they leave spiffe://{below.trust_domain}/... in could not be proven of any identity"
@@ -153,7 +151,7 @@ def _ends_early(chain: Chain, below: Below, at: datetime) -> Iterator[Unfit]:
     for child in below.children:
         if at <= first.not_after < at + child.lasts:
             left = first.not_after - at
-            what = f"{first.subject} ends {first.not_after:%FT%TZ}, in {_days(left)}, and {child.name} needs"
+            what = f"{first.subject} ends {moment(first.not_after)}, in {_days(left)}, and {child.name} needs"
             yield Unfit(
                 "MPK-274", f"{what} {_days(child.lasts)}", "shorten that in the settings, or take a CA that lasts"
             )

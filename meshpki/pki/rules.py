@@ -6,8 +6,10 @@ The numbers are those of the contract in `chain.py`.
 from collections.abc import Callable, Iterator, Sequence
 
 from meshpki.pki.certificate import Certificate
+from meshpki.pki.extensions import ANY_USAGE, UNJUDGED_CONSTRAINTS, UNJUDGED_KEYS
 from meshpki.pki.path import Expected
 from meshpki.pki.verdict import Finding, Severity, named
+from meshpki.settings.durations import moment
 
 Path = Sequence[Certificate]
 Rule = Callable[[Path, Expected], Iterator[Finding]]
@@ -17,10 +19,6 @@ _SERIALS = range(1, 1 << 159)
 _HASHES = ("sha256", "sha384", "sha512")
 _CURVES = ("EC secp256r1", "EC secp384r1", "EC secp521r1")
 _RSA_BITS = 2048
-# kinds of key and of name constraint that the library refuses without judging them
-_UNJUDGED_KEYS = ("Ed25519", "Ed448")
-_UNJUDGED_CONSTRAINTS = frozenset({"URI", "directoryName", "other"})
-_ANY_USAGE = "2.5.29.37.0"
 
 _CLOCKS = "compare the clocks of this machine and the nodes: cert-manager does not date back"
 _REISSUE = "have it issued again by the mesh's own CA with meshpki's profile"
@@ -56,12 +54,12 @@ def signer_may_sign(path: Path, _expected: Expected) -> Iterator[Finding]:
 def within_validity(path: Path, expected: Expected) -> Iterator[Finding]:
     """23: the whole path, anchor included, is valid at one moment, both ends included (4.1.2.5)."""
     for certificate in (one for one in path if not one.valid_at(expected.at)):
-        wanted = f"valid at {expected.at:%Y-%m-%dT%H:%M:%SZ}"
+        wanted = f"valid at {moment(expected.at)}"
         if expected.at > certificate.not_after:
-            found = f"it ended at {certificate.not_after:%Y-%m-%dT%H:%M:%SZ}"
+            found = f"it ended at {moment(certificate.not_after)}"
             yield _finding("MPK-305", 23, certificate, wanted, found)
         else:
-            found = f"it begins at {certificate.not_before:%Y-%m-%dT%H:%M:%SZ}"
+            found = f"it begins at {moment(certificate.not_before)}"
             yield _finding("MPK-306", 23, certificate, wanted, found, remedy=_CLOCKS)
 
 
@@ -103,7 +101,7 @@ def judgeable(path: Path, _expected: Expected) -> Iterator[Finding]:
     """28: name constraints on URIs or directory names, and Edwards keys of CAs, are beyond the library."""
     for signer in path[1:]:
         constraints = signer.extensions.name_constraints
-        for kind in sorted(constraints.kinds & _UNJUDGED_CONSTRAINTS) if constraints else ():
+        for kind in sorted(constraints.kinds & UNJUDGED_CONSTRAINTS) if constraints else ():
             yield _finding(
                 "MPK-311",
                 28,
@@ -112,7 +110,7 @@ def judgeable(path: Path, _expected: Expected) -> Iterator[Finding]:
                 f"of kind {kind}",
                 severity="unknown",
             )
-        if signer.key in _UNJUDGED_KEYS:
+        if signer.key in UNJUDGED_KEYS:
             yield _finding("MPK-311", 28, signer, "a CA with an EC or RSA key", signer.key, severity="unknown")
 
 
@@ -121,14 +119,14 @@ def signer_usage(path: Path, expected: Expected) -> Iterator[Finding]:
     wanted = expected.usages or path[0].extensions.extended_key_usages or frozenset()
     for signer in path[1:]:
         allowed = signer.extensions.extended_key_usages
-        if allowed is not None and _ANY_USAGE not in allowed and not wanted <= allowed:
+        if allowed is not None and ANY_USAGE not in allowed and not wanted <= allowed:
             yield _finding("MPK-307", 29, signer, "the leaf's extended key usages, or none", "others only")
 
 
 def leaf_usage(path: Path, expected: Expected) -> Iterator[Finding]:
     """12: the leaf's extended key usages, if it has any, allow what it is needed for (4.2.1.12)."""
     allowed = path[0].extensions.extended_key_usages
-    if allowed is not None and _ANY_USAGE not in allowed and not expected.usages <= allowed:
+    if allowed is not None and ANY_USAGE not in allowed and not expected.usages <= allowed:
         found = ", ".join(sorted(allowed))
         yield _finding("MPK-324", 12, path[0], f"extended key usages {', '.join(sorted(expected.usages))}", found)
 
@@ -209,7 +207,7 @@ def _key_usages(certificate: Certificate) -> frozenset[str]:
 
 def _strong(key: str) -> bool:
     kind, _, size = key.partition(" ")
-    return key in _CURVES or kind in _UNJUDGED_KEYS or (kind == "RSA" and int(size) >= _RSA_BITS)
+    return key in _CURVES or kind in UNJUDGED_KEYS or (kind == "RSA" and int(size) >= _RSA_BITS)
 
 
 def _finding(

@@ -9,6 +9,7 @@ from meshpki.pki.path import Expected
 from meshpki.pki.rules import Path, Rule
 from meshpki.pki.spiffe import MalformedIdError, SpiffeId, parse
 from meshpki.pki.verdict import Finding, Severity, named
+from meshpki.settings.durations import moment
 
 SERVER_AUTH = "1.3.6.1.5.5.7.3.1"
 CLIENT_AUTH = "1.3.6.1.5.5.7.3.2"
@@ -149,7 +150,7 @@ def _unsure(certificate: Certificate, signer: Certificate, anchor: Certificate, 
     if anchor.sha256 == signer.sha256:
         return ""
     if not anchor.valid_at(expected.at):
-        return f"{which} is valid from {anchor.not_before:%Y-%m-%dT%H:%M:%SZ} to {anchor.not_after:%Y-%m-%dT%H:%M:%SZ}"
+        return f"{which} is valid from {moment(anchor.not_before)} to {moment(anchor.not_after)}"
     return "" if certificate.signed_by(anchor) else f"{which} has another key"
 
 

@@ -9,6 +9,7 @@ from meshpki.cluster.manifest import Object, Query, Ref
 from meshpki.components.existing_root import secret_is_there
 from meshpki.components.istioctl import was_installed
 from meshpki.components.root_ca import issued_roots
+from meshpki.components.spire_authorities import server_config
 from meshpki.components.trust import Pin, istiod_certificate, pinned, root_certificate
 from meshpki.preflight.approval import would_be_denied
 from meshpki.preflight.surroundings import skews
@@ -81,7 +82,7 @@ def look(
         # without a pin yet, it tells a mesh that was rendered and applied by others from somebody else's CA
         cacerts_certificate=None if pin else reader.get(istiod_certificate(settings)),
         mesh_config=reader.get(Ref("v1", "ConfigMap", names.istio, "istio")),
-        spire_config=reader.get(Ref("v1", "ConfigMap", names.spire_server, "spire-server")),
+        spire_config=reader.get(server_config(settings)),
         pin=pin,
         root=reader.get(root_certificate(settings, pin.generation)) if pin else None,
         # what is there of a mesh that has lost its pin

@@ -4,15 +4,15 @@ import base64
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
-from http import HTTPStatus
 
-from meshpki.cluster.client import Cluster, ClusterError, Reader
+from meshpki.cluster.client import Cluster, Reader
 from meshpki.cluster.manifest import Object, Query, Ref, owned
 from meshpki.components import root_ca, spire_authorities
 from meshpki.components.rollout import pods_of
 from meshpki.components.serving import pod_ref
 from meshpki.components.trust import istiod_certificate, pinned, root_certificate
 from meshpki.pki.certificate import Certificate
+from meshpki.rotate import MANAGER
 from meshpki.rotate.facts import Turn
 from meshpki.rotate.patience import Patience
 from meshpki.settings import Settings
@@ -20,7 +20,6 @@ from meshpki.verify.bundles import ISTIO_BUNDLE
 from meshpki.verify.pods import mesh_pods
 from meshpki.workflow.apply import apply
 
-MANAGER = "meshpki-rotate"
 RETIRED = "meshpki.dev/retired"
 # On a pod: the anchors for which its kubelet was hurried. On the Secret `cacerts`: those that we put into it.
 MARK = "meshpki.dev/trust-anchors"
@@ -90,21 +89,6 @@ def bundle_mark(reader: Reader, settings: Settings, roots: Iterable[Certificate]
     return f"{mark(roots)}-{published['metadata'].get('resourceVersion', '')}"
 
 
-def hurry(cluster: Cluster, pods: Iterable[Object], note: str) -> None:
-    """Mark pods, so that their kubelets bring what they mount up to date now instead of within a minute."""
-    for pod in unmarked(pods, note):
-        try:
-            cluster.merge(pod_ref(pod), {"metadata": {"annotations": {MARK: note}}}, MANAGER)
-        except ClusterError as error:
-            if error.status != HTTPStatus.NOT_FOUND:
-                raise
-
-
-def unmarked(pods: Iterable[Object], note: str) -> list[Object]:
-    """The pods that do not bear this mark yet."""
-    return [pod for pod in pods if pod["metadata"].get("annotations", {}).get(MARK) != note]
-
-
 def proxies(reader: Reader) -> list[Object]:
     """The pods with a proxy, as objects; each mounts Istio's bundle."""
     pods = reader.list(Query("v1", "Pod"))
@@ -139,7 +123,7 @@ def _replace(cluster: Cluster, pods: Callable[[], list[Object]], what: str, pati
 
 def agents(reader: Reader, settings: Settings, node: str = "") -> list[Object]:
     """The pods of SPIRE's agents, of one node or of all."""
-    found = pods_of(reader, Ref("apps/v1", "DaemonSet", settings.namespaces.spire_system, "spire-agent"))
+    found = pods_of(reader, spire_authorities.agent_set(settings))
     return [pod for pod in found if not node or pod["spec"].get("nodeName") == node]
 
 

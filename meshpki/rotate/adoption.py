@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 
 from meshpki.cluster.client import Cluster, ClusterError, Reader
-from meshpki.cluster.manifest import Object, Ref, only
+from meshpki.cluster.manifest import Ref, only
 from meshpki.components.istio import ISTIOD_PORTS, istiods, judge_istiod
 from meshpki.components.rollout import deployment
 from meshpki.components.serving import pod_ref
@@ -17,8 +17,9 @@ from meshpki.components.trust import issued, istiod_certificate
 from meshpki.errors import MeshpkiError
 from meshpki.pki.certificate import Certificate, UnparsableError
 from meshpki.pki.handshake import HandshakeError, served_chain
-from meshpki.rotate.reissue import MANAGER
+from meshpki.rotate import kubelet
 from meshpki.settings import Settings
+from meshpki.settings.durations import moment
 from meshpki.workflow.step import Failed, Gate, Program, Readiness, Ready, Waiting
 
 HURRY = "rotate.meshpki.dev/hurry"
@@ -82,7 +83,7 @@ def hurry(settings: Settings) -> Program:
                 if settled(cluster):
                     return
                 if look >= due:
-                    _touch(cluster, istiods(cluster, settings))
+                    kubelet.hurry(cluster, istiods(cluster, settings), HURRY, datetime.now(UTC).isoformat())
                     due = look + _AGAIN
             except ClusterError as error:
                 if not (error.transient or error.status == HTTPStatus.NOT_FOUND):
@@ -90,17 +91,6 @@ def hurry(settings: Settings) -> Program:
             stop.wait(_LOOK.total_seconds() / 2)
 
     return Program("hurry the kubelet", settled, run)
-
-
-def _touch(cluster: Cluster, pods: Iterable[Object]) -> None:
-    """Change pods, so that their kubelets look at them; one that went away meanwhile needs none of it."""
-    note = {"metadata": {"annotations": {HURRY: datetime.now(UTC).isoformat()}}}
-    for pod in pods:
-        try:
-            cluster.merge(pod_ref(pod), note, MANAGER)
-        except ClusterError as error:
-            if error.status != HTTPStatus.NOT_FOUND:
-                raise
 
 
 def adopted(settings: Settings) -> tuple[Gate, ...]:
@@ -171,8 +161,8 @@ def judge_metric(reader: Reader, settings: Settings) -> Readiness:
             return Waiting(f"{pod}: {answer.what}")
         end = read_metric(answer.decode(errors="replace"))
         if end != chain[0].not_after:
-            return Waiting(f"{pod}: the metric says {end:%FT%TZ}" if end else f"{pod} has no {METRIC}")
-    return Ready(f"{chain[0].not_after:%FT%TZ}")
+            return Waiting(f"{pod}: the metric says {moment(end)}" if end else f"{pod} has no {METRIC}")
+    return Ready(moment(chain[0].not_after))
 
 
 def replicas(reader: Reader, settings: Settings) -> tuple[Replica, ...]:

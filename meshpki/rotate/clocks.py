@@ -8,6 +8,7 @@ from meshpki.cluster.manifest import Object
 from meshpki.components.renewal import read_time
 from meshpki.components.spire_authorities import Authority, Slots
 from meshpki.pki.renewal import of_spire_life
+from meshpki.settings.durations import moment
 
 # A stage that begins before it may not be through by then.
 _SOON = timedelta(seconds=30)
@@ -22,7 +23,7 @@ class Deadline:
 
     def __str__(self) -> str:
         """As it is told."""
-        return f"{self.what} at {self.at:%Y-%m-%dT%H:%M:%SZ}"
+        return f"{self.what} at {moment(self.at)}"
 
 
 def deadlines(slots: Iterable[Slots], ca_ttl: timedelta, cacerts: Object | None) -> tuple[Deadline, ...]:

@@ -13,9 +13,11 @@ from meshpki.cluster.client import Clock, Cluster, Reader
 from meshpki.cluster.manifest import Object, Query, Ref
 from meshpki.components.probe_flow import NAMESPACE as PROBE
 from meshpki.components.rollout import deployment, judge_rollout
+from meshpki.components.spire_authorities import server_set
 from meshpki.components.trust import root_certificate, root_name
 from meshpki.errors import StepError
-from meshpki.rotate.acts import MANAGER, RETIRED
+from meshpki.rotate import MANAGER
+from meshpki.rotate.acts import RETIRED
 from meshpki.rotate.generations import listed, numbered
 from meshpki.rotate.patience import Patience
 from meshpki.settings import Settings
@@ -125,8 +127,7 @@ def _owners(reader: Reader) -> Iterator[Workload]:
 
 
 def _control_plane(settings: Settings) -> tuple[Ref, ...]:
-    names = settings.namespaces
-    return deployment(names.istio, "istiod"), Ref("apps/v1", "StatefulSet", names.spire_server, "spire-server")
+    return deployment(settings.namespaces.istio, "istiod"), server_set(settings)
 
 
 def _restart(cluster: Cluster, wave: Sequence[Ref], key: str, patience: Patience) -> None:

@@ -7,6 +7,8 @@ SPIRE does not taint or revoke a CA of its own (pkg/server/api/localauthority/v1
 from dataclasses import dataclass
 from datetime import datetime
 
+from meshpki.settings.durations import moment
+
 _MINT = "sign a certificate for any identity of the trust domain, and every proxy accepts it"
 _HELD = "keep open, after that too, each connection that was accepted: a new certificate closes none"
 _XDS = "pass for istiod: towards proxies (configuration, certificates) and the API server (webhooks)"
@@ -28,7 +30,7 @@ class Exposure:
 
     def lines(self) -> tuple[str, ...]:
         """As people read it."""
-        told = (f"whoever has the old key can, until {self.until:%FT%TZ}:", *(f"  - {one}" for one in self.can))
+        told = (f"whoever has the old key can, until {moment(self.until)}:", *(f"  - {one}" for one in self.can))
         return (*told, self.ends)
 
 

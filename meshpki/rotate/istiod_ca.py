@@ -20,6 +20,7 @@ from meshpki.rotate.lifetime import longest_workload_ttl
 from meshpki.rotate.mark import Mark
 from meshpki.rotate.reissue import PATIENCE, reissue, reissued, revision
 from meshpki.settings import IstiodCA, Settings
+from meshpki.settings.durations import moment
 from meshpki.workflow.event import Event
 from meshpki.workflow.plan import Plan
 from meshpki.workflow.run import run
@@ -202,4 +203,4 @@ def _judge_issued(reader: Reader, settings: Settings, before: int) -> Readiness:
     readiness, chain = reissued(reader, istiod_certificate(settings), before)
     if not chain:
         return readiness
-    return Ready(f"serial {chain[0].serial:x}, until {chain[0].not_after:%FT%TZ}")
+    return Ready(f"serial {chain[0].serial:x}, until {moment(chain[0].not_after)}")

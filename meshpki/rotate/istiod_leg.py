@@ -8,7 +8,7 @@ from meshpki.cluster.client import Cluster
 from meshpki.components.istio import istiods
 from meshpki.components.trust import issued, istiod_certificate
 from meshpki.pki.certificate import Certificate
-from meshpki.rotate import acts, reissue, scan
+from meshpki.rotate import acts, kubelet, reissue, scan
 from meshpki.rotate.facts import Turn
 from meshpki.rotate.patience import Patience
 from meshpki.settings import Settings
@@ -51,15 +51,15 @@ def renew_istiod_ca(cluster: Cluster, settings: Settings, turn: Turn, patience: 
         firm.until(put_back, _ISSUED_WITHIN, f"Secret {ref.name}")
     if not patience.stopped:
         _, chain = issued(cluster, ref)
-        acts.hurry(cluster, istiods(cluster, settings), _note(turn, chain))
+        kubelet.hurry(cluster, istiods(cluster, settings), acts.MARK, _note(turn, chain))
 
 
 def _have_mounted(cluster: Cluster, settings: Settings, turn: Turn, patience: Patience) -> None:
     """Hurry the proxies' pods that an earlier run was stopped before; what they mount no gate can look at."""
     note = acts.bundle_mark(cluster, settings, turn.both)
-    behind = acts.unmarked(acts.proxies(cluster), note)
+    behind = kubelet.unhurried(acts.proxies(cluster), acts.MARK, note)
     if behind:
-        acts.hurry(cluster, behind, note)
+        kubelet.hurry(cluster, behind, acts.MARK, note)
         patience.clock.wait(patience.stop, _MOUNTED_WITHIN)
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 from meshpki.cluster.client import Clock, Cluster, Reader
 from meshpki.components.trust import PIN, Pin, pinned, root_name
 from meshpki.errors import PreconditionError
-from meshpki.rotate import acts, compromise, goals, scan, sight
+from meshpki.rotate import acts, compromise, goals, scan
 from meshpki.rotate.facts import Facts, Turn
 from meshpki.rotate.generations import listed, next_number, orphans, roots, turn_of
 from meshpki.rotate.goals import STAGES, Stage, position
@@ -102,7 +102,7 @@ def _beginning(facts: Facts, turn: Turn) -> Stage:
     """
     here, names = position(facts, turn) or STAGES[-1], [stage.name for stage in STAGES]
     taken_for_granted = names.index(here.name) < names.index(goals.ISTIOD_CA)
-    return STAGES[0] if taken_for_granted and sight.unseen(facts) else here
+    return STAGES[0] if taken_for_granted and scan.unseen(facts) else here
 
 
 def required_turn(reader: Reader, settings: Settings) -> Turn:
@@ -129,7 +129,7 @@ def turn_back(cluster: Cluster, standing: Standing) -> Turn:
         what = f"the key of {standing.turn.leaving} is known to somebody else: it is not to be trusted again"
         remedy = f"go on; if it is not so, take the label {compromise.COMPROMISED} off Certificate {name}"
         raise PreconditionError("MPK-446", what, remedy=remedy)
-    if sight.unseen_spire(standing.facts):
+    if scan.unseen_spire(standing.facts):
         what = "spire-server does not answer, so that nobody can tell whether the old root is tainted already"
         raise PreconditionError("MPK-441", what, remedy="wait until it runs again, then run the same command")
     back = standing.turn.back

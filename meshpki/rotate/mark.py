@@ -6,7 +6,7 @@ from datetime import datetime
 
 from meshpki.cluster.client import Cluster
 from meshpki.cluster.manifest import Object, Ref
-from meshpki.rotate.reissue import MANAGER
+from meshpki.rotate import MANAGER
 
 ANNOTATION = "rotate.meshpki.dev/from"
 

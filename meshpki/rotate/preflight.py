@@ -1,7 +1,7 @@
 """Whether a root can be rotated without a failed request: gathered once, judged by named checks, all of them told."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -11,20 +11,19 @@ from meshpki.components import spire_authorities
 from meshpki.components.rollout import deployment
 from meshpki.components.spire_authorities import Slots
 from meshpki.components.trust import ALIAS, CERT_MANAGER, PIN, Pin, istiod_certificate, pinned, root_name
-from meshpki.errors import MeshpkiError, PreconditionError
+from meshpki.errors import PreconditionError
 from meshpki.rights import missing
 from meshpki.rotate.acts import anchors_text
 from meshpki.rotate.clocks import deadlines
 from meshpki.rotate.rights import needed
 from meshpki.settings import Settings
+from meshpki.settings.durations import moment
 from meshpki.verify import Report, verify
 from meshpki.verify.bundles import ISTIO_BUNDLE
 from meshpki.verify.peers import PeerGroup
 from meshpki.verify.places import PlaceKind
 from meshpki.verify.pods import MeshPod
 
-# SPIRE's part needs `localauthority x509`, which came with 1.11.0.
-_SPIRE_AT_LEAST = (1, 11)
 _NAMED = 5
 # In the mesh configuration, which is YAML: a value is quoted or not.
 _XDS_AGENT = re.compile(r"""PROXY_CONFIG_XDS_AGENT["']?:\s*["']?true\b""")
@@ -50,17 +49,6 @@ class Seen:
     excepted: frozenset[str] = field(default_factory=frozenset)
 
 
-class UnsafeError(PreconditionError):
-    """Everything for which a rotation would not be safe; nothing was written."""
-
-    def __init__(self, found: Sequence[MeshpkiError]) -> None:
-        """Take code, place and remedy of the first, and tell them all."""
-        first = found[0]
-        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-        super().__init__(first.code, f"{first.what}{more}", where=first.where, remedy=first.remedy)
-        self.found = tuple(found)
-
-
 def look(reader: Reader, settings: Settings, at: datetime, planned: timedelta, excepted: Iterable[str] = ()) -> Seen:
     """Gather what the checks judge; no Secret is read. Raises PreconditionError (MPK-353) where no root is pinned."""
     pin, names = pinned(reader), settings.namespaces
@@ -75,11 +63,11 @@ def look(reader: Reader, settings: Settings, at: datetime, planned: timedelta, e
         alias=str(alias.get("spec", {}).get("ca", {}).get("secretName", "")),
         report=verify(reader, settings, at, authorities=True),
         slots=tuple(spire_authorities.slots(reader, pod) for pod in servers),
-        spire_server=reader.get(Ref("apps/v1", "StatefulSet", names.spire_server, "spire-server")) or {},
-        spire_config=_text(reader, names.spire_server, "spire-server", "server.conf"),
+        spire_server=reader.get(spire_authorities.server_set(settings)) or {},
+        spire_config=_text(reader, spire_authorities.server_config(settings), "server.conf"),
         istiod=reader.get(deployment(names.istio, "istiod")) or {},
-        mesh_config=_text(reader, names.istio, "istio", "mesh"),
-        istio_bundle=_text(reader, names.istio, ISTIO_BUNDLE, "root-cert.pem"),
+        mesh_config=_text(reader, Ref("v1", "ConfigMap", names.istio, "istio"), "mesh"),
+        istio_bundle=_text(reader, Ref("v1", "ConfigMap", names.istio, ISTIO_BUNDLE), "root-cert.pem"),
         cacerts=reader.get(istiod_certificate(settings)),
         missing_rights=tuple(map(str, missing(reader, needed(settings)))),
         excepted=frozenset(excepted),
@@ -161,10 +149,10 @@ def _clocks(seen: Seen, settings: Settings) -> Found:
     for one in deadlines(seen.slots, settings.spire.ca_ttl, seen.cacerts):
         if one.at <= seen.ends:
             remedy = "renew that CA first, so that its clock starts anew: meshpki rotate spire-ca, or rotate istiod-ca"
-            what = f"{one}, before the rotation is expected to be over ({seen.ends:%Y-%m-%dT%H:%M:%SZ})"
+            what = f"{one}, before the rotation is expected to be over ({moment(seen.ends)})"
             yield PreconditionError("MPK-432", what, remedy=remedy)
     if seen.pin.root.not_after <= seen.ends:
-        what = f"the old root ends at {seen.pin.root.not_after:%Y-%m-%dT%H:%M:%SZ}, too soon to move the mesh in order"
+        what = f"the old root ends at {moment(seen.pin.root.not_after)}, too soon to move the mesh in order"
         yield PreconditionError("MPK-432", what, remedy="rotate at once, and wait for nobody: --compromised")
 
 
@@ -179,8 +167,7 @@ def _kept_authorities(seen: Seen, _settings: Settings) -> Found:
     if 'KeyManager "disk"' not in seen.spire_config:
         what = "its keys are not kept on disk: a restart would mint another CA"
         yield PreconditionError("MPK-433", what, where=where, remedy=remedy)
-    version = _version(spec)
-    if version and version < _SPIRE_AT_LEAST:
+    if spire_authorities.too_old(spec.get("template", {})):
         what = "SPIRE is older than 1.11, which has no command to prepare a CA"
         yield PreconditionError("MPK-433", what, where=where, remedy="update SPIRE")
     for one in seen.report.places:
@@ -224,14 +211,6 @@ _CHECKS: tuple[Callable[[Seen, Settings], Found], ...] = (
 )
 
 
-def _text(reader: Reader, namespace: str, name: str, key: str) -> str:
-    live = reader.get(Ref("v1", "ConfigMap", namespace, name)) or {}
+def _text(reader: Reader, config_map: Ref, key: str) -> str:
+    live = reader.get(config_map) or {}
     return str(live.get("data", {}).get(key, ""))
-
-
-def _version(spec: Object) -> tuple[int, ...]:
-    """The version of the server's image, empty where its tag is none."""
-    containers = spec.get("template", {}).get("spec", {}).get("containers", [])
-    image = next((one["image"] for one in containers if one["name"] == spire_authorities.CONTAINER), "")
-    parts = image.rpartition(":")[2].removeprefix("v").split(".")
-    return tuple(int(part) for part in parts[:2]) if all(part.isdecimal() for part in parts[:2]) else ()

@@ -10,6 +10,7 @@ from meshpki.rotate.issuer import hidden_change
 from meshpki.rotate.istiod_ca import Facts, Rotation, retry_at
 from meshpki.rotate.reissue import issuing
 from meshpki.settings import go_duration
+from meshpki.settings.durations import moment
 from meshpki.settings.rules import breaches
 
 _TWICE = 2
@@ -88,7 +89,7 @@ def _not_ready(asked: Question) -> Refusals:
     elif again := retry_at(live):
         told = str((condition(live, "Issuing") or {}).get("message") or "it was not issued the last time")
         remedy = "mend that; cert-manager then tries by itself, or at once after `cmctl renew cacerts`"
-        yield PreconditionError("MPK-402", f"cacerts: {told}; cert-manager waits until {again:%FT%TZ}", remedy=remedy)
+        yield PreconditionError("MPK-402", f"cacerts: {told}; cert-manager waits until {moment(again)}", remedy=remedy)
     elif not holds(live, "Ready"):
         told = str((condition(live, "Ready") or {}).get("message") or "no condition says that it is")
         yield PreconditionError("MPK-402", f"cacerts is not ready: {told}", remedy="run `meshpki up` first")

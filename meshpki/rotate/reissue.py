@@ -10,9 +10,10 @@ from meshpki.cluster.readiness import condition
 from meshpki.components.trust import issued
 from meshpki.errors import StepError
 from meshpki.pki.certificate import Certificate
+from meshpki.rotate import MANAGER
+from meshpki.settings.durations import moment
 from meshpki.workflow.step import Program, Readiness, Waiting
 
-MANAGER = "meshpki-rotate"
 # How long cert-manager is given to see by itself that a Certificate has changed.
 PATIENCE = timedelta(seconds=10)
 _LOOK = 0.25
@@ -76,7 +77,7 @@ def triggered(certificate: Object, at: datetime) -> Object:
         "status": "True",
         "reason": "ManuallyTriggered",
         "message": "Certificate re-issuance manually triggered",
-        "lastTransitionTime": f"{at:%Y-%m-%dT%H:%M:%SZ}",
+        "lastTransitionTime": moment(at),
         "observedGeneration": metadata.get("generation", 0),
     }
     others = [one for one in conditions if one.get("type") != "Issuing"]

@@ -10,11 +10,11 @@ from dataclasses import replace
 from meshpki.cluster.client import Cluster, ClusterError, Reader
 from meshpki.components.istio import istiods
 from meshpki.pki.certificate import Certificate
-from meshpki.rotate import acts, goals, spire_leg
+from meshpki.rotate import acts, goals, kubelet, spire_leg
 from meshpki.rotate.facts import Envoy
+from meshpki.rotate.gates import stands
 from meshpki.rotate.goals import STAGES, Stage
 from meshpki.rotate.istiod_leg import renew_istiod_ca
-from meshpki.rotate.looks import stands
 from meshpki.rotate.patience import Patience
 from meshpki.rotate.rotation import Guard, Question, Rotation
 from meshpki.workflow.step import Gate, Program, Step
@@ -125,7 +125,7 @@ def _forget(rotation: Rotation) -> Work:
     def run(cluster: Cluster) -> None:
         """The pin is the last write of all: with it, the same command would begin another rotation."""
         rotation.may_act(cluster)
-        acts.hurry(cluster, acts.proxies(cluster), acts.bundle_mark(cluster, rotation.settings, entering))
+        kubelet.hurry(cluster, acts.proxies(cluster), acts.MARK, acts.bundle_mark(cluster, rotation.settings, entering))
         acts.conclude(cluster, rotation.settings, rotation.turn)
 
     def patiently(cluster: Cluster, stop: threading.Event) -> None:
@@ -179,7 +179,7 @@ def _hand_over(rotation: Rotation, roots: Sequence[Certificate], question: Quest
 
     def run(cluster: Cluster, _patience: Patience) -> None:
         acts.hand_over(cluster, rotation.settings, roots)
-        acts.hurry(cluster, istiods(cluster, rotation.settings), acts.mark(roots))
+        kubelet.hurry(cluster, istiods(cluster, rotation.settings), acts.MARK, acts.mark(roots))
 
     return _until(rotation, "hand over", question, run)
 
@@ -191,6 +191,10 @@ def _hurry(rotation: Rotation, roots: Sequence[Certificate], after: str = "") ->
         return acts.bundle_mark(reader, rotation.settings, roots)
 
     def run(cluster: Cluster, stop: threading.Event) -> None:
-        Patience(rotation.clock, stop).insist(lambda: acts.hurry(cluster, acts.proxies(cluster), note(cluster)))
+        Patience(rotation.clock, stop).insist(
+            lambda: kubelet.hurry(cluster, acts.proxies(cluster), acts.MARK, note(cluster))
+        )
 
-    return Program("hurry", lambda reader: not acts.unmarked(acts.proxies(reader), note(reader)), run, after)
+    return Program(
+        "hurry", lambda reader: not kubelet.unhurried(acts.proxies(reader), acts.MARK, note(reader)), run, after
+    )

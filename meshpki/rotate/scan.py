@@ -1,4 +1,4 @@
-"""The looks of a root rotation: reads alone, side by side, and no Secret's data."""
+"""The looks of a root rotation: reads alone, side by side, and no Secret's data; and what a look did not see."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +20,7 @@ from meshpki.rotate.acts import anchors_of_secret
 from meshpki.rotate.facts import Envoy, Facts, Keeper, Server, SpireServer, Turn
 from meshpki.settings import Settings
 from meshpki.verify import gather, looks
+from meshpki.verify.bundles import ISTIO_BUNDLE
 from meshpki.verify.judge import Seen, Unread, Without, anchors_of
 from meshpki.verify.observation import Kept, Observation, Served
 from meshpki.verify.places import PlaceKind
@@ -55,6 +56,25 @@ def facts(reader: Reader, settings: Settings, turn: Turn) -> Facts:
         )
 
 
+def unseen(facts: Facts) -> tuple[str, ...]:
+    """What of the mesh a look did not see, in words: nothing there, or no answer, is nobody who followed."""
+    kept = {one.name for one in facts.istio}
+    namespaces = sorted({one.pod.ref.namespace for one in facts.envoys})
+    maps = (f"ConfigMap {namespace}/{ISTIO_BUNDLE}" for namespace in namespaces)
+    return (
+        *unseen_spire(facts),
+        *(("there is no pod of istiod",) if not facts.istiod else ()),
+        *(f"{one.name}: {one.why or 'no answer'}" for one in facts.istiod if not one.sent),
+        *(f"{name} is not there" for name in maps if name not in kept),
+        *(("there is no webhook of Istio",) if not any("WebhookConfiguration" in name for name in kept) else ()),
+    )
+
+
+def unseen_spire(facts: Facts) -> tuple[str, ...]:
+    """What of spire-server cannot be seen: a server that is away may have tainted a root already."""
+    return (*facts.absent, *(("there is no pod of spire-server",) if not facts.spire else ()))
+
+
 def alias(reader: Reader, known: Iterable[int]) -> int:
     """The generation that the alias issuer signs with; 0 where that is none of those known."""
     live = reader.get(_ALIAS) or {}
@@ -78,19 +98,15 @@ def spire(reader: Reader, settings: Settings) -> tuple[SpireServer, ...]:
 
 def _absent(reader: Reader, settings: Settings, there: int) -> tuple[str, ...]:
     """A server that is not there now comes back with the CAs it had, so none may be missed."""
-    wanted = int((reader.get(_server(settings)) or {}).get("spec", {}).get("replicas", 1))
+    wanted = int((reader.get(spire_authorities.server_set(settings)) or {}).get("spec", {}).get("replicas", 1))
     return (f"spire-server: {there} of {wanted} pods are there",) if there < wanted else ()
-
-
-def _server(settings: Settings) -> Ref:
-    return Ref("apps/v1", "StatefulSet", settings.namespaces.spire_server, "spire-server")
 
 
 def _looks(reader: Reader, settings: Settings) -> tuple[looks.Look, ...]:
     names = settings.namespaces
     return (
         looks.replicas(reader, deployment(names.istio, "istiod"), PlaceKind.ISTIOD, ISTIOD_PORTS),
-        looks.replicas(reader, _server(settings), PlaceKind.SPIRE_SERVER, (SERVER_PORT,)),
+        looks.replicas(reader, spire_authorities.server_set(settings), PlaceKind.SPIRE_SERVER, (SERVER_PORT,)),
         *(looks.webhooks(reader, query, names.istio) for query in WEBHOOKS),
         looks.istio_bundles(reader, names.istio),
         looks.spire_bundle(reader, names.spire_system),

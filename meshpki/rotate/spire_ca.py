@@ -5,38 +5,29 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from meshpki.cluster.client import Reader
-from meshpki.cluster.manifest import Object, Ref
-from meshpki.components.spire_authorities import CONTAINER, Slots, Trusted, servers, slots, trusted
+from meshpki.cluster.manifest import Object
+from meshpki.components.spire_authorities import server_config, server_set, too_old
 from meshpki.components.trust import Pin, pinned
 from meshpki.errors import MeshpkiError, PreconditionError
 from meshpki.pki.certificate import Certificate
-from meshpki.rotate import mark
+from meshpki.rotate import mark, scan
+from meshpki.rotate.facts import SpireServer
 from meshpki.rotate.issuer import hidden_change, signing_root
 from meshpki.rotate.mark import Mark
 from meshpki.rotate.svids import Moving, moving
 from meshpki.settings import Settings
+from meshpki.settings.durations import moment
 
-# SPIRE 1.11 brought `localauthority` (CHANGELOG of spiffe/spire, 1.11.0)
-OLDEST = (1, 11)
-_TAG = re.compile(r":v?(\d+)\.(\d+)\.")
 _IN_MEMORY = re.compile(r'\bKeyManager\s+"memory"')
 _NAMED = 3
 _LASTING = ("persistentVolumeClaim", "hostPath")
 
 
 @dataclass(frozen=True)
-class Server:
-    """One spire-server: its pod, its CAs, the roots of its bundle, and the rotation that it has not finished."""
+class Server(SpireServer):
+    """One spire-server, and the rotation of its CA that it has not finished."""
 
-    pod: Object
-    slots: Slots
-    bundle: tuple[Trusted, ...]
     begun: Mark | None = None
-
-    @property
-    def name(self) -> str:
-        """The pod's."""
-        return str(self.pod["metadata"]["name"])
 
 
 @dataclass(frozen=True)
@@ -68,11 +59,6 @@ class Rotation:
         return any(one.compromised for one in self.start.values())
 
 
-def workload_ref(settings: Settings) -> Ref:
-    """The StatefulSet of spire-server."""
-    return Ref("apps/v1", "StatefulSet", settings.namespaces.spire_server, "spire-server")
-
-
 def mark_key(server: str) -> str:
     """The annotation of the StatefulSet that says from where one of its pods is being rotated."""
     return f"rotate.meshpki.dev/from-{server}"
@@ -80,16 +66,14 @@ def mark_key(server: str) -> str:
 
 def look(reader: Reader, settings: Settings) -> Facts:
     """What the cluster and each spire-server say; raises PreconditionError (MPK-400), and as `slots` does."""
-    ref, pin = workload_ref(settings), pinned(reader)
-    live, pods = reader.get(ref), servers(reader, settings)
-    if live is None or pin is None or not pods:
+    ref, pin = server_set(settings), pinned(reader)
+    live = reader.get(ref)
+    found = scan.spire(reader, settings) if live and pin else ()
+    if live is None or pin is None or not found:
         missing = "no root is pinned" if pin is None else f"{ref} is not there, or has no pod"
         raise PreconditionError("MPK-400", f"there is nothing to rotate: {missing}", remedy="meshpki up")
-    config = reader.get(Ref("v1", "ConfigMap", ref.namespace, "spire-server")) or {}
-    seen = tuple(
-        Server(pod, slots(reader, pod), trusted(reader, pod), mark.read(live, mark_key(pod["metadata"]["name"])))
-        for pod in pods
-    )
+    config = reader.get(server_config(settings)) or {}
+    seen = tuple(Server(one.pod, one.slots, one.bundle, mark.read(live, mark_key(one.name))) for one in found)
     text = str(config.get("data", {}).get("server.conf", ""))
     active = frozenset(one.slots.active.authority_id for one in seen if one.slots.active)
     return Facts(live, text, seen, pin, signing_root(reader, settings), moving(reader, settings, active))
@@ -139,7 +123,7 @@ def _not_through(facts: Facts) -> Iterator[MeshpkiError]:
     if staying and until:
         names = brief(sorted(staying))
         what = f"the last change of SPIRE's CA is not through: {names} hold certificates of the CA before"
-        remedy = f"by {until:%FT%TZ} all have moved by themselves; or restart spire-server and its agents now"
+        remedy = f"by {moment(until)} all have moved by themselves; or restart spire-server and its agents now"
         yield PreconditionError("MPK-425", what, remedy=remedy)
 
 
@@ -178,11 +162,8 @@ def _root_changed(facts: Facts) -> Iterator[MeshpkiError]:
 
 def _too_old(facts: Facts) -> Iterator[MeshpkiError]:
     for one in facts.servers:
-        containers = one.pod.get("spec", {}).get("containers") or []
-        image = next((str(each.get("image", "")) for each in containers if each["name"] == CONTAINER), "")
-        found = _TAG.search(image)
-        if found and (int(found[1]), int(found[2])) < OLDEST:
-            what = f"{one.name} is SPIRE {found[1]}.{found[2]}, which cannot be asked for another CA"
+        if version := too_old(one.pod):
+            what = f"{one.name} is SPIRE {version}, which cannot be asked for another CA"
             yield PreconditionError("MPK-421", what, remedy="upgrade to 1.11 or newer, or wait for its own clock")
 
 

@@ -9,13 +9,22 @@ from functools import partial
 from meshpki.cluster.client import Clock, Cluster, ClusterError, Reader
 from meshpki.cluster.manifest import Object, Query, Ref, only
 from meshpki.components.rollout import judge_rollout
-from meshpki.components.spire_authorities import Authority, activate, prepare, servers, slots, trusted
+from meshpki.components.spire_authorities import (
+    Authority,
+    activate,
+    agent_set,
+    prepare,
+    server_set,
+    servers,
+    slots,
+    trusted,
+)
 from meshpki.errors import StepError
-from meshpki.rotate import mark
+from meshpki.rotate import MANAGER, mark
 from meshpki.rotate.mark import Mark
-from meshpki.rotate.reissue import MANAGER
-from meshpki.rotate.spire_ca import Rotation, mark_key, workload_ref
+from meshpki.rotate.spire_ca import Rotation, mark_key
 from meshpki.rotate.svids import Moving, moving
+from meshpki.settings.durations import moment
 from meshpki.workflow.event import Event
 from meshpki.workflow.plan import Plan
 from meshpki.workflow.run import run
@@ -39,7 +48,7 @@ class Done:
 
 def plan(todo: Rotation) -> Plan:
     """The steps: the start marked, a new CA on every server, and the workloads on it."""
-    ref = workload_ref(todo.settings)
+    ref = server_set(todo.settings)
     begin = Step(
         name="start", summary="where it begins", programs=tuple(_mark(ref, *one) for one in todo.start.items())
     )
@@ -69,8 +78,7 @@ def plan(todo: Rotation) -> Plan:
             ),
         ),
     )
-    names = todo.settings.namespaces
-    agents = Ref("apps/v1", "DaemonSet", names.spire_system, "spire-agent")
+    agents = agent_set(todo.settings)
     restarts = (_restart("servers", ref, STEP, todo), _restart("agents", agents, "servers", todo))
     return Plan((begin, change, *(restarts if todo.restart_agents else ()), _svids(todo)))
 
@@ -79,7 +87,7 @@ def rotate(cluster: Cluster, todo: Rotation, clock: Clock, limits: Limits) -> Ge
     """Run the rotation; events and errors as `workflow.run.run`."""
     yield from run(plan(todo), cluster, clock, limits)
     for server in todo.start:
-        mark.clear(cluster, workload_ref(todo.settings), mark_key(server))
+        mark.clear(cluster, server_set(todo.settings), mark_key(server))
 
 
 def done(reader: Reader, todo: Rotation) -> Done:
@@ -97,7 +105,7 @@ def judge_activated(reader: Reader, todo: Rotation) -> Readiness:
             return Waiting(f"{server} still signs with {start.name}" if one else f"{server} is not there")
         if one.upstream != todo.pin.signer.ski:
             return Waiting(f"{server} signs under the root {one.upstream}, expected {todo.pin.signer.ski}")
-    return Ready("; ".join(f"{name}: {one.authority_id}, until {one.expires:%FT%TZ}" for name, one in active.items()))
+    return Ready("; ".join(f"{name}: {one.authority_id}, until {moment(one.expires)}" for name, one in active.items()))
 
 
 def judge_bundles(reader: Reader, todo: Rotation) -> Readiness:
@@ -117,7 +125,7 @@ def judge_moved(reader: Reader, todo: Rotation) -> Readiness:
         return Ready(str(seen))
     if todo.wait:
         return Waiting(str(seen))
-    rest = f"; the others by themselves until {seen.until:%FT%TZ}" if seen.until else ""
+    rest = f"; the others by themselves until {moment(seen.until)}" if seen.until else ""
     return Ready(f"{seen}{rest}")
 
 

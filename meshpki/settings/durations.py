@@ -1,7 +1,7 @@
-"""Durations as Go writes them, and days; whole seconds, as X.509 counts."""
+"""Durations as Go writes them, and days; moments in RFC 3339; both in whole seconds, as X.509 counts."""
 
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 from fractions import Fraction
 
 LONGEST = timedelta(microseconds=2**63 // 1000)  # what Go's time.Duration holds
@@ -54,3 +54,8 @@ def go_duration(duration: timedelta) -> str:
     hours, minutes = divmod(minutes, 60)
     parts = ((hours, "h"), (minutes, "m"), (seconds, "s"))
     return "".join(f"{count}{unit}" for count, unit in parts if count) or "0s"
+
+
+def moment(at: datetime) -> str:
+    """A moment that is in UTC, in RFC 3339; parts of a second are cut off."""
+    return f"{at:%Y-%m-%dT%H:%M:%SZ}"

@@ -10,6 +10,7 @@ from meshpki.components.renewal import read_time, renewal_of
 from meshpki.components.rollout import pods_of
 from meshpki.components.serving import pod_ref
 from meshpki.components.spire import SERVER_PORT
+from meshpki.components.spire_authorities import server_set
 from meshpki.components.trust import PIN, istiod_certificate, pinned
 from meshpki.errors import MeshpkiError
 from meshpki.pki import renewal
@@ -74,7 +75,7 @@ def judge_certificate(live: Object | None, ref: Ref, at: datetime) -> AuthorityS
 
 def spire_ca(reader: Reader, settings: Settings, at: datetime) -> tuple[AuthorityStatus, ...]:
     """The CA that each spire-server signs with, read off the chain that it serves: SPIRE keeps no public record."""
-    server = Ref("apps/v1", "StatefulSet", settings.namespaces.spire_server, "spire-server")
+    server = server_set(settings)
     try:
         pods = pods_of(reader, server)
     except MeshpkiError as error:

@@ -15,6 +15,7 @@ from typing import BinaryIO, Self
 
 from meshpki import __version__
 from meshpki.errors import MeshpkiError
+from meshpki.settings.durations import moment
 from meshpki.support_bundle.redaction import without_forms
 
 FOLDER = "meshpki-support-bundle"
@@ -125,7 +126,7 @@ class Archive:
         return {
             "apiVersion": "meshpki.dev/v1alpha1",
             "kind": "SupportBundle",
-            "at": f"{self._at:%Y-%m-%dT%H:%M:%SZ}",
+            "at": moment(self._at),
             "meshpki": __version__,
             "members": [asdict(one) for one in self.members],
             "missing": [asdict(one) for one in self.missing],

@@ -8,6 +8,7 @@ from meshpki.cluster.envoy import Secrets
 from meshpki.pki.certificate import Certificate, UnparsableError
 from meshpki.pki.contents import read_contents
 from meshpki.settings import Settings
+from meshpki.settings.durations import moment
 from meshpki.support_bundle.archive import Archive
 from meshpki.verify import gather, survey
 from meshpki.verify.observation import Kept, Observation, Served
@@ -79,5 +80,5 @@ def _public(kept: Kept) -> str:
 
 
 def _told(one: Certificate) -> str:
-    names = f"# subject {one.subject!r} issuer {one.issuer!r} until {one.not_after:%Y-%m-%dT%H:%M:%SZ}"
+    names = f"# subject {one.subject!r} issuer {one.issuer!r} until {moment(one.not_after)}"
     return f"{names} sha256 {one.sha256}\n{one.pem.decode()}"

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from meshpki.cli.ca_rotation import Asked
 from meshpki.cli.format import Format
 from meshpki.cli.root_forms import Intent, Outcome
 from meshpki.cli.root_page import write_page
 from meshpki.cli.root_rotation import rotated
 from meshpki.cli.root_wish import Wish
-from meshpki.cli.rotating import Asked
 from meshpki.cluster.client import ClusterError
 from meshpki.cluster.manifest import Object, Ref
 from meshpki.components.probe import STEP

@@ -10,8 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from meshpki.cli.app import app
+from meshpki.cli.ca_rotation import Asked, Told, kept, rotate_istiod_ca, rotate_spire_ca
 from meshpki.cli.format import Format
-from meshpki.cli.rotating import Asked, Told, kept, rotate_istiod_ca, rotate_spire_ca
 from meshpki.errors import MeshpkiError, PreconditionError, UsageError
 from meshpki.install import wish_manifest
 from meshpki.lease.holder import Holder

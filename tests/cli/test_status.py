@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 from meshpki.artifacts import NONE
 from meshpki.cli.app import app
 from meshpki.cli.format import Format
-from meshpki.cli.looking import at_hand
 from meshpki.cli.status import tell
 from meshpki.cli.status_forms import as_json, text
+from meshpki.cli.status_look import at_hand
 from meshpki.cli.status_watch import WATCHED
 from meshpki.cli.step import tell as tell_steps
 from meshpki.cli.watch import watch

@@ -15,7 +15,6 @@ from meshpki.workflow.step import Step
 
 MIRROR = "registry.example.com:5000/mesh"
 HEADER = "apiVersion: meshpki.dev/v1alpha1\nkind: Mesh\n"
-SOLVER = "--acme-http01-solver-image=quay.io/jetstack/cert-manager-acmesolver:v1.21.2"
 CONTROLLER = {
     "apiVersion": "apps/v1",
     "kind": "Deployment",

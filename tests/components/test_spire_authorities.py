@@ -110,3 +110,23 @@ def test_a_bundle_without_certificates_is_refused_with_a_code(answer: Object) ->
     reader, _ = cluster(answer)
     with pytest.raises(StepError, match="MPK-420"):
         spire.trusted(reader, POD)
+
+
+@pytest.mark.parametrize(
+    ("image", "version"),
+    [
+        ("ghcr.io/spiffe/spire-server:1.15.3", ""),
+        ("ghcr.io/spiffe/spire-server:1.11.0", ""),
+        ("ghcr.io/spiffe/spire-server:1.10.4", "1.10"),
+        ("host:5000/spire:v1.9", "1.9"),
+        ("host:5000/spire:1.10.4@sha256:00", "1.10"),
+        ("host:5000/spire:2", ""),
+        ("host:5000/spire:nightly", ""),
+        ("host:5000/spire@sha256:00112233", ""),
+        ("", ""),
+    ],
+)
+def test_a_server_without_the_command_is_known_by_the_tag_of_its_image(image: str, version: str) -> None:
+    beside = {"name": "sidecar", "image": "x:1.0"}
+    assert spire.too_old({"spec": {"containers": [beside, {"name": "spire-server", "image": image}]}}) == version
+    assert spire.too_old({"spec": {"containers": [beside]}}) == ""

@@ -13,7 +13,6 @@ from tests.support.certificates import PrivateKey
 
 SEQUENCE, INTEGER, BIT_STRING = 0x30, 0x02, 0x03
 VERSION, EXTENSIONS = 0xA0, 0xA3
-SHA256_WITH_RSA = bytes.fromhex("300d06092a864886f70d01010b0500")
 _LONG = 0x80
 
 Edit = Callable[[list[bytes]], list[bytes]]

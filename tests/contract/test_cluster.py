@@ -1,7 +1,6 @@
 """One suite for every Cluster: the fake in memory is worth what it shares with the real API server."""
 
 import threading
-import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,8 +9,9 @@ from datetime import datetime, timedelta
 import pytest
 
 from meshpki.cluster.client import Cluster, ClusterError, Deletion
-from meshpki.cluster.manifest import Object, Query, Ref, ref_of
-from meshpki.lab.versions import PAUSE
+from meshpki.cluster.manifest import Object, Query, Ref, only, ref_of
+from meshpki.cluster.readiness import holds
+from meshpki.lab.versions import CURL
 from meshpki.workflow.apply import apply
 from meshpki.workflow.event import Outcome
 from tests.support.cluster import InMemoryCluster, config_map, namespace
@@ -199,55 +199,63 @@ def test_a_pod_that_is_not_there_is_answered_with_a_reason_and_stops_no_other(cl
     assert {error.status for error in answers.values() if isinstance(error, ClusterError)} == {404}
 
 
-@pytest.fixture
-def talker(cluster: Cluster) -> tuple[Ref, str]:
-    """A container that has written more than one line."""
-    if isinstance(cluster, InMemoryCluster):
-        pod: Object = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "talker", "namespace": "kube-system"}}
-        cluster.put(pod)
-        cluster.answers["logs talk"] = "".join(f"2026-11-24T12:00:0{n}.5Z line {n}\n" for n in range(5))
-        return ref_of(pod), "talk"
-    pods = cluster.list(Query("v1", "Pod", "cert-manager", labels="app.kubernetes.io/component=controller"))
-    if not pods:
-        pods = cluster.list(Query("v1", "Pod", "kube-system", labels="k8s-app=kube-dns"))
-    return ref_of(pods[0]), pods[0]["spec"]["containers"][0]["name"]
+CONTAINER = "talks"
+SPOKEN = [f"line {number}" for number in range(5)]
+SPEAK = 'for number in 0 1 2 3 4; do echo "line $number"; done; echo > /tmp/spoken; exec sleep infinity'
 
 
-@pytest.fixture
-def newborn(cluster: Cluster, home: str) -> tuple[Ref, str]:
-    """A container that runs for the first time: of those that were there before, any may have been restarted."""
+def speaker(space: str) -> Object:
+    """A pod that writes a few lines, is ready then, and writes no more."""
+    container: Object = {
+        "name": CONTAINER,
+        "image": f"docker.io/curlimages/curl:{CURL}",
+        "command": ["sh", "-c", SPEAK],
+        "readinessProbe": {"exec": {"command": ["cat", "/tmp/spoken"]}, "periodSeconds": 1},  # noqa: S108 - the pod's
+    }
+    spec = {"serviceAccountName": "speaker", "terminationGracePeriodSeconds": 0, "containers": [container]}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "speaker", "namespace": space}, "spec": spec}
+
+
+@pytest.fixture(scope="module")
+def speaker_of_the_lab(lab_cluster: Cluster) -> Iterator[Ref]:
+    """The pod of all tests that read a log: nobody else writes into it or starts it again."""
+    space, changed = f"contract-{uuid.uuid4().hex[:8]}", threading.Event()
     account: Object = {
         "apiVersion": "v1",
         "kind": "ServiceAccount",
-        "metadata": {"name": "newborn", "namespace": home},
+        "metadata": {"name": "speaker", "namespace": space},
         "automountServiceAccountToken": False,
     }
-    pod: Object = {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": "newborn", "namespace": home},
-        "spec": {
-            "serviceAccountName": "newborn",
-            "containers": [{"name": "waits", "image": f"registry.k8s.io/pause:{PAUSE}"}],
-        },
-    }
-    if isinstance(cluster, InMemoryCluster):
-        cluster.put(pod)
-        return ref_of(pod), "waits"
-    cluster.apply(account)
-    cluster.apply(pod)
-    for _ in range(120):
-        if (cluster.get(ref_of(pod)) or {}).get("status", {}).get("phase") == "Running":
-            return ref_of(pod), "waits"
-        time.sleep(0.5)
-    pytest.fail("no pod of the pause image within a minute")
+    pod = speaker(space)
+    lab_cluster.apply(namespace(space))
+    try:
+        lab_cluster.apply(account)
+        lab_cluster.apply(pod)
+        with lab_cluster.watch(only(ref_of(pod)), changed.set):
+            while not holds(lab_cluster.get(ref_of(pod)) or pod, "Ready"):
+                assert changed.wait(60), "nothing came of a pod of the curl image for a minute"
+                changed.clear()
+        yield ref_of(pod)
+    finally:
+        lab_cluster.delete(Ref("v1", "Namespace", "", space))
+
+
+@pytest.fixture
+def talker(cluster: Cluster, request: pytest.FixtureRequest) -> tuple[Ref, str]:
+    """A container that runs for the first time, and what it had to say it has said."""
+    if not isinstance(cluster, InMemoryCluster):
+        return request.getfixturevalue("speaker_of_the_lab"), CONTAINER
+    pod = speaker("kube-system")
+    cluster.put(pod)
+    said = "".join(f"2026-11-24T12:00:0{number}.5Z {line}\n" for number, line in enumerate(SPOKEN))
+    cluster.answers[f"logs {CONTAINER}"] = said
+    return ref_of(pod), CONTAINER
 
 
 def test_a_log_is_read_from_its_end_with_times_if_asked(cluster: Cluster, talker: tuple[Ref, str]) -> None:
-    plain = cluster.logs(*talker, 2).splitlines()
     timed = cluster.logs(*talker, 2, timestamps=True).splitlines()
-    assert len(plain) == len(timed) == 2
-    assert [line.partition(" ")[2] for line in timed] == plain
+    assert cluster.logs(*talker, 2).splitlines() == SPOKEN[-2:]
+    assert [line.partition(" ")[2] for line in timed] == SPOKEN[-2:]
     assert all(datetime.fromisoformat(line.partition(" ")[0]) for line in timed)
 
 
@@ -258,12 +266,12 @@ def test_a_log_is_read_from_a_moment_on(cluster: Cluster, talker: tuple[Ref, str
     assert cluster.logs(*talker, 100, since=at + timedelta(hours=1)) == ""
 
 
-def test_a_log_that_is_not_there_is_an_error(cluster: Cluster, home: str, newborn: tuple[Ref, str]) -> None:
+def test_a_log_that_is_not_there_is_an_error(cluster: Cluster, home: str, talker: tuple[Ref, str]) -> None:
     with pytest.raises(ClusterError) as caught:
-        cluster.logs(Ref("v1", "Pod", home, "nobody"), "talk", 1)
+        cluster.logs(Ref("v1", "Pod", home, "nobody"), CONTAINER, 1)
     assert caught.value.status == 404
     with pytest.raises(ClusterError) as caught:
-        cluster.logs(*newborn, 1, previous=True)
+        cluster.logs(*talker, 1, previous=True)
     assert caught.value.status == 400
 
 

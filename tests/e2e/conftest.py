@@ -1,6 +1,7 @@
 """The mesh on the lab, brought up once, and independent tools to look at it."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -44,6 +45,14 @@ class Mesh:
     def json(self, *argv: str) -> dict[str, Any]:
         """kubectl's answer as JSON."""
         return json.loads(self.kubectl(*argv, "-o", "json"))  # type: ignore[no-any-return]
+
+    def generation(self) -> int:
+        """That of the root it is pinned to; a rotation makes it another than the first."""
+        return int(self.json("-n", "kube-system", "get", "configmap", "meshpki-trust")["data"]["generation"])
+
+    def root_name(self) -> str:
+        """The name of that root."""
+        return f"meshpki-root-g{self.generation()}"
 
     def where(self) -> list[str]:
         """The options by which an administrator's meshpki reaches this cluster as it would a user's own."""
@@ -108,10 +117,14 @@ Verify = Callable[..., Said]
 
 
 class Audit:
-    """The API server's audit log from one moment on: from now, or from an offset of `since` bytes."""
+    """The API server's audit log from one moment on: from now, or from an offset of `since` bytes.
+
+    Once another file is in its place, what was asked before is not there to be read, and nothing can be said of it.
+    """
 
     def __init__(self, log: Path, since: int = -1) -> None:
-        self._log, self._from = log, log.stat().st_size if since < 0 else since
+        now = log.stat()
+        self._log, self._file, self._from = log, now.st_ino, now.st_size if since < 0 else since
 
     def persisted(self, *agents: str) -> list[str]:
         """Writes that were carried out for these user agents; dry runs, reviews and streams are none."""
@@ -149,6 +162,9 @@ class Audit:
 
     def _events(self) -> list[dict[str, Any]]:
         with self._log.open("rb") as content:
+            now = os.fstat(content.fileno())
+            same = now.st_ino == self._file and now.st_size >= self._from
+            assert same, "the audit log was begun anew meanwhile: a lab of an older version, or one that was made anew"
             content.seek(self._from)
             return [json.loads(line) for line in content.read().splitlines() if line.endswith(b"}")]
 
@@ -186,12 +202,19 @@ RENAMED = re.compile(
 )
 
 
+def fresh(meshpki: Command) -> None:
+    """Make the lab anew, with nothing on it."""
+    for argv in (["lab", "down"], ["lab", "up"]):
+        done = meshpki(*argv)
+        assert done.returncode == 0, done.stderr
+
+
 @dataclass
 class Bare:
     """What a cluster holds before the first `up`, listed once in a session."""
 
     lab: Lab
-    fresh: Callable[[], None]
+    meshpki: Command
     listing: set[str] = field(default_factory=set)
 
     def note(self) -> None:
@@ -200,22 +223,17 @@ class Bare:
 
     def required(self) -> None:
         """Have the listing, by a new lab with a new mesh if nobody noted it."""
-        if not self.listing:
-            self.fresh()
+        if self.listing:
+            return
+        fresh(self.meshpki)
+        self.note()
+        done = self.meshpki("up", "--lab")
+        assert done.returncode == 0, done.stderr
 
 
 @pytest.fixture(scope="session")
 def bare(lab: Lab, meshpki: Command) -> Bare:
-    def fresh() -> None:
-        for argv in (["lab", "down"], ["lab", "up"]):
-            done = meshpki(*argv)
-            assert done.returncode == 0, done.stderr
-        found.note()
-        done = meshpki("up", "--lab")
-        assert done.returncode == 0, done.stderr
-
-    found = Bare(lab, fresh)
-    return found
+    return Bare(lab, meshpki)
 
 
 @pytest.fixture(scope="session")
@@ -228,6 +246,19 @@ def mesh(lab: Lab, meshpki: Command, accounts: Accounts) -> Mesh:
     done = meshpki("up", "--lab", "-o", "json")
     assert done.returncode == 0, done.stderr
     return Mesh(lab, json.loads(done.stdout), accounts)
+
+
+@pytest.fixture
+def first_generation(mesh: Mesh, meshpki: Command) -> None:
+    """The mesh has the root that `render` writes by itself; one that was rotated is installed anew."""
+    if mesh.generation() == 1:
+        return
+    mesh.accounts.forget()
+    gone = meshpki("down", *mesh.where(), "--purge-ca", mesh.root_name(), "--yes", seconds=300)
+    assert gone.returncode == 0, gone.stderr
+    back = meshpki("up", "--lab")
+    assert back.returncode == 0, back.stderr
+    assert mesh.generation() == 1
 
 
 @pytest.fixture(scope="module")

@@ -13,16 +13,10 @@ import pytest
 from meshpki.install import OUTLINE
 from meshpki.lab.lab import Lab
 from tests.conftest import Command
-from tests.e2e.conftest import Bare, Mesh
+from tests.e2e.conftest import Bare, Mesh, fresh
 from tests.e2e.roles import Accounts
 
 pytestmark = pytest.mark.lab
-
-
-def fresh(meshpki: Command) -> None:
-    for argv in (["lab", "down"], ["lab", "up"]):
-        done = meshpki(*argv)
-        assert done.returncode == 0, done.stderr
 
 
 def kill_in(meshpki: Command, step: str, after: float, number: signal.Signals) -> subprocess.Popen[str]:

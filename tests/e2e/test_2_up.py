@@ -47,7 +47,7 @@ def test_openssl_istioctl_and_spire_agree_with_verify(mesh: Mesh, meshpki: Comma
     workload = next(one for one in said["workloads"] if one["name"] == "productpage-v1")
     pod = workload["pods"][0]["name"]
     chain = chain_of(mesh, pod)
-    root = mesh.json("-n", "cert-manager", "get", "secret", "meshpki-root-g1")["data"]["tls.crt"]
+    root = mesh.json("-n", "cert-manager", "get", "secret", mesh.root_name())["data"]["tls.crt"]
     files = {name: tmp_path / f"{name}.pem" for name in ("leaf", "ca", "root")}
     files["leaf"].write_text(chain[0])
     files["ca"].write_text("".join(chain[1:]))
@@ -114,7 +114,8 @@ def test_verify_needs_a_token_with_few_rights_and_up_says_which_it_lacks(
         assert "0 broken, 0 unknown" in proven.stdout
         refused = meshpki("up", "--kubeconfig", str(limited), "-f", str(mesh.lab.settings), "--yes")
         assert refused.returncode == 4
-        assert "MPK-1" in refused.stderr
+        assert "MPK-102" in refused.stderr
+        assert "the right to `get` csidrivers" in refused.stderr
         assert audit.persisted(*OURS) == []
     finally:
         mesh.kubectl("delete", "-f", "-", given=reader)

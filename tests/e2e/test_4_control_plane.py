@@ -5,6 +5,7 @@ import json
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -32,8 +33,7 @@ class Story:
 @pytest.fixture(scope="module")
 def story(mesh: Mesh, verify: Verify) -> Story:
     """istiod is held still while its bundles are changed, as it writes them back at once."""
-    reissue(mesh)
-    reissued = verify()
+    reissued = overtaken(mesh, verify)
     try:
         scale(mesh, 0)
         mesh.kubectl("-n", ISTIO, "wait", "pod", "-l", "app=istiod", "--for=delete", "--timeout=60s")
@@ -43,6 +43,24 @@ def story(mesh: Mesh, verify: Verify) -> Story:
         scale(mesh, 1)
         mesh.kubectl("-n", ISTIO, "rollout", "status", "deployment/istiod", "--timeout=90s")
     return Story(reissued, tampered, settled(verify))
+
+
+def overtaken(mesh: Mesh, verify: Verify) -> Said:
+    """What verify says between a new cacerts and istiod, who may have it at once: the kubelet looks in its own time."""
+    said = verify()  # who asks for the first time is granted the rights then, which takes seconds
+    for _ in range(3):
+        reissue(mesh)
+        said = verify()
+        if behind(said):
+            break
+    return said
+
+
+def behind(said: Said) -> list[dict[str, Any]]:
+    """The listeners of istiod whose certificate is by another CA than the newest cacerts."""
+    (cacerts,) = said.places("istiod-ca").values()
+    newest = cacerts["path"][0]["sha256"]
+    return [one for one in said.places("istiod").values() if newest not in {ca["sha256"] for ca in one["path"][1:]}]
 
 
 def reissue(mesh: Mesh) -> None:
@@ -93,9 +111,10 @@ def settled(verify: Verify) -> Said:
 
 
 def test_an_istiod_that_serves_through_the_cacerts_of_before_is_found(story: Story) -> None:
-    served = story.reissued.places("istiod")
-    assert len(served) == 2
-    assert {code for one in served.values() for code in refusals(one)} == {"MPK-347"}
+    assert {one["detail"] for one in story.reissued.places("istiod").values()} == {"port 15012", "port 15017"}
+    late = behind(story.reissued)
+    assert late, "istiod had the new cacerts before verify looked, three times"
+    assert [refusals(one) for one in late] == [{"MPK-347"}] * len(late)
 
 
 def test_a_changed_ca_bundle_is_found_by_its_webhook(story: Story) -> None:

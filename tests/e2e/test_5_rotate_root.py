@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from meshpki.rotate import goals
+from meshpki.rotate.acts import RETIRED
 from meshpki.rotate.compromise import DRAIN
 from tests.conftest import Command
 from tests.e2e.conftest import Audit, Mesh, Verify
@@ -23,7 +24,6 @@ STAGES = goals.NAMES
 # from these there is a way back
 BEFORE_THE_TAINT = STAGES[: STAGES.index(goals.TAINT)]
 REFUSED = 4
-AGENTS = "app.kubernetes.io/name=spire-agent"
 
 
 def argv(mesh: Mesh, *words: str) -> list[str]:
@@ -34,10 +34,6 @@ def rotated(mesh: Mesh, meshpki: Command, *words: str) -> dict[str, Any]:
     done = meshpki(*argv(mesh, *words), "--yes", "-o", "json", seconds=900)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)  # type: ignore[no-any-return]
-
-
-def generation(mesh: Mesh) -> int:
-    return int(mesh.json("-n", "kube-system", "get", "configmap", "meshpki-trust")["data"]["generation"])
 
 
 def kept_anchors(mesh: Mesh) -> list[str]:
@@ -151,7 +147,7 @@ def test_a_rotation_that_is_killed_or_disturbed_comes_to_its_end_and_loses_no_re
 ) -> None:
     full = request.config.getoption("--full")
     for trial in TRIALS if full else [sample.choice(TRIALS)]:
-        old, before, pods = pinned_root(mesh), generation(mesh), proxied(mesh)
+        old, before, pods = pinned_root(mesh), mesh.generation(), proxied(mesh)
         scaled(mesh, trial.istiods)
         if trial.killed_in:
             killed(mesh, meshpki, trial)
@@ -160,7 +156,7 @@ def test_a_rotation_that_is_killed_or_disturbed_comes_to_its_end_and_loses_no_re
         if trial.killed_in != DRAIN:
             assert (said["verdict"], said["failed"], said["finished"]) == ("proven", 0, True), (trial, said["why"])
             assert said["handshakes"] > said["requests"] > 0
-        assert generation(mesh) == before + 1
+        assert mesh.generation() == before + 1
         new = tmp_path / "root.pem"
         new.write_text(pinned_root(mesh))
         asked = verify("--authorities")
@@ -194,7 +190,7 @@ def test_a_rotation_stopped_at_a_stage_is_shown_refuses_up_and_goes_back_without
 ) -> None:
     full = request.config.getoption("--full")
     for stage in BEFORE_THE_TAINT if full else [sample.choice(BEFORE_THE_TAINT)]:
-        old, before = pinned_root(mesh), generation(mesh)
+        old, before = pinned_root(mesh), mesh.generation()
         there = rotated(mesh, meshpki, "--until", stage)
         assert (there["failed"], there["finished"]) == (0, False), there["why"]
         assert verify("--authorities").code == 0
@@ -205,15 +201,28 @@ def test_a_rotation_stopped_at_a_stage_is_shown_refuses_up_and_goes_back_without
         assert (refused.returncode, "MPK-430" in refused.stderr) == (REFUSED, True)
         back = rotated(mesh, meshpki, "--abort")
         assert (back["verdict"], back["failed"], back["finished"]) == ("proven", 0, True), back["why"]
-        assert (pinned_root(mesh), generation(mesh)) == (old, before)
+        assert (pinned_root(mesh), mesh.generation()) == (old, before)
         asked = verify("--authorities")
         assert (asked.code, asked.broken(), asked.broken_places()) == (0, {}, {})
         assert spires_roots(mesh) == [_der(old)]
 
 
-def test_a_root_that_was_left_is_destroyed_by_name_alone(mesh: Mesh, meshpki: Command) -> None:
-    left = "meshpki-root-g1"
-    pinned = f"meshpki-root-g{generation(mesh)}"
+def roots_left(mesh: Mesh) -> list[str]:
+    """Those that a rotation has left, the oldest first."""
+    found = mesh.json("-n", "cert-manager", "get", "certificates", "-l", RETIRED)["items"]
+    return sorted((str(one["metadata"]["name"]) for one in found), key=lambda name: int(name.rpartition("-g")[2]))
+
+
+@pytest.fixture
+def left(mesh: Mesh, meshpki: Command) -> str:
+    """A root that the mesh has left; it leaves one now if it has not yet."""
+    if not roots_left(mesh):
+        rotated(mesh, meshpki)
+    return roots_left(mesh)[0]
+
+
+def test_a_root_that_was_left_is_destroyed_by_name_alone(mesh: Mesh, meshpki: Command, left: str) -> None:
+    pinned = mesh.root_name()
     refused = meshpki(*argv(mesh, "--retire", pinned, "--yes"))
     assert (refused.returncode, "MPK-444" in refused.stderr) == (REFUSED, True)
     done = meshpki(*argv(mesh, "--retire", left, "--yes"))

@@ -61,7 +61,7 @@ def whole_log(mesh: Mesh) -> Audit:
 def pin(mesh: Mesh) -> tuple[str, str]:
     """Name and fingerprint of the root; rotations before this may have made it another than the first."""
     data = mesh.json("-n", "kube-system", "get", "configmap", "meshpki-trust")["data"]
-    return f"meshpki-root-g{data['generation']}", str(data["root.sha256"])
+    return mesh.root_name(), str(data["root.sha256"])
 
 
 def lease(renewed: datetime) -> str:

@@ -149,7 +149,7 @@ def test_without_a_network_a_whole_mesh_comes_from_a_folder_and_a_mirror(tmp_pat
 
 
 def test_what_is_rendered_for_git_is_what_the_mesh_has_and_its_readers_can_follow(
-    shell: Callable[[str], Shell],
+    shell: Callable[[str], Shell], first_generation: None
 ) -> None:
     example = shell("06-gitops")
     kubectl = example.folder.with_name("bin") / "kubectl"

@@ -14,7 +14,7 @@ from meshpki.lab.home import cache
 from meshpki.lab.lab import Lab
 from meshpki.lab.parts import prepare
 from tests.conftest import Command
-from tests.e2e.conftest import Audit, Mesh
+from tests.e2e.conftest import Audit, Mesh, fresh
 from tests.e2e.roles import Accounts
 
 pytestmark = pytest.mark.lab
@@ -31,9 +31,9 @@ def shell(lab: Lab) -> dict[str, str]:
     return {**os.environ, **alone, "PATH": path, "KUBECONFIG": str(lab.kubeconfig)}
 
 
-def rendered(meshpki: Command, lab: Lab, folder: Path, *steps: str) -> str:
+def rendered(meshpki: Command, lab: Lab, folder: Path, *words: str) -> str:
     """The commands that render printed."""
-    done = meshpki("render", *steps, "-f", str(lab.settings), "-o", str(folder), env={"KUBECONFIG": os.devnull})
+    done = meshpki("render", *words, "-f", str(lab.settings), "-o", str(folder), env={"KUBECONFIG": os.devnull})
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -55,7 +55,9 @@ def test_what_is_rendered_is_what_up_applied(
         return {f"{one['kind']} {one['metadata']['name']}": one["metadata"].get("generation", 0) for one in found}
 
     before = versions()
-    run(rendered(meshpki, mesh.lab, tmp_path / "mesh", "root-ca", "istiod-ca", "spire"), shell)
+    # whatever was rotated before this: the root of generation 1, applied, would come into use again
+    newest = ("--generation", str(mesh.generation()))
+    run(rendered(meshpki, mesh.lab, tmp_path / "mesh", "root-ca", "istiod-ca", "spire", *newest), shell)
     assert versions() == before
     planned = meshpki("plan", *mesh.where(), "--detailed-exitcode")
     assert planned.returncode == 0, planned.stdout
@@ -68,12 +70,6 @@ def empty_lab(lab: Lab, meshpki: Command) -> Iterator[Lab]:
     yield lab
     fresh(meshpki)
     assert meshpki("up", "--lab").returncode == 0
-
-
-def fresh(meshpki: Command) -> None:
-    for argv in (["lab", "down"], ["lab", "up"]):
-        done = meshpki(*argv)
-        assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.acceptance

@@ -21,8 +21,7 @@ from meshpki.workflow.run import run
 from meshpki.workflow.work import Limits
 from tests.conftest import Command
 from tests.e2e.by_hand import Hand, Watch
-from tests.e2e.conftest import Mesh
-from tests.e2e.test_1_killed import fresh
+from tests.e2e.conftest import Mesh, fresh
 
 pytestmark = [pytest.mark.lab, pytest.mark.acceptance]
 

@@ -1,14 +1,13 @@
-import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from meshpki.errors import LabError
 from meshpki.lab import child
+from tests.support.processes import command, runs, wait_until
 
 PARENT = """\
 import sys
@@ -65,26 +64,6 @@ def test_a_process_dies_with_the_one_that_started_it(tmp_path: Path) -> None:
         assert parent.stdout is not None
         pid = int(parent.stdout.readline())
         # setpriv has to have run: a parent that dies before it did leaves the process behind
-        _await(lambda: _command(pid) == "sleep")
+        wait_until(lambda: command(pid) == "sleep")
         parent.kill()
-    _await(lambda: not _runs(pid))
-
-
-def _await(condition: Callable[[], bool]) -> None:
-    until = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.01)
-
-
-def _command(pid: int) -> str:
-    return Path(f"/proc/{pid}/comm").read_text().strip()
-
-
-def _runs(pid: int) -> bool:
-    """Whether it is there and no zombie that waits for the machine's first process."""
-    try:
-        os.kill(pid, 0)
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except (ProcessLookupError, FileNotFoundError):
-        return False
+    wait_until(lambda: not runs(pid))

@@ -30,7 +30,11 @@ def test_the_audit_log_reaches_the_host_by_way_of_the_first_node() -> None:
     document = yaml.safe_load(config("lab", 2, STATE))
     server = patches(document)["ClusterConfiguration"]["apiServer"]
     assert isinstance(server, dict)
-    assert server["extraArgs"] == {"audit-policy-file": kubeadm.AUDIT_POLICY, "audit-log-path": kubeadm.AUDIT_LOG}
+    assert server["extraArgs"] == {
+        "audit-policy-file": kubeadm.AUDIT_POLICY,
+        "audit-log-path": kubeadm.AUDIT_LOG,
+        "audit-log-maxsize": kubeadm.AUDIT_MEGABYTES,
+    }
     first, second = document["nodes"]
     mounted = {mount["containerPath"]: mount["hostPath"] for mount in first["extraMounts"]}
     assert mounted == {

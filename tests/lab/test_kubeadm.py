@@ -52,6 +52,7 @@ def test_the_api_server_sees_the_audit_policy_and_may_write_its_log(init: dict[s
     server = init["ClusterConfiguration"]["apiServer"]
     given = arguments(server)
     assert (given["audit-policy-file"], given["audit-log-path"]) == (kubeadm.AUDIT_POLICY, kubeadm.AUDIT_LOG)
+    assert int(given["audit-log-maxsize"]) > 1000  # a log that is begun anew is not what a test read from
     volumes = {volume["mountPath"]: volume["readOnly"] for volume in server["extraVolumes"]}
     assert volumes == {kubeadm.AUDIT_POLICY: True, kubeadm.AUDIT_DIRECTORY: False}
 

@@ -257,17 +257,18 @@ def test_where_the_mesh_is_not_as_it_was_planned_on_nothing_is_written_and_the_l
 
 
 def test_a_thread_renews_it_while_the_run_goes_on() -> None:
-    place = Place()
+    place, renewed = Place(), threading.Event()
     every = timedelta(milliseconds=5)
     lease = Lease(place.cluster, ANNA, place.clock, told=place.told.append, unchanged=lambda: None, every=every)
     lease.take()
-    assert place.live is not None
-    first = place.live["metadata"]["resourceVersion"]
+
+    def seen(_cluster: InMemoryCluster, live: Object) -> None:
+        if read(live).stale_at == NOW + timedelta(seconds=70):
+            renewed.set()
+
+    place.cluster.reactions.append(seen)
     place.pass_by(10)
-    until = datetime.now(UTC) + timedelta(seconds=5)
-    while place.live["metadata"]["resourceVersion"] == first and datetime.now(UTC) < until:
-        pass
-    assert place.live["metadata"]["resourceVersion"] != first
+    assert renewed.wait(20)
     lease.release()
     assert place.live is None
 
@@ -294,7 +295,7 @@ def test_an_api_server_that_does_not_answer_holds_up_no_end(place: Place) -> Non
     lease.take()
     began = time.monotonic()
     lease.release()
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 15  # far from the 20 s of the server, on however slow a machine
     free.set()
 
 

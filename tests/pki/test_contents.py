@@ -39,7 +39,6 @@ def test_a_private_key_is_named_and_nothing_of_it_is_kept() -> None:
     read = read_contents(made.pem(LEAF) + LEAF.key_pem + made.pem(CA))
     assert [one.sha256 for one in read.certificates] == [LEAF.certificate.sha256, CA.certificate.sha256]
     assert read.others == ("PRIVATE KEY",)
-    assert read.has_private_key
     secret = b"".join(LEAF.key_pem.splitlines()[1:-1]).decode()
     assert secret[:40] not in repr(read)
 

@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 
 from meshpki.components.trust import istiod_certificate, pinned
 from meshpki.errors import MeshpkiError
-from meshpki.rotate import acts, goals, journey
+from meshpki.rotate import acts, goals, journey, kubelet
 from meshpki.rotate.facts import Turn
 from meshpki.rotate.istiod_leg import renew_istiod_ca
 from meshpki.rotate.patience import Patience
@@ -141,7 +141,7 @@ def sign_before_trust(mesh: Rotating, turn: Turn) -> None:
 def trust_in_istiods_leg(mesh: Rotating, turn: Turn) -> None:
     acts.hand_over(mesh, SETTINGS, turn.both)
     mesh.hours.pass_by(200)
-    acts.hurry(mesh, acts.proxies(mesh), acts.bundle_mark(mesh, SETTINGS, turn.both))
+    kubelet.hurry(mesh, acts.proxies(mesh), acts.MARK, acts.bundle_mark(mesh, SETTINGS, turn.both))
     acts.retarget(mesh, SETTINGS, turn.entering.number)
 
 

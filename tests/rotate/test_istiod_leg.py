@@ -15,7 +15,7 @@ from meshpki.lease.lease import Lease
 from meshpki.lease.leased import Leased
 from meshpki.lease.record import HalfDoneError
 from meshpki.pki.bundle import read_bundle
-from meshpki.rotate import acts, goals, journey
+from meshpki.rotate import acts, goals, journey, kubelet
 from meshpki.rotate.facts import Turn
 from meshpki.rotate.istiod_leg import renew_istiod_ca
 from meshpki.rotate.patience import Patience
@@ -40,7 +40,7 @@ def before_it() -> tuple[Rotating, Turn]:
     turn = journey.required_turn(mesh, SETTINGS)
     acts.hand_over(mesh, SETTINGS, turn.both)
     mesh.hours.pass_by(180)
-    acts.hurry(mesh, acts.proxies(mesh), acts.bundle_mark(mesh, SETTINGS, turn.both))
+    kubelet.hurry(mesh, acts.proxies(mesh), acts.MARK, acts.bundle_mark(mesh, SETTINGS, turn.both))
     acts.retarget(mesh, SETTINGS, turn.entering.number)
     return mesh, turn
 

@@ -11,7 +11,7 @@ from meshpki.cluster.manifest import Object, Ref
 from meshpki.components.trust import ALIAS
 from meshpki.errors import PreconditionError
 from meshpki.rotate.acts import anchors_text
-from meshpki.rotate.preflight import Seen, UnsafeError, examine, look
+from meshpki.rotate.preflight import Seen, examine, look
 from meshpki.settings import Settings
 from meshpki.verify.places import PlaceVerdict
 from meshpki.verify.requesters import PLACE as REQUESTERS
@@ -169,11 +169,3 @@ def test_the_text_of_a_bundle_is_that_of_its_roots_in_their_order() -> None:
     mesh = rotating()
     seen = looked(mesh)
     assert seen.istio_bundle == anchors_text(seen.pin.roots)
-
-
-def test_the_refusal_tells_the_first_and_counts_the_rest() -> None:
-    found = examine(replace(good(), alias="x", istio_bundle=""), SETTINGS)
-    error = UnsafeError(found)
-    assert (error.code, error.found) == ("MPK-438", found)
-    assert error.what.endswith("(and 1 more)")
-    assert UnsafeError(found[:1]).what == found[0].what

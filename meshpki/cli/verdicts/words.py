@@ -6,6 +6,7 @@ from datetime import datetime
 from meshpki.drawing.words import age, short_name
 from meshpki.drawing.words import visible as plain
 from meshpki.pki.certificate import Certificate
+from meshpki.settings.durations import moment
 
 __all__ = ["aligned", "chain", "left", "moment", "plain", "short_name", "some"]
 
@@ -22,11 +23,6 @@ def chain(path: Sequence[Certificate], roots: Sequence[Certificate]) -> str:
     first = short_name(path[0]) if path[0].is_ca else "leaf"
     names = [first, *(short_name(certificate) for certificate in path[1:])]
     return " > ".join(names if path[-1] in roots else [*names, "?"])
-
-
-def moment(at: datetime) -> str:
-    """A moment in RFC 3339, UTC, whole seconds."""
-    return f"{at:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def some(names: Sequence[str], most: int) -> str:

@@ -1,20 +1,17 @@
 """What a rotation of SPIRE's CA will do and has done, as text and as JSON."""
 
-import json
 from dataclasses import dataclass
 
-from meshpki.cli import output
 from meshpki.cli.format import Format
 from meshpki.cli.moments import Run
+from meshpki.cli.rotate_document import carried_out, exposed, foreseen
 from meshpki.components.spire_authorities import Authority
-from meshpki.pki.renewal import Renewal, of_spire_life
+from meshpki.pki.renewal import of_spire_life
 from meshpki.rotate.exposure import Exposure, of_spire_ca
 from meshpki.rotate.spire_ca import Facts, Rotation, Server
 from meshpki.rotate.spire_steps import Done
 from meshpki.settings import Settings, go_duration
-
-_KIND = {"apiVersion": "meshpki.dev/v1alpha1", "kind": "RotateReport"}
-_UTC = "%Y-%m-%dT%H:%M:%SZ"
+from meshpki.settings.durations import moment
 
 
 @dataclass(frozen=True)
@@ -34,7 +31,7 @@ class Intent:
     def lines(self) -> list[str]:
         """The CAs of now, and what is going to happen."""
         pin, spire = self.facts.pin, self.todo.settings.spire
-        root = f"{pin.root.subject}, until {pin.root.not_after:{_UTC}}: unchanged"
+        root = f"{pin.root.subject}, until {moment(pin.root.not_after)}: unchanged"
         svid = go_duration(spire.svid_ttl)
         move = (
             "spire-server and its agents are restarted, one at a time"
@@ -53,16 +50,14 @@ class Intent:
         if active is None:
             return [f"  {server.name}: no CA"]
         clock = _clock(self.todo.settings, active)
-        said = [f"  {server.name}: {active.authority_id}, until {active.expires:{_UTC}}; by itself: {clock}"]
+        said = [f"  {server.name}: {active.authority_id}, until {moment(active.expires)}; by itself: {clock}"]
         if server.name in self.todo.resumed:
             said.append(f"    goes on with the rotation that was begun at {self.todo.start[server.name].name}")
         return said
 
     def told(self, form: Format) -> str:
         """See Told."""
-        if form is Format.JSON:
-            return json.dumps({**_KIND, **_common(self), "dryRun": True}, indent=2)
-        return output.plain("\n".join([*self.lines(), "a dry run: nothing was changed"]))
+        return foreseen(form, self.lines(), _common(self))
 
 
 @dataclass(frozen=True)
@@ -75,15 +70,15 @@ class Outcome:
 
     def told(self, form: Format) -> str:
         """See Told."""
-        return self._json() if form is Format.JSON else output.plain("\n".join(self._lines()))
+        return carried_out(form, self._lines(), _common(self.intent), self._evidence(), self.run)
 
     def _lines(self) -> list[str]:
         start, moved, exposure = self.intent.todo.start, self.done.moving, self.intent.exposure
         said = []
         for name, active in self.done.active.items():
-            said.append(f"{name}: {start[name].name} -> {active.authority_id}, until {active.expires:{_UTC}}")
+            said.append(f"{name}: {start[name].name} -> {active.authority_id}, until {moment(active.expires)}")
             said.append(f"  by itself: {_clock(self.intent.todo.settings, active)}")
-        rest = f"; the others by themselves until {moved.until:{_UTC}}" if moved.until else ""
+        rest = f"; the others by themselves until {moment(moved.until)}" if moved.until else ""
         where = f" --context {self.intent.context}"
         return [
             *said,
@@ -95,7 +90,7 @@ class Outcome:
             f"  meshpki verify --authorities{where}",
         ]
 
-    def _json(self) -> str:
+    def _evidence(self) -> dict[str, object]:
         moved = self.done.moving
         servers = [
             {
@@ -103,7 +98,7 @@ class Outcome:
                 "before": self.intent.todo.start[name].name,
                 "after": active.authority_id,
                 "upstream": active.upstream,
-                "notAfter": f"{active.expires:{_UTC}}",
+                "notAfter": moment(active.expires),
                 **_next(self.intent.todo.settings, active),
             }
             for name, active in self.done.active.items()
@@ -113,14 +108,12 @@ class Outcome:
             "total": moved.total,
             "staying": sorted(moved.staying),
             "silent": moved.silent,
-            "until": f"{moved.until:{_UTC}}" if moved.until else None,
+            "until": moment(moved.until) if moved.until else None,
         }
-        told = {**_KIND, **_common(self.intent), "dryRun": False, "servers": servers, "certificates": certificates}
-        return json.dumps({**told, "steps": self.run.board.rows(), "timeline": self.run.timeline()}, indent=2)
+        return {"servers": servers, "certificates": certificates}
 
 
 def _common(intent: Intent) -> dict[str, object]:
-    exposure = intent.exposure
     return {
         "ca": "spire-ca",
         "context": intent.context,
@@ -128,22 +121,24 @@ def _common(intent: Intent) -> dict[str, object]:
         "resumed": sorted(intent.todo.resumed),
         "root": intent.facts.pin.root.sha256,
         "old": {
-            name: {"authorityID": one.name, "notAfter": f"{one.not_after:{_UTC}}"}
+            name: {"authorityID": one.name, "notAfter": moment(one.not_after)}
             for name, one in intent.todo.start.items()
         },
-        "exposure": {"until": f"{exposure.until:{_UTC}}", "can": list(exposure.can)} if exposure else None,
+        "exposure": exposed(intent.exposure),
     }
 
 
-def _renewal(settings: Settings, active: Authority) -> Renewal:
-    return of_spire_life(active.expires, settings.spire.ca_ttl)
+def _by_itself(settings: Settings, active: Authority) -> tuple[str, str]:
+    """When the next CA is prepared, and when it is used; before this one ends it always is."""
+    planned = of_spire_life(active.expires, settings.spire.ca_ttl)
+    return moment(planned.prepared or active.expires), moment(planned.at or active.expires)
 
 
 def _clock(settings: Settings, active: Authority) -> str:
-    one = _renewal(settings, active)
-    return f"the next is prepared {one.prepared:{_UTC}}, and used from {one.at:{_UTC}}"
+    prepared, used = _by_itself(settings, active)
+    return f"the next is prepared {prepared}, and used from {used}"
 
 
 def _next(settings: Settings, active: Authority) -> dict[str, str]:
-    one = _renewal(settings, active)
-    return {"nextPrepare": f"{one.prepared:{_UTC}}", "nextActivate": f"{one.at:{_UTC}}"}
+    prepared, used = _by_itself(settings, active)
+    return {"nextPrepare": prepared, "nextActivate": used}

@@ -1,20 +1,17 @@
 """What a rotation of istiod's CA will do and has done, as text and as JSON."""
 
-import json
 from dataclasses import dataclass
 from datetime import datetime
 
-from meshpki.cli import output
 from meshpki.cli.format import Format
 from meshpki.cli.moments import Run
+from meshpki.cli.rotate_document import carried_out, exposed, foreseen
 from meshpki.rotate.adoption import Replica
 from meshpki.rotate.exposure import Exposure, of_istiod_ca
 from meshpki.rotate.istiod_ca import Done, Facts, Rotation
 from meshpki.rotate.lifetime import of_certificate, written
 from meshpki.settings import IstiodCA, go_duration
-
-_KIND = {"apiVersion": "meshpki.dev/v1alpha1", "kind": "RotateReport"}
-_UTC = "%Y-%m-%dT%H:%M:%SZ"
+from meshpki.settings.durations import moment
 
 
 @dataclass(frozen=True)
@@ -45,12 +42,12 @@ class Intent:
             ("", "now", "then"),
             ("serial", start.name or "-", "a new one, with a new key"),
             ("lifetime", written(self.now) if self.now else "-", written(wish)),
-            ("ends", f"{start.not_after:{_UTC}}", f"about {end:%Y-%m-%dT%H:%MZ}"),
+            ("ends", moment(start.not_after), f"about {end:%Y-%m-%dT%H:%MZ}"),
             ("renewed", _renewed(self.facts), f"about {end - wish.renew_before:%Y-%m-%dT%H:%MZ}"),
         )
         width = max(len(row[1]) for row in rows)
         table = [f"  {name:<9} {now:<{width}}  {then}".rstrip() for name, now, then in rows]
-        root = f"CN {pin.root.subject.removeprefix('CN=')}, until {pin.root.not_after:{_UTC}}: unchanged"
+        root = f"CN {pin.root.subject.removeprefix('CN=')}, until {moment(pin.root.not_after)}: unchanged"
         said = [f"istiod's CA, Certificate cacerts, under the root {root}", *table]
         if self.scaled and self.now and self.now.renew_before != wish.renew_before:
             said.append("  renewBefore is scaled in the ratio of before; --renew-before would say another")
@@ -61,9 +58,7 @@ class Intent:
 
     def told(self, form: Format) -> str:
         """See Told."""
-        if form is Format.JSON:
-            return json.dumps({**_KIND, **_common(self), "dryRun": True}, indent=2)
-        return output.plain("\n".join([*self.lines(), "a dry run: nothing was changed"]))
+        return foreseen(form, self.lines(), _common(self))
 
 
 @dataclass(frozen=True)
@@ -76,7 +71,7 @@ class Outcome:
 
     def told(self, form: Format) -> str:
         """See Told."""
-        return self._json() if form is Format.JSON else output.plain("\n".join(self._lines()))
+        return carried_out(form, self._lines(), _common(self.intent), self._evidence(), self.run)
 
     def _lines(self) -> list[str]:
         start, ca = self.intent.todo.start, self.done.ca
@@ -87,8 +82,8 @@ class Outcome:
         exposure = self.intent.exposure
         return [
             f"revision {start.revision} -> {self.done.revision}",
-            f"serial   {start.name or '-'} until {start.not_after:{_UTC}}",
-            f"      -> {ca.serial:x} until {ca.not_after:{_UTC}}",
+            f"serial   {start.name or '-'} until {moment(start.not_after)}",
+            f"      -> {ca.serial:x} until {moment(ca.not_after)}",
             *(line.rstrip() for line in table),
             f"a pod born now: {leaf}",
             f"seconds: {self.run.board.seconds()}",
@@ -106,18 +101,18 @@ class Outcome:
         loaded = f"{one.loaded:%H:%M:%S.%f}"[:-3] + "Z" if one.loaded else "-"
         after = f"{self._seconds(one):.1f}s" if one.loaded else "-"
         ports = (_is_new(one.served.get(port, ""), self.done) for port in (15012, 15017))
-        return (one.pod, loaded, after, *ports, f"{one.expiry:{_UTC}}" if one.expiry else "-")
+        return (one.pod, loaded, after, *ports, moment(one.expiry) if one.expiry else "-")
 
     def _seconds(self, one: Replica) -> float | None:
         return (one.loaded - self.done.ca.not_before).total_seconds() if one.loaded else None
 
-    def _json(self) -> str:
+    def _evidence(self) -> dict[str, object]:
         ca = self.done.ca
         new = {
             "serial": f"{ca.serial:x}",
             "sha256": ca.sha256,
-            "notBefore": f"{ca.not_before:{_UTC}}",
-            "notAfter": f"{ca.not_after:{_UTC}}",
+            "notBefore": moment(ca.not_before),
+            "notAfter": moment(ca.not_after),
             "revision": self.done.revision,
         }
         replicas = [
@@ -126,17 +121,16 @@ class Outcome:
                 "loadedAt": one.loaded.isoformat() if one.loaded else None,
                 "seconds": self._seconds(one),
                 "served": {str(port): serial for port, serial in one.served.items()},
-                "metric": f"{one.expiry:{_UTC}}" if one.expiry else None,
+                "metric": moment(one.expiry) if one.expiry else None,
             }
             for one in self.done.replicas
         ]
-        told = {**_KIND, **_common(self.intent), "dryRun": False, "new": new, "replicas": replicas}
-        return json.dumps({**told, "steps": self.run.board.rows(), "timeline": self.run.timeline()}, indent=2)
+        return {"new": new, "replicas": replicas}
 
 
 def _common(intent: Intent) -> dict[str, object]:
     start, wish = intent.todo.start, intent.todo.settings.istiod_ca
-    old = {"serial": start.name, "notAfter": f"{start.not_after:{_UTC}}", "revision": start.revision}
+    old = {"serial": start.name, "notAfter": moment(start.not_after), "revision": start.revision}
     return {
         "ca": "istiod-ca",
         "context": intent.context,
@@ -145,16 +139,12 @@ def _common(intent: Intent) -> dict[str, object]:
         "root": intent.facts.pin.root.sha256,
         "old": {**old, **(_lifetime(intent.now) if intent.now else {})},
         "wish": _lifetime(wish),
-        "exposure": _exposed(intent.exposure),
+        "exposure": exposed(intent.exposure),
     }
 
 
 def _lifetime(one: IstiodCA) -> dict[str, str]:
     return {"duration": go_duration(one.duration), "renewBefore": go_duration(one.renew_before)}
-
-
-def _exposed(exposure: Exposure | None) -> dict[str, object] | None:
-    return {"until": f"{exposure.until:{_UTC}}", "can": list(exposure.can)} if exposure else None
 
 
 def _is_new(serial: str, done: Done) -> str:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
-from meshpki.cli import output, rotate_forms, rotate_spire_forms
+from meshpki.cli import istiod_ca_forms, output, spire_ca_forms
 from meshpki.cli.board import Board
 from meshpki.cli.consent import consent
 from meshpki.cli.follow import following
@@ -70,14 +70,14 @@ def rotate_istiod_ca(
     wish = lifetimes(settings.istiod_ca, duration, renewal)
     todo = istiod_ca.rotation(facts, settings, wish, compromised=asked.compromised)
     refuse(refusals(facts, todo, at))
-    intent = rotate_forms.Intent(cluster.context, facts, todo, at, scaled=renewal is None)
+    intent = istiod_ca_forms.Intent(cluster.context, facts, todo, at, scaled=renewal is None)
     if asked.dry_run:
         return intent
     announce(cluster, intent.lines(), asked)
     with one_run(cluster, before) as leased:
         events = istiod_ca.rotate(leased, todo, clock, Limits(asked.timeout), output.failure)
         followed = follow(istiod_ca.plan(todo), clock, events)
-    return rotate_forms.Outcome(intent, followed, istiod_ca.done(cluster, todo))
+    return istiod_ca_forms.Outcome(intent, followed, istiod_ca.done(cluster, todo))
 
 
 def rotate_spire_ca(
@@ -88,14 +88,14 @@ def rotate_spire_ca(
     facts = spire_ca.look(cluster, settings)
     todo = spire_ca.rotation(facts, settings, compromised=asked.compromised, restart_agents=restart_agents, wait=wait)
     refuse(spire_ca.refusals(facts, todo))
-    intent = rotate_spire_forms.Intent(cluster.context, facts, todo)
+    intent = spire_ca_forms.Intent(cluster.context, facts, todo)
     if asked.dry_run:
         return intent
     announce(cluster, intent.lines(), asked)
     with one_run(cluster, before) as leased:
         events = spire_steps.rotate(leased, todo, clock, Limits(asked.timeout))
         followed = follow(spire_steps.plan(todo), clock, events)
-    return rotate_spire_forms.Outcome(intent, followed, spire_steps.done(cluster, todo))
+    return spire_ca_forms.Outcome(intent, followed, spire_steps.done(cluster, todo))
 
 
 def opened(asked: Asked) -> tuple[KubernetesCluster, Settings]:

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from meshpki.cluster.client import Reader
 from meshpki.components.trust import istiod_certificate
-from meshpki.rotate import goals, sight
+from meshpki.rotate import goals, scan
 from meshpki.rotate.clocks import deadlines, imminent
 from meshpki.rotate.facts import Facts
 from meshpki.rotate.rotation import Question, Rotation
@@ -35,7 +35,7 @@ class Looks:
         facts = self.rotation.look(reader)
         if why := self._about_to_strike(reader, facts):
             return Failed(f"{why}: wait for it, then run it again")
-        left = tuple(dict.fromkeys((*self.question(facts, self.rotation.turn), *sight.unseen(facts))))
+        left = tuple(dict.fromkeys((*self.question(facts, self.rotation.turn), *scan.unseen(facts))))
         now = self.rotation.clock.now()
         if left:
             self.since = None
