@@ -54,16 +54,17 @@ def up(
         names_a_cluster=bool(context or kubeconfig),
         shapes_the_lab=bool(nodes or install_packages or driver != "auto"),
     )
-    from meshpki.cli.mesh import Wanted, bring_up
+    from meshpki.cli.mesh import Wanted, bring_up, refuse_unknown
     from meshpki.cli.on_lab import on_lab
     from meshpki.workflow.plan import Selection
     from meshpki.workflow.work import Limits
 
-    given = options.given(files)
+    given, selection = options.given(files), Selection(options.given(only), first, last, options.given(skip))
+    refuse_unknown(selection, options.given(ignore))
     place = on_lab(nodes, driver, given, install=install_packages) if lab else Wanted(context, kubeconfig)
     wanted = place.with_options(
         files=given,
-        selection=Selection(options.given(only), first, last, options.given(skip)),
+        selection=selection,
         limits=Limits(timeout, total_timeout),
         artifact_dir=artifact_dir,
         ignore=options.given(ignore),
