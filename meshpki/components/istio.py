@@ -27,7 +27,8 @@ from meshpki.workflow.step import Applies, Failed, Gate, Program, Readiness, Rea
 
 ISTIOD_PORTS = (15012, 15017)
 GATEWAY = "istio-ingressgateway"
-_INJECTOR = "sidecar-injector.istio.io"
+# What says no for a while: istiod until it has read its new templates, a new namespace until it has its account.
+_FOR_NOW = ("sidecar-injector.istio.io", "error looking up service account")
 # What istiod serves changes without any object changing.
 _LOOK = timedelta(seconds=1)
 WEBHOOKS = (
@@ -193,9 +194,9 @@ def _judge_pod(reader: Reader, namespace: str) -> Readiness:
 
 
 def _denied_by_others(error: ClusterError) -> bool:
-    """Whether an admission rule says no for good; istiod says it, too, until it has read its new templates."""
+    """Whether an admission rule says no for good."""
     passing = error.transient or error.status in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)
-    return not passing and _INJECTOR not in error.what
+    return not passing and not any(words in error.what for words in _FOR_NOW)
 
 
 def istio_hooks(configuration: Object) -> list[Object]:

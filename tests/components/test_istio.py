@@ -21,6 +21,7 @@ QUOTA = 'pods "meshpki-probe" is forbidden: exceeded quota: compute'
 SECURITY = 'pods "meshpki-probe" is forbidden: violates PodSecurity "restricted:latest"'
 POLICY = 'admission webhook "validate.kyverno.svc-fail" denied the request: no'
 OWN = 'admission webhook "object.sidecar-injector.istio.io" denied the request: template "spire" not found'
+ACCOUNT = 'pods "meshpki-probe" is forbidden: error looking up service account spire-system/default: not found'
 RIGHT = 'pods "meshpki-probe" is forbidden: User "me" cannot patch resource "pods" in API group ""'
 
 
@@ -82,7 +83,14 @@ def test_a_rule_that_denies_the_pod_ends_the_wait_in_its_own_words(status: int, 
 
 @pytest.mark.parametrize(
     ("status", "message"),
-    [(400, OWN), (500, 'failed calling webhook "x"'), (429, "later"), (404, "namespaces not found"), (409, "again")],
+    [
+        (400, OWN),
+        (403, ACCOUNT),
+        (500, 'failed calling webhook "x"'),
+        (429, "later"),
+        (404, "namespaces not found"),
+        (409, "again"),
+    ],
 )
 def test_what_a_moment_may_mend_is_waited_for(status: int, message: str) -> None:
     assert isinstance(judge_injection(injecting(no=said(status, message)), "spire-system"), Waiting)
