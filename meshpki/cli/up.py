@@ -14,6 +14,7 @@ _LAB = "Bring a real cluster up on this machine first; it is throw-away, so noth
 EXAMPLES = """\b
 Examples:
   meshpki up --lab                            a throw-away cluster here, and the mesh on it
+  meshpki up --lab --driver native            the same without Docker, built from packages as root
   meshpki up --context kind-demo -f mesh.yaml
   meshpki up --from spire                     go on from a step
   meshpki up --dry-run                        what would change, object by object (field by field: meshpki plan)
