@@ -2,17 +2,25 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import pytest
 
+from meshpki import install_role
+from meshpki.artifacts import obtain
 from meshpki.cluster.manifest import Object
 from meshpki.components.istio import operator
 from meshpki.components.istioctl import mark
 from meshpki.errors import StepError
+from meshpki.install import Target, steps, wish_manifest
 from meshpki.install_rights import lacking
-from meshpki.settings import Approval, Existing, Root, Settings, defaults
+from meshpki.rendering import stages
+from meshpki.roles.role import Right
+from meshpki.settings import Approval, Existing, Root, Settings, defaults, read
+from meshpki.verify import rights as looking
 from meshpki.workflow.step import Applies, Program, Step
 from tests.support.cluster import InMemoryCluster, config_map, namespace
+from tests.support.releases import settings_file
 
 EVERYTHING = ("create", "patch", "update", "delete", "get", "list", "escalate", "bind")
 
@@ -187,3 +195,35 @@ def test_a_binding_takes_bind_by_the_roles_name_or_its_rules_in_the_namespace_of
     assert "get pods a/" in cluster.asked
     foreign = Step("a", "", (binding("ClusterRole", "system:auth-delegator"),))
     assert [one.verb for one in lacking(cluster, defaults(), [foreign])] == ["bind"]
+
+
+@dataclass
+class Granted(InMemoryCluster):
+    """Somebody who has these rights and no others."""
+
+    rights: tuple[Right, ...] = ()
+
+    def allowed(self, verb: str, group: str, resource: str, namespace: str = "", name: str = "") -> bool:
+        super().allowed(verb, group, resource, namespace, name)
+        return any(
+            verb in one.verbs
+            and (group, resource) == (one.group, one.resource)
+            and one.namespace in ("", namespace)
+            and (not one.names or name in one.names)
+            for one in self.rights
+        )
+
+
+@pytest.mark.parametrize("left_out", [None, "escalate", "bind", "delete", "patch"])
+def test_who_has_the_printed_role_lacks_nothing_and_with_any_verb_less_something(
+    tmp_path: Path, left_out: str | None
+) -> None:
+    settings = read([settings_file(tmp_path)])
+    planned = steps(settings, obtain(settings), Target())
+    manifests = [one for stage in stages(planned, wish_manifest(settings)) for one in stage.manifests]
+    role = (*install_role.rights(settings, manifests), *looking.rights(settings))
+    kept = tuple(replace(one, verbs=tuple(verb for verb in one.verbs if verb != left_out)) for one in role)
+    cluster = Granted(rights=kept)
+    cluster.put(namespace("kube-system"))
+    found = {one.verb for one in lacking(cluster, settings, planned)}
+    assert found == ({left_out} if left_out else set())

@@ -18,12 +18,12 @@ from meshpki.cli.session import SystemClock, open_cluster, settings_of
 from meshpki.cluster.client import Cluster, Reader
 from meshpki.cluster.kubernetes import KubernetesCluster
 from meshpki.errors import OK
-from meshpki.install import Target, generation, install, steps, wish_manifest
+from meshpki.install import EVERY, Target, generation, install, steps, wish_manifest
 from meshpki.planning import Action, ObjectPlan, glance
 from meshpki.settings import Settings, read
 from meshpki.verify import Report, verify
 from meshpki.workflow.event import Outcome
-from meshpki.workflow.plan import Plan, Selection, narrowed
+from meshpki.workflow.plan import Plan, Selection, check_names, narrowed
 from meshpki.workflow.work import Limits
 
 _WOULD_BE = {Action.CREATE: Outcome.CREATED, Action.CHANGE: Outcome.CONFIGURED}
@@ -111,6 +111,7 @@ def opened(wanted: Wanted) -> tuple[KubernetesCluster, MeshState, Settings, Plan
 
 def prepared(wanted: Wanted) -> tuple[KubernetesCluster, MeshState, Settings, Plan]:
     """The same, before the cluster was checked; the settings and the release files were."""
+    refuse_unknown(wanted.selection, wanted.ignore)
     given = read([*wanted.overlay, *wanted.files]) if wanted.files else None  # wrong files need no cluster to be told
     cluster = open_cluster(wanted.context, wanted.kubeconfig, force_conflicts=wanted.force_conflicts)
     before = mesh_state(cluster)
@@ -119,6 +120,12 @@ def prepared(wanted: Wanted) -> tuple[KubernetesCluster, MeshState, Settings, Pl
     target = Target(wanted.kubeconfig, cluster.context)
     known = steps(settings, releases, target, generation(cluster, settings))
     return cluster, before, settings, narrowed(known, wanted.selection)
+
+
+def refuse_unknown(selection: Selection, ignore: Sequence[str]) -> None:
+    """Raise UsageError for a step (MPK-205) or a check (MPK-116) that there never is: that takes no cluster to know."""
+    check_names(selection, [row.name for row in EVERY])
+    preflight.known(ignore)
 
 
 def examined(cluster: Reader, settings: Settings, plan: Plan, ignore: Sequence[str]) -> preflight.Outcome:

@@ -71,10 +71,11 @@ def _stages(
 ) -> "tuple[Stage, ...]":
     """The stages of the steps that were named, of all where none is; raises UsageError (MPK-205) for a wrong name."""
     from meshpki import artifacts, rendering
-    from meshpki.install import Target, steps, wish_manifest
+    from meshpki.install import EVERY, Target, steps, wish_manifest
     from meshpki.settings import read
-    from meshpki.workflow.plan import Selection, narrowed
+    from meshpki.workflow.plan import Selection, check_names, narrowed
 
+    check_names(Selection(only=names), [row.name for row in EVERY])
     settings = read(files)
     planned = steps(settings, artifacts.obtain(settings, artifact_dir), Target(), generation)
     narrowed(planned, Selection(only=names))

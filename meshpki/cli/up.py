@@ -13,6 +13,7 @@ _LAB = "Bring a real cluster up on this machine first; it is throw-away, so noth
 EXAMPLES = """\b
 Examples:
   meshpki up --lab                            a throw-away cluster here, and the mesh on it
+  meshpki up --lab --driver native            the same without Docker, built from packages as root
   meshpki up --context kind-demo -f mesh.yaml
   meshpki up --from spire                     go on from a step
   meshpki up --dry-run                        what would change, object by object (field by field: meshpki plan)
@@ -53,16 +54,17 @@ def up(
         names_a_cluster=bool(context or kubeconfig),
         shapes_the_lab=bool(nodes or install_packages or driver != "auto"),
     )
-    from meshpki.cli.mesh import Wanted, bring_up
+    from meshpki.cli.mesh import Wanted, bring_up, refuse_unknown
     from meshpki.cli.on_lab import on_lab
     from meshpki.workflow.plan import Selection
     from meshpki.workflow.work import Limits
 
-    given = options.given(files)
+    given, selection = options.given(files), Selection(options.given(only), first, last, options.given(skip))
+    refuse_unknown(selection, options.given(ignore))
     place = on_lab(nodes, driver, given, install=install_packages) if lab else Wanted(context, kubeconfig)
     wanted = place.with_options(
         files=given,
-        selection=Selection(options.given(only), first, last, options.given(skip)),
+        selection=selection,
         limits=Limits(timeout, total_timeout),
         artifact_dir=artifact_dir,
         ignore=options.given(ignore),

@@ -26,7 +26,9 @@ def refused(status: int, body: bytes, verb: str, where: str) -> ClusterError:
     match status:
         case HTTPStatus.CONFLICT if _fields(details):
             code, what = "MPK-113", f"{message}: {_fields(details)}"
-            remedy = "let that manager give the fields up, or pass --force-conflicts to take them over"
+            remedy = (
+                "let that manager give the fields up; `meshpki up --force-conflicts` takes over those that up applies"
+            )
         case HTTPStatus.FORBIDDEN if missing:
             kind, remedy = NoAccessError, f"the user of this kubeconfig needs the right to `{missing[1]}` {missing[2]}"
         case HTTPStatus.FORBIDDEN:

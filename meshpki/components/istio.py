@@ -5,6 +5,7 @@ import threading
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import cache
+from http import HTTPStatus
 
 from meshpki.cluster.client import Cluster, ClusterError, NoAccessError, Reader
 from meshpki.cluster.manifest import Object, Query, only
@@ -14,7 +15,7 @@ from meshpki.components.identity import unproven_pods
 from meshpki.components.images import hub
 from meshpki.components.istio_objects import MANAGER, pruned, stands
 from meshpki.components.istioctl import Istioctl, claim, mark, marked, record, recorded, was_run
-from meshpki.components.rollout import FOR_GOOD, deployment, judge_rollout, pods_of
+from meshpki.components.rollout import deployment, judge_rollout, pods_of
 from meshpki.components.serving import Listener, pod_ref, unproven
 from meshpki.components.spire import CSI_DRIVER
 from meshpki.components.trust import issued, istiod_certificate, pinned
@@ -26,7 +27,8 @@ from meshpki.workflow.step import Applies, Failed, Gate, Program, Readiness, Rea
 
 ISTIOD_PORTS = (15012, 15017)
 GATEWAY = "istio-ingressgateway"
-_INJECTOR = "sidecar-injector.istio.io"
+# What says no for a while: istiod until it has read its new templates, a new namespace until it has its account.
+_FOR_NOW = ("sidecar-injector.istio.io", "error looking up service account")
 # What istiod serves changes without any object changing.
 _LOOK = timedelta(seconds=1)
 WEBHOOKS = (
@@ -192,8 +194,9 @@ def _judge_pod(reader: Reader, namespace: str) -> Readiness:
 
 
 def _denied_by_others(error: ClusterError) -> bool:
-    """Whether an admission rule says no for good; istiod says it, too, until it has read its new templates."""
-    return any(words in error.what for words in FOR_GOOD) and _INJECTOR not in error.what
+    """Whether an admission rule says no for good."""
+    passing = error.transient or error.status in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)
+    return not passing and not any(words in error.what for words in _FOR_NOW)
 
 
 def istio_hooks(configuration: Object) -> list[Object]:

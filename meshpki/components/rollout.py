@@ -8,7 +8,7 @@ from meshpki.cluster.readiness import living, newest_warning, refused_pods, roll
 from meshpki.workflow.step import Failed, Gate, Readiness, Ready, Waiting
 
 # Admission that only somebody's change turns round; a ServiceAccount that is still to come is waited for.
-FOR_GOOD = ("violates PodSecurity", "exceeded quota", "denied the request")
+_FOR_GOOD = ("violates PodSecurity", "exceeded quota", "denied the request")
 
 
 def deployment(namespace: str, name: str) -> Ref:
@@ -56,12 +56,12 @@ def judge_rollout(reader: Reader, ref: Ref) -> Readiness:
     refused = refused_pods(live)
     if refused:
         told = f"{ref}: {why}: its pods are refused: {refused}"
-        return Failed(told) if any(word in refused for word in FOR_GOOD) else Waiting(told)
+        return Failed(told) if any(word in refused for word in _FOR_GOOD) else Waiting(told)
     pods = _selected(reader, live)
     reason, final = trouble(pods)
     if not pods:
         reason = newest_warning(_events(reader, ref))
-        final = any(word in reason for word in FOR_GOOD)
+        final = any(word in reason for word in _FOR_GOOD)
     told = f"{ref}: {why}" + (f": {reason}" if reason else "")
     return Failed(told) if final else Waiting(told)
 

@@ -147,11 +147,7 @@ def _on_every_node(agents: Ref) -> Gate:
                 return shut
             case _:
                 pass
-        ready = {
-            pod["spec"].get("nodeName", "")
-            for pod in pods_of(reader, agents)
-            if all(status.get("ready") for status in pod["status"].get("containerStatuses", []))
-        }
+        ready = {pod["spec"].get("nodeName", "") for pod in pods_of(reader, agents) if _ready(pod)}
         missing = schedulable(reader.list(_NODES)) - ready
         if missing:
             return Waiting(f"no attested agent on {', '.join(sorted(missing))}")
@@ -165,6 +161,12 @@ def _on_every_node(agents: Ref) -> Gate:
         code="MPK-215",
         watches=(only(agents), _NODES),
     )
+
+
+def _ready(pod: Object) -> bool:
+    """Whether its containers are known, and all of them are ready."""
+    found = pod.get("status", {}).get("containerStatuses") or []
+    return bool(found) and all(status.get("ready") for status in found)
 
 
 def schedulable(nodes: list[Object]) -> set[str]:

@@ -1,7 +1,8 @@
 """What must hold before the first write: gathered once, then judged by named, pure checks, all of them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 
 from meshpki.components.trust import PIN
 from meshpki.errors import MeshpkiError, PreconditionError, UsageError
@@ -13,22 +14,24 @@ from meshpki.preflight.seen import Seen, look
 from meshpki.preflight.surroundings import ENFORCE, Component, components_of, forbidding, is_default
 from meshpki.settings import Settings
 from meshpki.settings.fields import flatten
+from meshpki.settings.model import CAN_WAIT
 from meshpki.settings.releases import components, kubernetes_range, release_of
 
-__all__ = ["CHECKS", "Check", "Found", "Outcome", "PreflightError", "Seen", "examine", "look"]
+__all__ = ["CHECKS", "Check", "Found", "Outcome", "PreflightError", "Seen", "examine", "known", "look"]
 
 
 @dataclass(frozen=True)
 class Check:
-    """A named precondition; `judge` gives the problem as (what, where, remedy), None where there is none.
-
-    `can_wait` says that going on in spite of it harms nothing, so that settings may name it once and for all.
-    """
+    """A named precondition; `judge` gives the problem as (what, where, remedy), None where there is none."""
 
     name: str
     code: str
     judge: Callable[[Seen, Settings], Problem | None]
-    can_wait: bool = False
+
+    @property
+    def can_wait(self) -> bool:
+        """Whether going on in spite of it harms nothing, so that settings may name it once and for all."""
+        return self.name in CAN_WAIT
 
 
 @dataclass(frozen=True)
@@ -64,10 +67,7 @@ def examine(seen: Seen, settings: Settings, ignore: Sequence[str] = ()) -> Outco
 
     The settings' own list is for every run, and so counts only where going on can be safe.
     """
-    names = [check.name for check in CHECKS]
-    for name in (*settings.ignore, *ignore):
-        if name not in names:
-            raise UsageError("MPK-116", f"there is no check `{name}`", remedy=f"the checks are: {', '.join(names)}")
+    known(ignore)
     refused: list[Found] = []
     ignored: list[Found] = []
     for check in CHECKS:
@@ -81,6 +81,16 @@ def examine(seen: Seen, settings: Settings, ignore: Sequence[str] = ()) -> Outco
         (ignored if borne else refused).append(found)
     there = components_of((*seen.deployments, *seen.stateful_sets, *seen.daemon_sets))
     return Outcome(tuple(refused), tuple(ignored), there)
+
+
+def known(names: Iterable[str]) -> None:
+    """Raise UsageError (MPK-116) for a name that no check has."""
+    checks = [check.name for check in CHECKS]
+    for name in names:
+        if name not in checks:
+            close = get_close_matches(name, checks, 1)
+            hint = f"did you mean `{close[0]}`? " if close else ""
+            raise UsageError("MPK-116", f"there is no check `{name}`", remedy=f"{hint}they are: {', '.join(checks)}")
 
 
 def _kubernetes(seen: Seen, settings: Settings) -> Problem | None:
@@ -151,7 +161,7 @@ def _pod_security(seen: Seen, settings: Settings) -> Problem | None:
 
 CHECKS = (
     Check("rights", "MPK-118", _rights),
-    Check("kubernetes-version", "MPK-103", _kubernetes, can_wait=True),
+    Check("kubernetes-version", "MPK-103", _kubernetes),
     Check("platform", "MPK-109", _platform),
     Check("cert-manager", "MPK-104", parts.cert_manager),
     Check("istio", "MPK-105", parts.istio),
@@ -160,11 +170,11 @@ CHECKS = (
     Check("istio-shape", "MPK-114", parts.shape),
     Check("cacerts", "MPK-107", parts.cacerts),
     Check("trust-domain", "MPK-108", parts.trust_domain),
-    Check("storage", "MPK-110", _storage, can_wait=True),
+    Check("storage", "MPK-110", _storage),
     *(Check(*row) for row in ROOT_CHECKS),
     *(Check(*row) for row in APPROVAL_CHECKS),
     Check("istioctl", "MPK-124", _programs),
-    Check("clock", "MPK-120", _clock, can_wait=True),
+    Check("clock", "MPK-120", _clock),
     Check("pod-security", "MPK-121", _pod_security),
     Check("rotation", "MPK-430", _rotation),
 )

@@ -49,8 +49,8 @@ def denied_unawares(seen: Seen, _settings: Settings) -> Problem | None:
     return what, "approval.policy", "write a CertificateRequestPolicy for their issuers"
 
 
-# Name, code, judgement, and whether it can be ignored.
-APPROVAL_CHECKS: tuple[tuple[str, str, Callable[[Seen, Settings], Problem | None], bool], ...] = (
-    ("approver-policy", "MPK-122", other_approver, False),
-    ("approval", "MPK-123", denied_unawares, True),
+# Name, code and judgement.
+APPROVAL_CHECKS: tuple[tuple[str, str, Callable[[Seen, Settings], Problem | None]], ...] = (
+    ("approver-policy", "MPK-122", other_approver),
+    ("approval", "MPK-123", denied_unawares),
 )

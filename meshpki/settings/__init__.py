@@ -62,7 +62,7 @@ def read(paths: Sequence[Path], kept: str = "", origin: str = "") -> Settings:
 
     `kept` is a YAML text from elsewhere that the files are laid over, `origin` where it was kept.
 
-    Raises SettingsError with every problem of every file (MPK-001 to MPK-028, MPK-270, MPK-285).
+    Raises SettingsError with every problem of every file (MPK-001 to MPK-028, MPK-116, MPK-270, MPK-285).
     """
     from meshpki.settings import reader  # noqa: PLC0415 - YAML only where a file is read
 

@@ -7,6 +7,8 @@ from datetime import timedelta
 API_VERSION = "meshpki.dev/v1alpha1"
 KIND = "Mesh"
 PRESETS = ("default", "production")
+# Preflight checks in spite of which going on harms nothing: settings may let these be, once and for all.
+CAN_WAIT = ("kubernetes-version", "storage", "approval", "clock")
 
 
 @dataclass(frozen=True)
@@ -141,7 +143,7 @@ class Proxy:
 
 @dataclass(frozen=True)
 class Settings:
-    """The whole wish; `ignore` names the preflight checks that shall only warn."""
+    """The whole wish; `ignore` names preflight checks of CAN_WAIT that shall only warn."""
 
     preset: str = "default"
     trust_domain: str = "example.org"

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from meshpki.settings.model import PRESETS
+from meshpki.settings.model import CAN_WAIT, PRESETS
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,11 @@ _PROXY = Text(
     private=True,
 )
 _REGISTRY = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*(?::[0-9]{1,5})?(?:/[a-z0-9][a-z0-9._-]*)*")
-CHECK_NAME = Text(re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*"), "write the name of a preflight check")
+CHECK_NAME = Text(
+    re.compile("|".join(CAN_WAIT)),
+    f"choose of {', '.join(CAN_WAIT)}; only --ignore on the command line takes any other",
+    "MPK-116",
+)
 _PRINTABLE = Text(re.compile(r"[^\x00-\x1f\x7f]*"), "leave out control characters")
 
 # SPIFFE-ID 2.1; 64 characters of common name (RFC 5280 A.1, ub-common-name) leave 8 for "-g<generation>"

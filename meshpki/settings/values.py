@@ -28,7 +28,7 @@ class WrongValueError(ValueError):
 
 
 def convert(path: str, default: object, node: Node) -> object:
-    """The value of a key in the type of its default; raises WrongValueError (MPK-007 to 017, 026 to 028, 270, 285)."""
+    """The value of a key in its default's type; raises WrongValueError (MPK-007 to 017, 026 to 028, 116, 270, 285)."""
     match node:
         case ScalarNode() if path == CHAIN:
             return _chain(node)

@@ -47,8 +47,7 @@ class Plan:
 def narrowed(steps: Sequence[Step], selection: Selection) -> Plan:
     """The plan of the steps selected; raises UsageError (MPK-205) for a name that is no step."""
     names = [step.name for step in steps]
-    for name in (*selection.only, *selection.skip, selection.first, selection.last):
-        _known(name, names)
+    check_names(selection, names)
     start = names.index(selection.first) if selection.first else 0
     end = names.index(selection.last) + 1 if selection.last else len(names)
     wanted = [step for step in steps[start:end] if selection.takes(step.name)]
@@ -56,6 +55,12 @@ def narrowed(steps: Sequence[Step], selection: Selection) -> Plan:
         raise UsageError("MPK-205", "the selection leaves no step", remedy=f"the steps are: {', '.join(names)}")
     needed = set[str]().union(*(step.relied_on for step in wanted)) - {step.name for step in wanted}
     return Plan(tuple(wanted), tuple(step for step in steps if step.name in needed))
+
+
+def check_names(selection: Selection, names: Sequence[str]) -> None:
+    """Raise UsageError (MPK-205) where a selection names a step that is not among these."""
+    for name in (*selection.only, *selection.skip, selection.first, selection.last):
+        _known(name, names)
 
 
 def _known(name: str, names: Sequence[str]) -> None:

@@ -12,11 +12,13 @@ from typer.main import get_command
 from typer.testing import CliRunner, Result
 
 from meshpki import __version__
+from meshpki.artifacts import wanted
 from meshpki.cli.app import app
 from meshpki.codes import catalogue
 from meshpki.errors import UsageError
 from meshpki.install import EVERY
 from meshpki.settings import defaults, read, read_text
+from meshpki.settings.model import CAN_WAIT
 from meshpki.settings.writer import effective
 
 HEADER = "apiVersion: meshpki.dev/v1alpha1\nkind: Mesh\n"
@@ -80,6 +82,14 @@ def test_a_file_that_init_writes_names_every_key(tmp_path: Path) -> None:
     run("config", "init", str(path))
     names = re.findall(r"^ *(\w+):", path.read_text(encoding="utf-8"), re.MULTILINE)
     assert set(re.findall(r"^ *(\w+):", run("config", "view").stdout, re.MULTILINE)) <= set(names)
+
+
+def test_a_file_that_init_writes_names_what_has_to_be_pinned_and_what_may_be_ignored(tmp_path: Path) -> None:
+    path = tmp_path / "meshpki.yaml"
+    run("config", "init", str(path))
+    bare = [one.name for one in wanted(defaults()) if not one.sha256]
+    assert bare
+    assert [name for name in (*bare, *CAN_WAIT) if name not in path.read_text()] == []
 
 
 def test_init_replaces_a_file_only_when_told_to(tmp_path: Path) -> None:

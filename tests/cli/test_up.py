@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from meshpki.cli.app import app
 from meshpki.cli.on_lab import on_lab
-from meshpki.errors import MeshpkiError, PreconditionError
+from meshpki.errors import USAGE, MeshpkiError, PreconditionError
 
 HEADER = "apiVersion: meshpki.dev/v1alpha1\nkind: Mesh\n"
 
@@ -50,3 +50,21 @@ def test_with_every_pin_it_is_the_drivers_own_programs_that_are_missed(
     file.write_text(f"{HEADER}artifacts: {{pins: {{istioctl-1.29.1-linux-amd64.tar.gz: {'ab' * 32}}}}}\n")
     with pytest.raises(PreconditionError, match="MPK-501"):
         on_lab(None, "kind", (file,), install=False)
+
+
+@pytest.mark.parametrize(
+    ("argv", "code", "hint"),
+    [
+        (["up", "--lab", "--only", "spir"], "MPK-205", "did you mean `spire`?"),
+        (["up", "--skip", "istoi"], "MPK-205", "did you mean `istio`?"),
+        (["up", "--lab", "--ignore", "foo"], "MPK-116", "kubernetes-version"),
+        (["plan", "--from", "spir"], "MPK-205", "did you mean `spire`?"),
+        (["plan", "--ignore", "storag"], "MPK-116", "did you mean `storage`?"),
+        (["preflight", "--ignore", "foo"], "MPK-116", "storage"),
+        (["render", "spir"], "MPK-205", "did you mean `spire`?"),
+    ],
+)
+def test_a_name_that_no_step_or_check_has_is_refused_before_all_else(argv: list[str], code: str, hint: str) -> None:
+    error = refused(*argv)
+    assert (error.code, error.exit_code) == (code, USAGE)
+    assert hint in error.remedy

@@ -15,6 +15,7 @@ from meshpki.errors import UsageError
 from meshpki.preflight import CHECKS, Seen, examine, look
 from meshpki.preflight.approval import would_be_denied
 from meshpki.settings import Approval, Existing, Root, Settings, defaults, read_text
+from meshpki.settings.model import CAN_WAIT
 from meshpki.workflow.step import Program
 from tests.support import certificates
 from tests.support.cluster import InMemoryCluster, namespace
@@ -223,6 +224,10 @@ def test_each_check_can_be_ignored_on_the_command_line_and_in_settings_those_tha
     assert [found.check.name for found in ignored] == ["kubernetes-version", "cacerts"]
     assert [name for name, _ in refused(seen, replace(defaults(), ignore=everything))] == ["cacerts"]
     assert refused(seen, ignore=("cacerts",)) == [("kubernetes-version", "MPK-103")]
+
+
+def test_what_settings_may_ignore_are_checks_that_there_are() -> None:
+    assert set(CAN_WAIT) == {check.name for check in CHECKS if check.can_wait}
 
 
 def test_a_check_that_does_not_exist_cannot_be_ignored() -> None:

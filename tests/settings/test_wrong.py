@@ -58,7 +58,8 @@ TEXTS = [
     (f"root:\n  fingerprint: {SHA1}", "MPK-016", 4, "64 hex digits"),
     ("spire:\n  logLevel: verbose", "MPK-026", 4, "DEBUG, INFO, WARN, ERROR"),
     ("root:\n  commonName: " + "a" * 57, "MPK-026", 4, "at most 56"),
-    ("ignore: [Platform]", "MPK-026", 3, "preflight check"),
+    ("ignore: [Platform]", "MPK-116", 3, "choose of kubernetes-version"),
+    ("ignore:\n- storage\n- cacerts", "MPK-116", 5, "only --ignore on the command line"),
     ("proxy:\n  https: proxy:3128", "MPK-027", 4, "http://host:port"),
 ]
 VERSIONS = [
