@@ -11,10 +11,9 @@ from meshpki.components.istio import istio_hooks
 from meshpki.components.rogue_request import rogue_ref, was_denied
 from meshpki.components.rollout import pods_of
 from meshpki.components.serving import pod_ref
-from meshpki.components.trust import CERT_MANAGER, PIN, istiod_certificate
+from meshpki.components.trust import CERT_MANAGER, PIN, istiod_certificate, pinned
 from meshpki.errors import MeshpkiError, PreconditionError
-from meshpki.pki.bundle import read_bundle
-from meshpki.pki.certificate import UnparsableError, read_chain
+from meshpki.pki.certificate import UnparsableError
 from meshpki.pki.handshake import served_chain
 from meshpki.roles.role import RBAC
 from meshpki.settings import Settings
@@ -23,7 +22,7 @@ from meshpki.verify.bundles import ISTIO_BUNDLE, ISTIO_BUNDLES
 from meshpki.verify.injection import injecting
 from meshpki.verify.issuance import signed
 from meshpki.verify.listeners import server_name
-from meshpki.verify.observation import Kept, Observation, Recorded, Served
+from meshpki.verify.observation import Kept, Observation, Served
 from meshpki.verify.places import Place, PlaceKind, Unseen
 from meshpki.verify.requesters import KINDS, requesters
 from meshpki.verify.requesters import PLACE as REQUESTERS
@@ -54,15 +53,8 @@ def clock(reader: Reader, at: datetime) -> Look:
 
 def pin(reader: Reader) -> Look:
     """The roots that are pinned, and what is written beside them."""
-
-    def take() -> Observation:
-        data = (reader.get(PIN) or {}).get("data", {})
-        number, roots = data.get("generation", ""), read_bundle(data.get("root.pem", "").encode()).anchors
-        generation = int(number) if number.isascii() and number.isdecimal() else 0
-        chain = read_chain(data["chain.pem"].encode()) if data.get("chain.pem") else ()
-        return Observation(pin=Recorded(generation, data.get("root.sha256", ""), roots, chain))
-
-    return Look(f"the pin {PIN}", f"`get` configmaps/{PIN.name} in {PIN.namespace}", take)
+    right = f"`get` configmaps/{PIN.name} in {PIN.namespace}"
+    return Look(f"the pin {PIN}", right, lambda: Observation(pin=pinned(reader)))
 
 
 def replicas(reader: Reader, workload: Ref, kind: PlaceKind, ports: Sequence[int]) -> Look:
