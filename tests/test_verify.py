@@ -12,6 +12,7 @@ import pytest
 from meshpki import errors
 from meshpki.cluster.client import ClusterError
 from meshpki.cluster.manifest import Object, Query, Ref
+from meshpki.components.trust import PIN
 from meshpki.errors import PreconditionError, UsageError
 from meshpki.settings import Settings, defaults
 from meshpki.verify import Report, Scope, unjudged, verify
@@ -523,6 +524,21 @@ def test_namespace_and_selector_narrow_what_is_asked() -> None:
 def test_without_a_pinned_root_there_is_nothing_to_judge_against() -> None:
     with pytest.raises(PreconditionError, match="no root is pinned"):
         verify(mesh(pod()), defaults(), AT)
+
+
+@pytest.mark.parametrize("data", [{"generation": "two"}, {"root.pem": "no PEM"}, {"chain.pem": "no PEM"}])
+def test_a_pin_that_no_step_can_read_is_read_by_verify_neither(data: dict[str, str]) -> None:
+    cluster = healthy(pod())
+    cluster.objects[PIN]["data"] |= data
+    with pytest.raises(PreconditionError, match="the pin cannot be read") as caught:
+        verify(cluster, defaults(), AT)
+    assert caught.value.code == "MPK-376"
+
+
+def test_the_pin_is_read_once() -> None:
+    cluster = healthy(pod(), reviews_v1_5d9_x=held())
+    verify(cluster, defaults(), AT)
+    assert cluster.requests.count(("get", str(PIN))) == 1
 
 
 def test_a_fingerprint_from_outside_must_be_the_pinned_one() -> None:

@@ -13,10 +13,10 @@ Examples:
   meshpki preflight --context prod -f mesh.yaml
   meshpki preflight --ignore clock -o json     a check is only a warning then, whatever comes of it
 \b
-Checks: rights, kubernetes-version, platform, cert-manager, istio, spire, namespaces, istio-shape, cacerts, trust-domain,
-storage, root-fingerprint, root-pin, approver-policy, approval, istioctl, clock, pod-security, rotation; of a root of your own besides:
-root-settings, root-kind, root-secret, root-chain, root-is-ca, root-validity, root-lasts, root-key-usage,
-root-path-length, root-strength, root-constraints, root-rules.
+Checks: rights, kubernetes-version, platform, cert-manager, istio, spire, namespaces, istio-shape, cacerts,
+trust-domain, storage, root-fingerprint, root-pin, approver-policy, approval, istioctl, clock, pod-security, rotation;
+of a root of your own besides: root-settings, root-kind, root-secret, root-chain, root-is-ca, root-validity, root-lasts,
+root-key-usage, root-path-length, root-strength, root-constraints, root-rules.
 \b
 Exit codes: 0 every check holds or was ignored, 2 settings, 4 one does not hold, or there is no cluster.
 """

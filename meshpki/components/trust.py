@@ -6,13 +6,15 @@ given a Secret's certificate without its key.
 
 import base64
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from meshpki.cluster.client import Reader
 from meshpki.cluster.manifest import Object, Query, Ref
 from meshpki.cluster.readiness import condition, holds
 from meshpki.errors import PreconditionError
+from meshpki.pki.bundle import read_bundle
 from meshpki.pki.certificate import Certificate, UnparsableError, read_chain
 from meshpki.settings import Settings
 from meshpki.workflow.step import Failed, Readiness, Ready, Waiting
@@ -29,12 +31,14 @@ class Pin:
     """The roots this mesh is pinned to: one, or two while a rotation runs.
 
     The first is the one that the mesh moves to, and `generation` is its number. `chain` is that of an existing CA, from
-    the CA whose key cert-manager holds to the root; empty where cert-manager made the root itself.
+    the CA whose key cert-manager holds to the root; empty where cert-manager made the root itself. `sha256` is the
+    newest root's fingerprint as it is written beside it.
     """
 
     generation: int
     roots: tuple[Certificate, ...]
     chain: tuple[Certificate, ...] = ()
+    sha256: str = field(default="", compare=False)
 
     @property
     def root(self) -> Certificate:
@@ -65,13 +69,23 @@ class Pin:
 def pinned(reader: Reader) -> Pin | None:
     """The pin, None before the first root was issued; raises PreconditionError (MPK-376) where it cannot be read."""
     stored = reader.get(PIN)
-    if stored is None:
-        return None
-    data = stored.get("data") or {}
+    return None if stored is None else _read(stored.get("data") or {})
+
+
+def required(reader: Reader) -> Pin:
+    """The same where there has to be one; raises PreconditionError (MPK-353) where there is none, MPK-376 as above."""
+    pin = pinned(reader)
+    if pin is None:
+        raise PreconditionError("MPK-353", "no root is pinned", where=str(PIN), remedy="install the mesh: meshpki up")
+    return pin
+
+
+def _read(data: Mapping[str, str]) -> Pin:
     chain = str(data.get("chain.pem", ""))
     try:
-        roots = read_chain(str(data["root.pem"]).encode())
-        return Pin(int(data["generation"]), roots, read_chain(chain.encode()) if chain else ())
+        roots = read_bundle(str(data["root.pem"]).encode()).anchors
+        above = read_chain(chain.encode()) if chain else ()
+        return Pin(int(data["generation"]), roots, above, str(data.get("root.sha256", "")))
     except (KeyError, TypeError, ValueError, UnparsableError) as error:
         why = f"{error.args[0]} is missing" if isinstance(error, KeyError) else error
         remedy = "see `meshpki explain MPK-376`"

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from meshpki.cluster.client import Clock, Cluster, Reader
-from meshpki.components.trust import PIN, Pin, pinned, root_name
+from meshpki.components.trust import PIN, Pin, required, root_name
 from meshpki.errors import PreconditionError
 from meshpki.rotate import acts, compromise, goals, scan
 from meshpki.rotate.facts import Facts, Turn
@@ -62,9 +62,7 @@ def standing(reader: Reader, settings: Settings) -> Standing | None:
 
 def required_pin(reader: Reader) -> Pin:
     """The pin of a root of ours; raises PreconditionError (MPK-353 where there is none, MPK-284 for an existing CA)."""
-    pin = pinned(reader)
-    if pin is None:
-        raise PreconditionError("MPK-353", "no root is pinned", where=str(PIN), remedy="install the mesh: meshpki up")
+    pin = required(reader)
     if pin.chain:
         what = f"the mesh lies under {pin.root.subject}, whose key and whose rotation are its owner's"
         remedy = (

@@ -10,7 +10,7 @@ from meshpki.cluster.manifest import Object, Ref
 from meshpki.components import spire_authorities
 from meshpki.components.rollout import deployment
 from meshpki.components.spire_authorities import Slots
-from meshpki.components.trust import ALIAS, CERT_MANAGER, PIN, Pin, istiod_certificate, pinned, root_name
+from meshpki.components.trust import ALIAS, CERT_MANAGER, Pin, istiod_certificate, required, root_name
 from meshpki.errors import PreconditionError
 from meshpki.rights import missing
 from meshpki.rotate.acts import anchors_text
@@ -51,9 +51,7 @@ class Seen:
 
 def look(reader: Reader, settings: Settings, at: datetime, planned: timedelta, excepted: Iterable[str] = ()) -> Seen:
     """Gather what the checks judge; no Secret is read. Raises PreconditionError (MPK-353) where no root is pinned."""
-    pin, names = pinned(reader), settings.namespaces
-    if pin is None:
-        raise PreconditionError("MPK-353", "no root is pinned", where=str(PIN), remedy="install the mesh: meshpki up")
+    pin, names = required(reader), settings.namespaces
     alias = reader.get(Ref(CERT_MANAGER, "ClusterIssuer", "", ALIAS)) or {}
     servers = spire_authorities.servers(reader, settings)
     return Seen(

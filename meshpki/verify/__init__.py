@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from meshpki.cluster.client import Reader
 from meshpki.cluster.envoy import Secrets
 from meshpki.cluster.manifest import Object, Query
+from meshpki.components.trust import required
 from meshpki.errors import MeshpkiError, PreconditionError, UsageError
 from meshpki.pki.certificate import Certificate
 from meshpki.settings import Settings
@@ -50,13 +51,16 @@ def verify(
     whatever is pinned. `authorities` has spire-server asked for its own list of CAs, by exec. `strict` has a missing
     key identifier fail. `width` Envoys are asked at a time. `now` is a clock (UTC) by which a certificate that was
     issued since that moment is judged once more.
-    Raises PreconditionError where no root is pinned, UsageError for a workload that is not there, ClusterError.
+
+    Raises PreconditionError where no root is pinned or the pin cannot be read, UsageError for a workload that is not
+    there, ClusterError.
     """
     scope = scope or Scope()
     named = frozenset(one.replace(":", "").lower() for one in root_fingerprints)
-    roots = gather.pinned_roots(reader, sorted(named))
+    pin = required(reader)
+    roots = gather.pinned_roots(pin, sorted(named))
     # before the pods are listed: every moment that passes would count as skew of the clocks
-    observation = survey.observe(reader, settings, at, authorities=authorities)
+    observation = survey.observe(reader, settings, at, authorities=authorities, pin=pin)
     found = members(gather.pods(reader, scope), observation.injecting or frozenset())
     mesh = _chosen(found.mesh, scope.names)
     pinned = replace(_pinned(roots, settings, at, observation), named=named, strict=strict)

@@ -10,9 +10,8 @@ from meshpki.cluster.client import ClusterError, NoAccessError, Reader
 from meshpki.cluster.manifest import Object, Query
 from meshpki.cluster.readiness import living, newest_warning
 from meshpki.cluster.response import AnswerError
-from meshpki.components.trust import PIN
+from meshpki.components.trust import PIN, Pin
 from meshpki.errors import MeshpkiError, PreconditionError
-from meshpki.pki.bundle import read_bundle
 from meshpki.pki.certificate import Certificate
 from meshpki.verify.judge import Seen, Unread, Without
 from meshpki.verify.pods import MeshPod, agent_trouble
@@ -26,16 +25,9 @@ def pods(reader: Reader, scope: Scope) -> Iterator[Object]:
     return reader.scan(Query("v1", "Pod", scope.namespace, labels=scope.selector))
 
 
-def pinned_roots(reader: Reader, named: Collection[str] = ()) -> tuple[Certificate, ...]:
-    """The roots that the root-ca step pinned; every fingerprint (hex) that was named outside must be among them.
-
-    Raises PreconditionError where nothing is pinned, or not that; UnparsableError for a damaged pin.
-    """
-    pin = reader.get(PIN)
-    if pin is None:
-        raise PreconditionError("MPK-353", "no root is pinned", where=str(PIN), remedy="install the mesh: meshpki up")
-    roots = read_bundle(str(pin.get("data", {}).get("root.pem", "")).encode()).anchors
-    pinned = [root.sha256 for root in roots]
+def pinned_roots(pin: Pin, named: Collection[str] = ()) -> tuple[Certificate, ...]:
+    """The roots of the pin; raises PreconditionError (MPK-354) where a fingerprint (hex) named outside is of none."""
+    pinned = [root.sha256 for root in pin.roots]
     missing = [one for one in named if one not in pinned]
     if missing:
         raise PreconditionError(
@@ -44,7 +36,7 @@ def pinned_roots(reader: Reader, named: Collection[str] = ()) -> tuple[Certifica
             where=str(PIN),
             remedy="compare the fingerprint with the one that `meshpki up` printed; if it is right, trust nothing here",
         )
-    return roots
+    return pin.roots
 
 
 def secrets(reader: Reader, mesh: Sequence[MeshPod], width: int, progress: Progress) -> Iterator[tuple[MeshPod, Seen]]:

@@ -1,29 +1,29 @@
 """The single reads of the survey: what each looks at, the right it takes, and the part of the observation it gives."""
 
 import base64
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from meshpki.cluster.client import Reader
 from meshpki.cluster.manifest import Object, Query, Ref, ref_of
+from meshpki.components import spire_authorities
 from meshpki.components.istio import istio_hooks
 from meshpki.components.rogue_request import rogue_ref, was_denied
 from meshpki.components.rollout import pods_of
 from meshpki.components.serving import pod_ref
-from meshpki.components.trust import CERT_MANAGER, PIN, istiod_certificate
-from meshpki.errors import MeshpkiError, PreconditionError
-from meshpki.pki.bundle import read_bundle
-from meshpki.pki.certificate import UnparsableError, read_chain
+from meshpki.components.spire_authorities import Authority, Slots
+from meshpki.components.trust import CERT_MANAGER, PIN, istiod_certificate, pinned
+from meshpki.errors import MeshpkiError, PreconditionError, StepError
+from meshpki.pki.certificate import UnparsableError
 from meshpki.pki.handshake import served_chain
 from meshpki.roles.role import RBAC
 from meshpki.settings import Settings
-from meshpki.verify import local_authorities
 from meshpki.verify.bundles import ISTIO_BUNDLE, ISTIO_BUNDLES
 from meshpki.verify.injection import injecting
 from meshpki.verify.issuance import signed
 from meshpki.verify.listeners import server_name
-from meshpki.verify.observation import Kept, Observation, Recorded, Served
+from meshpki.verify.observation import Kept, LocalAuthorities, Observation, Served
 from meshpki.verify.places import Place, PlaceKind, Unseen
 from meshpki.verify.requesters import KINDS, requesters
 from meshpki.verify.requesters import PLACE as REQUESTERS
@@ -54,15 +54,8 @@ def clock(reader: Reader, at: datetime) -> Look:
 
 def pin(reader: Reader) -> Look:
     """The roots that are pinned, and what is written beside them."""
-
-    def take() -> Observation:
-        data = (reader.get(PIN) or {}).get("data", {})
-        number, roots = data.get("generation", ""), read_bundle(data.get("root.pem", "").encode()).anchors
-        generation = int(number) if number.isascii() and number.isdecimal() else 0
-        chain = read_chain(data["chain.pem"].encode()) if data.get("chain.pem") else ()
-        return Observation(pin=Recorded(generation, data.get("root.sha256", ""), roots, chain))
-
-    return Look(f"the pin {PIN}", f"`get` configmaps/{PIN.name} in {PIN.namespace}", take)
+    right = f"`get` configmaps/{PIN.name} in {PIN.namespace}"
+    return Look(f"the pin {PIN}", right, lambda: Observation(pin=pinned(reader)))
 
 
 def replicas(reader: Reader, workload: Ref, kind: PlaceKind, ports: Sequence[int]) -> Look:
@@ -165,14 +158,32 @@ def local(reader: Reader, settings: Settings) -> Look:
     server = Ref("apps/v1", "StatefulSet", settings.namespaces.spire_server, "spire-server")
 
     def take() -> Observation:
-        pods = [pod_ref(pod) for pod in pods_of(reader, server)]
-        answers = (reader.execute(pod, local_authorities.CONTAINER, local_authorities.ARGV) for pod in pods)
-        listed = local_authorities.merged(map(local_authorities.parse, answers))
-        return Observation(local=listed if pods else None)
+        listed = [_slots(reader, pod) for pod in spire_authorities.servers(reader, settings)]
+        return Observation(local=_local(listed) if listed else None)
 
     right = f"`get` and `create` pods/exec, and `get` statefulsets/{server.name}, in {server.namespace}"
     return Look(
         "SPIRE's prepared and old CAs", right, take, Place(PlaceKind.SPIRE_SERVER, server, "its own list of CAs")
+    )
+
+
+def _slots(reader: Reader, server: Object) -> Slots:
+    """A list with nothing in it would make every CA a stranger's; raises StepError as `spire_authorities.slots`."""
+    found = spire_authorities.slots(reader, server)
+    if found == Slots():
+        what, remedy = "the answer lists no authority", "look at the version of SPIRE, and run it by hand"
+        raise StepError("MPK-420", what, where=str(pod_ref(server)), remedy=remedy)
+    return found
+
+
+def _local(listed: Sequence[Slots]) -> LocalAuthorities:
+    """The authorities of several servers, each of which has its own."""
+
+    def ids(found: Iterable[Authority | None]) -> frozenset[str]:
+        return frozenset(one.authority_id for one in found if one)
+
+    return LocalAuthorities(
+        ids(one.active for one in listed), ids(one.prepared for one in listed), ids(one.old for one in listed)
     )
 
 

@@ -6,24 +6,12 @@ from datetime import timedelta
 from typing import Literal
 
 from meshpki.cluster.manifest import Ref
+from meshpki.components.trust import Pin
 from meshpki.errors import MeshpkiError
 from meshpki.pki.certificate import Certificate
 from meshpki.verify.places import Place, Unseen
 
 Party = Literal["root", "istiod-ca", "spire", ""]
-
-
-@dataclass(frozen=True)
-class Recorded:
-    """The pin as its ConfigMap holds it: newest generation, its fingerprint as it is written there, and the roots.
-
-    The newest root is the first. `chain` is that of an existing CA, from the CA that signs to the root; empty without.
-    """
-
-    generation: int
-    sha256: str
-    roots: tuple[Certificate, ...]
-    chain: tuple[Certificate, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -93,7 +81,7 @@ class Observation:
 
     served: tuple[Served, ...] = ()
     kept: tuple[Kept, ...] = ()
-    pin: Recorded | None = None
+    pin: Pin | None = None
     signed: tuple[Signed, ...] | None = None
     requesters: tuple[Requester, ...] | None = None
     policed: bool = False

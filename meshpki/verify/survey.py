@@ -13,6 +13,7 @@ from meshpki.cluster.manifest import Ref
 from meshpki.components.istio import ISTIOD_PORTS, WEBHOOKS
 from meshpki.components.rollout import deployment
 from meshpki.components.spire import SERVER_PORT
+from meshpki.components.trust import Pin
 from meshpki.errors import MeshpkiError
 from meshpki.settings import Settings
 from meshpki.verify import looks
@@ -29,15 +30,20 @@ _UNASKED = Unseen("SPIRE's prepared and old CAs", "--authorities, and the right 
 T = TypeVar("T")
 
 
-def observe(reader: Reader, settings: Settings, at: datetime, *, authorities: bool) -> Observation:
+def observe(
+    reader: Reader, settings: Settings, at: datetime, *, authorities: bool, pin: Pin | None = None
+) -> Observation:
     """Everything there is to see of the control plane; `at` is this machine's clock just before (UTC).
 
     `authorities` has every spire-server asked for its own list, by a command in its pod. What cannot be read stands
-    under `unseen` with the right it takes, and at its place with the error. Raises nothing of the cluster's.
+    under `unseen` with the right it takes, and at its place with the error. A `pin` that was read is not read again.
+    Raises nothing of the cluster's.
     """
     # first of all and by itself: every moment that passes would count as skew
     clock = _taken(looks.clock(reader, at))
     planned = _looks(reader, settings)
+    if pin is None:
+        planned = (*planned, looks.pin(reader))
     if authorities:
         planned = (*planned, looks.local(reader, settings))
     threads = ThreadPoolExecutor(_IN_FLIGHT, thread_name_prefix="survey")
@@ -48,7 +54,7 @@ def observe(reader: Reader, settings: Settings, at: datetime, *, authorities: bo
         threads.shutdown(wait=False, cancel_futures=True)
     unasked = () if authorities else (_UNASKED,)
     kept = (*seen.kept, *_no_webhooks(seen, settings))
-    return replace(seen, served=served, kept=kept, unseen=(*seen.unseen, *_gone(seen), *unasked))
+    return replace(seen, pin=pin or seen.pin, served=served, kept=kept, unseen=(*seen.unseen, *_gone(seen), *unasked))
 
 
 def joined(parts: Iterable[Observation]) -> Observation:
@@ -81,7 +87,6 @@ def _looks(reader: Reader, settings: Settings) -> tuple[Look, ...]:
     names = settings.namespaces
     server = Ref("apps/v1", "StatefulSet", names.spire_server, "spire-server")
     return (
-        looks.pin(reader),
         looks.replicas(reader, deployment(names.istio, "istiod"), PlaceKind.ISTIOD, ISTIOD_PORTS),
         looks.replicas(reader, server, PlaceKind.SPIRE_SERVER, (SERVER_PORT,)),
         *(looks.webhooks(reader, query, names.istio) for query in WEBHOOKS),

@@ -228,7 +228,7 @@ def test_what_may_not_be_read_is_told_and_stops_nothing() -> None:
     assert {"objects/pod.json", "objects/certificate.json", "versions.json"} <= set(found)
 
 
-@pytest.mark.parametrize(("ref", "code"), [(WISH, "MPK-376"), (PIN, "MPK-301")])
+@pytest.mark.parametrize(("ref", "code"), [(WISH, "MPK-376"), (PIN, "MPK-376")])
 def test_a_damaged_config_map_of_ours_is_told_and_stops_nothing(ref: Ref, code: str) -> None:
     cluster = mesh()
     cluster.put({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": ref.name, "namespace": ref.namespace}})

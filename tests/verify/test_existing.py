@@ -7,12 +7,13 @@ from cryptography.x509.oid import NameOID
 
 from meshpki.cluster.envoy import Secrets
 from meshpki.cluster.manifest import Ref
+from meshpki.components.trust import Pin
 from meshpki.pki.renewal import OWNER
 from meshpki.verify.control_plane import judge as judge_places
 from meshpki.verify.expiry import inventory
 from meshpki.verify.issuance import rogues
 from meshpki.verify.judge import Pinned, judge
-from meshpki.verify.observation import Observation, Recorded, Signed
+from meshpki.verify.observation import Observation, Signed
 from meshpki.verify.peers import Trust, judge_peers
 from meshpki.verify.pods import MeshPod, Workload
 from meshpki.verify.report import Report
@@ -83,7 +84,7 @@ def signed(certificate: Issued, party: str = "") -> Signed:
 
 def test_a_ca_that_somebody_else_obtained_below_the_existing_ca_is_found() -> None:
     stranger = CA.issue(SPIRE_CA)
-    seen = Observation(pin=Recorded(1, TOP.certificate.sha256, (TOP.certificate,), CHAIN), signed=(signed(stranger),))
+    seen = Observation(pin=Pin(1, (TOP.certificate,), CHAIN, TOP.certificate.sha256), signed=(signed(stranger),))
     assert set(rogues(seen, CHAIN)) == {stranger.certificate.key_sha256}
     found = [one for verdict in judge_places(seen, PINNED) for one in verdict.findings]
     assert "MPK-358" in [one.code for one in found]
@@ -93,13 +94,13 @@ def test_a_ca_that_was_obtained_from_the_owner_s_ca_of_before_is_found_too() -> 
     before = TOP.issue(ISSUING)
     stranger = before.issue(SPIRE_CA)
     asked = replace(signed(stranger), chain=made.read(stranger, before))
-    pin = Recorded(1, TOP.certificate.sha256, (TOP.certificate,), CHAIN)
+    pin = Pin(1, (TOP.certificate,), CHAIN, TOP.certificate.sha256)
     assert set(rogues(Observation(pin=pin, signed=(asked,)), CHAIN)) == {stranger.certificate.key_sha256}
 
 
 def test_the_root_needs_no_request_and_istiod_s_ca_is_proven_below_the_existing_one() -> None:
     cacerts = CA.issue(CACERTS)
-    pin = Recorded(1, TOP.certificate.sha256, (TOP.certificate,), CHAIN)
+    pin = Pin(1, (TOP.certificate,), CHAIN, TOP.certificate.sha256)
     seen = Observation(pin=pin, signed=(signed(cacerts, "istiod-ca"),))
     verdicts = {one.place.kind: one for one in judge_places(seen, PINNED)}
     assert {(one.result, one.findings) for kind, one in verdicts.items() if kind in ("root", "istiod-ca")} == {

@@ -23,7 +23,8 @@ from tests.support.control_plane import ControlPlane
 from tests.support.mesh import Mesh, pod, unready
 from tests.support.rbac import Restricted
 
-LISTING = json.dumps({"active": {"authority_id": made.mesh_spire_ca().certificate.ski}})
+SLOT = {"expires_at": "1795608000", "upstream_authority_subject_key_id": "b2"}
+LISTING = json.dumps({"active": {"authority_id": made.mesh_spire_ca().certificate.ski, **SLOT}})
 GRANTED = rights(defaults(), authorities=True)
 SILENT = "ratings-v1-77f-z"
 

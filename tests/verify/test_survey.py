@@ -1,3 +1,4 @@
+import json
 from collections import Counter
 from datetime import timedelta
 
@@ -13,7 +14,8 @@ from tests.support.certificates import AT
 from tests.support.control_plane import SELF_SIGNED, SPIRE, ControlPlane, replica, request, root_request, webhook
 from tests.support.mesh import Mesh
 
-LISTING = '{"active":{"authority_id":"a1","expires_at":"1"},"old":{"authority_id":"0e","expires_at":"2"}}'
+SLOT = {"expires_at": "1795608000", "upstream_authority_subject_key_id": "b2"}
+LISTING = json.dumps({"active": {"authority_id": "a1", **SLOT}, "old": {"authority_id": "0e", **SLOT}})
 
 
 def seen(cluster: Mesh, *, authorities: bool = False) -> Observation:
@@ -66,7 +68,7 @@ def test_a_listing_that_is_none_is_unseen_and_nothing_of_it_is_believed(answer: 
     cluster.answers["exec"] = answer
     found = seen(cluster, authorities=True)
     assert found.local is None
-    assert [one.what for one in found.unseen if "MPK-374" in one.needs] == ["SPIRE's prepared and old CAs"]
+    assert [one.what for one in found.unseen if "MPK-420" in one.needs] == ["SPIRE's prepared and old CAs"]
 
 
 @pytest.mark.parametrize(
