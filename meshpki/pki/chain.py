@@ -6,7 +6,7 @@ from datetime import datetime
 
 from meshpki.pki import rules, svid
 from meshpki.pki.certificate import Certificate
-from meshpki.pki.path import Expected, Refusal, validate, walk
+from meshpki.pki.path import Expected, Refusal, Way, validate, ways
 from meshpki.pki.verdict import Finding, Verdict, named, result_of
 
 
@@ -42,7 +42,7 @@ def judge(chain: Sequence[Certificate], expected: Expected, contract: Contract =
       13 an empty subject makes the alternative name critical
       12 the leaf's extended key usages allow what it is needed for
       14 signers are CAs, critically so · 15 with keyCertSign, which is theirs alone
-      22 every link: issuer name byte for byte, signature good (`path.walk`)
+      22 every link: issuer name byte for byte, signature good (`path.ways`)
       23 all valid at the moment, bounds and anchor included
       24 pathLenConstraint · 25 number of intermediates
       26 no unknown critical extension
@@ -69,13 +69,7 @@ def judge(chain: Sequence[Certificate], expected: Expected, contract: Contract =
     if not isinstance(path, Refusal):
         findings = _apply(contract.of(expected), path, expected)
         return Verdict(result_of(findings), path, findings)
-    walked, gap = walk(chain, expected)
-    gaps = (gap,) if gap else ()
-    asked = (*contract.of(expected), *contract.explanations)
-    findings = (*gaps, *_apply(asked, walked, expected))
-    if result_of(findings) == "proven":
-        findings = (*findings, _unexplained(walked, path))
-    return Verdict(result_of(findings), walked, findings)
+    return min((_explained(way, path, expected, contract) for way in ways(chain, expected)), key=_failures)
 
 
 def proves(
@@ -97,6 +91,20 @@ _EMPTY = Finding("MPK-302", "fail", 22, "a certificate", "the chain is empty", "
 
 def _apply(judged: Sequence[rules.Rule], path: Sequence[Certificate], expected: Expected) -> tuple[Finding, ...]:
     return tuple(finding for rule in judged for finding in rule(path, expected))
+
+
+def _explained(way: Way, refusal: Refusal, expected: Expected, contract: Contract) -> Verdict:
+    walked, gap = way
+    asked = (*contract.of(expected), *contract.explanations)
+    findings = (*((gap,) if gap else ()), *_apply(asked, walked, expected))
+    if result_of(findings) == "proven":
+        findings = (*findings, _unexplained(walked, refusal))
+    return Verdict(result_of(findings), walked, findings)
+
+
+def _failures(verdict: Verdict) -> int:
+    """Of several ways the one that lacks least explains a refusal best."""
+    return sum(1 for finding in verdict.findings if finding.severity != "warn")
 
 
 def _unexplained(path: Sequence[Certificate], refusal: Refusal) -> Finding:

@@ -135,20 +135,21 @@ def _key(intermediate: Certificate, expected: Expected) -> tuple[object, ...]:
     return intermediate.sha256, anchors, expected.at, expected.max_depth, expected.trust_domain
 
 
-def walk(chain: Sequence[Certificate], expected: Expected) -> tuple[tuple[Certificate, ...], Finding | None]:
-    """Follow issuer names and signatures from the leaf for as long as they lead on.
+# The certificates met, leaf first, and why no pinned anchor was reached; None where one was.
+Way = tuple[tuple[Certificate, ...], Finding | None]
 
-    Answers with the certificates met and, where no pinned anchor was reached, the reason; it proves nothing. Of
-    several ways the first that reaches an anchor is taken, else the first.
+
+def ways(chain: Sequence[Certificate], expected: Expected) -> list[Way]:
+    """Where issuer names and signatures lead from the leaf, the likeliest first; it proves nothing.
+
+    Only ways that reach a pinned anchor where there are any, and never more than a few.
     """
     pinned = {anchor.sha256 for anchor in expected.anchors}
-    ways = list(islice(_ways((chain[0],), chain, expected), _WAYS))
-    return next((way for way in ways if way[0][-1].sha256 in pinned), ways[0])
+    found = list(islice(_ways((chain[0],), chain, expected), _WAYS))
+    return [way for way in found if way[0][-1].sha256 in pinned] or found[:1]
 
 
-def _ways(
-    path: tuple[Certificate, ...], chain: Sequence[Certificate], expected: Expected
-) -> Iterator[tuple[tuple[Certificate, ...], Finding | None]]:
+def _ways(path: tuple[Certificate, ...], chain: Sequence[Certificate], expected: Expected) -> Iterator[Way]:
     last = path[-1]
     # far enough to see that there are too many, not so far that a hostile chain takes long
     if last in expected.anchors or len(path) >= 2 * expected.max_depth + _ENDS:

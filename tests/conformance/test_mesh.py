@@ -11,7 +11,7 @@ from cryptography import x509
 from meshpki.pki.bundle import read_bundle
 from meshpki.pki.certificate import read_chain
 from meshpki.pki.chain import CONTRACT, Contract, judge
-from meshpki.pki.path import Expected, Refusal, validate, walk
+from meshpki.pki.path import Expected, Refusal, validate, ways
 from tests.conformance.judging import judged, without
 from tests.conformance.mesh import BASES, Case, build
 from tests.conformance.mesh_table import CASES, UNREADABLE, proven
@@ -127,7 +127,7 @@ def test_a_judge_without_gate_a_is_caught(seed: int) -> None:
     for case in (case for case in readable() if case.expected.result == "broken"):
         sent, pinned = material(case, seed)
         chain, expected = read_chain(sent), Expected(read_bundle(pinned).anchors, AT, trust_domain=TRUST_DOMAIN)
-        walked, _ = walk(chain, expected)
+        walked, _ = ways(chain, expected)[0]
         found = [finding for rule in CONTRACT.of(expected) for finding in rule(walked, expected)]
         if all(finding.severity == "warn" for finding in found):
             silent |= numbers(case.expected.findings)

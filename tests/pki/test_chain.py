@@ -281,3 +281,16 @@ def test_a_flawed_leaf_is_explained_by_the_way_that_reaches_the_anchor_not_by_a_
     expected = Expected((anchor.certificate,), AT, max_depth=2, trust_domain=TRUST_DOMAIN)
     verdict = judge(made.read(leaf, twin, signer, above), expected)
     assert (verdict.result, codes(verdict, "fail")) == ("broken", ("MPK-323",))
+
+
+def test_a_flawed_leaf_is_explained_by_the_way_that_lacks_least_of_those_that_reach_an_anchor() -> None:
+    unfit = made.root(made.ROOT.but(more=(("1.3.6.1.4.1.99999.1", True, b"\x05\x00"),)))
+    fit = made.root(made.ROOT.but(subject=((x509.NameOID.COMMON_NAME, "fit"),)))
+    below = fit.issue(SPIRE_CA.but(subject=((x509.NameOID.COMMON_NAME, "below"),)))
+    signer = unfit.issue(SPIRE_CA)
+    twin = below.issue(SPIRE_CA, private_key=signer.private_key)
+    leaf = signer.issue(SVID.but(key_usage_critical=False))
+    expected = Expected((unfit.certificate, fit.certificate), AT, max_depth=2, trust_domain=TRUST_DOMAIN)
+    verdict = judge(made.read(leaf, signer, twin, below), expected)
+    assert (verdict.result, codes(verdict, "fail")) == ("broken", ("MPK-323",))
+    assert verdict.path[-1] == fit.certificate
