@@ -14,8 +14,9 @@ from meshpki.cluster.client import ClusterError
 from meshpki.cluster.manifest import Object, Query, Ref
 from meshpki.components.trust import PIN
 from meshpki.errors import PreconditionError, UsageError
+from meshpki.pki import chain
 from meshpki.settings import Settings, defaults
-from meshpki.verify import Report, Scope, unjudged, verify
+from meshpki.verify import Report, Scope, control_plane, unjudged, verify
 from meshpki.verify.places import PlaceKind
 from tests.support import certificates as made
 from tests.support import mesh as support
@@ -465,6 +466,7 @@ def test_a_webhook_that_asks_istiod_is_judged_although_its_labels_were_taken_off
     assert len(found) == 2
 
 
+CONTRACTS = (chain.judge.__doc__, control_plane.judge.__doc__)
 LISTED = ("ClusterRole", "Role", "ClusterRoleBinding", "RoleBinding")
 
 
@@ -700,6 +702,15 @@ def test_so_is_what_istiod_serves(now: int, result: str) -> None:
     serving = made.ISTIOD_SERVING.but(not_before=AT + timedelta(seconds=8))
     report = verify(ControlPlane(serving=serving).cluster(), defaults(), AT, now=lambda: AT + timedelta(seconds=now))
     assert {one.result for one in report.places if one.place.kind is PlaceKind.ISTIOD} == {result}
+
+
+def test_the_number_of_a_rule_of_the_control_plane_means_nothing_else_in_a_chain() -> None:
+    numbered = [re.findall(r"(?:^ +|· )(\d+)(?=[, ])", text, re.MULTILINE) for text in map(str, CONTRACTS)]
+    of_chains, of_places = map(set, numbered)
+    # 43 is one rule, of whatever anchors are looked at
+    assert of_chains & of_places == {"43"}
+    assert {"22", "45"} <= of_chains
+    assert {"39", "47"} <= of_places
 
 
 def test_a_bundle_of_another_trust_domain_is_a_warning() -> None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from meshpki.cli import output
 from meshpki.cli.board import Board, State
@@ -110,7 +111,9 @@ class RootRun:
             seen = LastLook(len(journey.required_pin(self._cluster).roots) == 1)
             if self._wish.compromised:
                 seen = replace(seen, beyond_reach=compromise.beyond_reach(self._cluster))
-            return replace(seen, report=verify(self._cluster, self._settings, datetime.now(UTC), authorities=True))
+            clock = partial(datetime.now, UTC)
+            report = verify(self._cluster, self._settings, clock(), authorities=True, now=clock)
+            return replace(seen, report=report)
         except MeshpkiError as silent:
             output.failure(silent)
             return seen
