@@ -11,7 +11,7 @@ from meshpki import artifacts
 from meshpki import forecast as forecasting
 from meshpki.cli import certs_forms, forecast_forms, output, status_forms, verdicts
 from meshpki.cli.counting import counting
-from meshpki.cli.session import open_cluster, settings_of
+from meshpki.cli.session import SystemClock, open_cluster, settings_of
 from meshpki.cli.status_look import at_hand
 from meshpki.cli.whole_file import whole_file
 from meshpki.cluster.client import Reader
@@ -60,7 +60,7 @@ def fill(archive: Archive, reader: Reader, asked: Asked, at: datetime) -> None:
     report: Report | MeshpkiError
     try:
         with counting() as progress:
-            report = verify(reader, settings, at, Scope(asked.namespace), progress=progress)
+            report = verify(reader, settings, at, Scope(asked.namespace), progress=progress, now=SystemClock().now)
     except MeshpkiError as error:
         report = error
     wanted = Wanted(at, at - asked.since, asked.lines, asked.namespace)

@@ -98,7 +98,8 @@ def bring_up(wanted: Wanted) -> Result:
     # Where nothing is to do nothing is written, the Lease included; if something comes up, it is taken first.
     with one_run(cluster, before, at_once=planned.pending) as leased:
         _follow(plan, settings, leased, wanted.limits, board)
-    report = verify(cluster, settings, datetime.now(UTC)) if _meshed(plan) else None
+    clock = SystemClock()
+    report = verify(cluster, settings, clock.now(), now=clock.now) if _meshed(plan) else None
     return Result(board, report, lab=wanted.lab, context=wanted.context)
 
 
