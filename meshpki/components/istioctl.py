@@ -6,6 +6,8 @@ import shutil
 import subprocess
 import tempfile
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,8 +58,11 @@ class Istioctl:
     def install(self, operator: Object, readiness_seconds: int, stop: threading.Event) -> None:
         """Run `istioctl install`; it is killed when `stop` is set. Raises StepError (MPK-206) with its last lines."""
         argv = ["install", "--skip-confirmation", "--readiness-timeout", f"{readiness_seconds}s", *self._target()]
-        with held(_yaml(operator)) as wish, tempfile.TemporaryFile() as output:
-            run = self._run([*argv, "--filename", path(wish)])
+        with (
+            held(_yaml(operator)) as wish,
+            self._run([*argv, "--filename", path(wish)]) as run,
+            tempfile.TemporaryFile() as output,
+        ):
             try:
                 child = subprocess.Popen(
                     run.argv,
@@ -104,22 +109,26 @@ class Istioctl:
 
     def _alone(self, argv: list[str], *given: int) -> subprocess.CompletedProcess[bytes]:
         """Run it without a cluster, with no files of the user's."""
-        run = self._run(argv)
-        with tempfile.TemporaryDirectory(prefix="meshpki-") as folder:
+        with self._run(argv) as run:
             return subprocess.run(
                 run.argv,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
-                env={**os.environ, "HOME": folder, "KUBECONFIG": os.devnull},
+                env={**os.environ, "HOME": run.folder, "KUBECONFIG": os.devnull},
                 timeout=_GENERATE_SECONDS,
                 check=False,
                 pass_fds=(run.program, *given),
             )
 
-    def _run(self, argv: list[str]) -> "_Run":
+    @contextmanager
+    def _run(self, argv: list[str]) -> Iterator["_Run"]:
         unpacked = program(self.archive, self.sha256)
         leash = leashed if shutil.which("setpriv") else tuple
-        return _Run(unpacked, leash([path(unpacked), *argv]))
+        with tempfile.TemporaryDirectory(prefix="meshpki-") as folder:
+            # what it is called by is what it tells the API server: an audit log knows it as istioctl
+            named = Path(folder, "istioctl")
+            named.symlink_to(path(unpacked))
+            yield _Run(unpacked, leash([str(named), *argv]), folder)
 
     def _target(self) -> list[str]:
         kubeconfig = ["--kubeconfig", str(self.kubeconfig)] if self.kubeconfig else []
@@ -128,10 +137,11 @@ class Istioctl:
 
 @dataclass(frozen=True)
 class _Run:
-    """A command line, and the descriptor of the program that it names."""
+    """A command line, the descriptor of the program that it names, and an empty home for it."""
 
     program: int
     argv: tuple[str, ...]
+    folder: str
 
 
 def _yaml(operator: Object) -> str:

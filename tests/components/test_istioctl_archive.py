@@ -177,6 +177,17 @@ def test_it_is_run_from_memory_with_the_wish_in_memory_and_leaves_no_file(
     assert {one.name for one in tmp_path.iterdir()} == {"said", "istioctl.tar.gz"}
 
 
+@pytest.mark.parametrize("leashed", [True, False])
+def test_it_is_called_istioctl_which_is_the_name_that_it_tells_the_api_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, leashed: bool
+) -> None:
+    if not leashed:
+        monkeypatch.setattr(shutil, "which", lambda _: None)
+    said = tmp_path / "said"
+    installed(scripted(tmp_path, f'basename "$0" > {said}'), tmp_path)
+    assert said.read_text() == "istioctl\n"
+
+
 def test_it_has_the_environment_of_meshpki_and_no_proxies_of_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -75,8 +75,7 @@ def waits_at_a_gate(child: subprocess.Popen[str], lines: Iterator[str]) -> None:
 def runs_istioctl(child: subprocess.Popen[str], lines: Iterator[str]) -> None:
     await_line(lines, "step=istio state=start")
     until = time.monotonic() + 60
-    # it runs from memory, so that its path says nothing
-    while not any("\0--skip-confirmation\0" in program for program in children(child.pid)):
+    while not any("istioctl\0install" in program for program in children(child.pid)):
         assert time.monotonic() < until, "istioctl was never run"
         time.sleep(0.05)
 
