@@ -115,7 +115,7 @@ def test_verify_needs_a_token_with_few_rights_and_up_says_which_it_lacks(
         refused = meshpki("up", "--kubeconfig", str(limited), "-f", str(mesh.lab.settings), "--yes")
         assert refused.returncode == 4
         assert "MPK-102" in refused.stderr
-        assert "the right to `get` csidrivers" in refused.stderr
+        assert "the right to `get` configmaps" in refused.stderr
         assert audit.persisted(*OURS) == []
     finally:
         mesh.kubectl("delete", "-f", "-", given=reader)
