@@ -208,6 +208,7 @@ YOUNG = (
     Young("nor while its Envoy waits for a certificate", 20, "unknown", ASKING),
     Young("a minute later it is", 61, "broken", INITIALIZING),
     Young("and so is an Envoy without one", 61, "broken", ASKING),
+    Young("as is one that was scheduled in an hour to come, by a clock that is wrong", -3600, "broken", ASKING),
     Young("at once where its proxy crashed", 1, "broken", CRASHING),
     Young("at once where its node has no SPIRE agent", 1, "broken", INITIALIZING, has_agent=False),
 )
@@ -345,6 +346,7 @@ CONTRARY["metadata"]["labels"]["istio.io/rev"] = "canary"
         (INJECTED, uninjected(note="false"), "unseen"),
         (INJECTED, uninjected(inject="true", note="false"), "unknown"),
         (namespace(), uninjected(inject="false"), ""),
+        (namespace(), uninjected(note="true"), ""),
     ],
     ids=[
         "in a namespace that injects",
@@ -357,6 +359,7 @@ CONTRARY["metadata"]["labels"]["istio.io/rev"] = "canary"
         "that opted out by its annotation",
         "whose label goes before its annotation",
         "that opted out where nobody injects",
+        "that asks by its annotation alone, of which the webhook hears nothing",
     ],
 )
 def test_a_pod_that_was_not_injected_is_told_of_where_it_should_have_been(
@@ -367,6 +370,14 @@ def test_a_pod_that_was_not_injected_is_told_of_where_it_should_have_been(
     assert report.exit_code(strict=True) == (errors.BROKEN if result == "unknown" else errors.OK)
     kept_out = [one.what for one in report.unseen if "kept out" in one.what]
     assert kept_out == (["1 pod that was kept out of the mesh: bookinfo/outside-5d9-x"] if result == "unseen" else [])
+
+
+def test_a_pod_without_a_sidecar_needs_no_bundle_and_none_is_missed_where_istio_injects_nothing() -> None:
+    bare, system = uninjected(inject="true"), uninjected("node-agent-1", inject="true")
+    bare["metadata"]["namespace"], system["metadata"]["namespace"] = "shop", "kube-system"
+    report = verify(healthy(bare, system, pod(), reviews_v1_5d9_x=held()), defaults(), AT)
+    assert report.counts == Counter(proven=1, unknown=1)
+    assert report.results["broken"] == 0
 
 
 def test_where_namespaces_may_not_be_listed_a_line_says_so_and_nothing_fails() -> None:

@@ -74,13 +74,13 @@ def _of_an_expired_root(cluster: Named, wish: Wish) -> Wish:
 
 def _intent(cluster: Named, settings: Settings, here: Standing | None, wish: Wish) -> Intent:
     """What is to be done; raises everything for which beginning it would not be safe."""
-    nodes, at = len(cluster.list(Query("v1", "Node"))), datetime.now(UTC)
+    nodes, now = len(cluster.list(Query("v1", "Node"))), SystemClock().now
     first = here.stage.name if here else goals.NEW_ROOT
     planned = journey.estimate(first, nodes, wish.soak)
     if here is None:
-        _examine(preflight.look(cluster, settings, at, planned * _ROOM, wish.excepted), settings, wish)
+        _examine(preflight.look(cluster, settings, now, planned * _ROOM, wish.excepted), settings, wish)
     pin, due = journey.required_pin(cluster), _deadlines(cluster, settings)
-    exposed = of_root(at + planned) if wish.compromised else None
+    exposed = of_root(now() + planned) if wish.compromised else None
     return Intent(cluster.context, pin, here, first, planned, due, wish.back, wish.until, cluster.host, exposed)
 
 

@@ -59,6 +59,7 @@ def judge_rollout(reader: Reader, ref: Ref) -> Readiness:
         return Failed(told) if any(word in refused for word in _FOR_GOOD) else Waiting(told)
     pods = _selected(reader, live)
     reason, final = trouble(pods)
+    # one that still leaves will be followed, whatever was refused before it
     if not pods:
         reason = newest_warning(_events(reader, ref))
         final = any(word in reason for word in _FOR_GOOD)
@@ -69,13 +70,13 @@ def judge_rollout(reader: Reader, ref: Ref) -> Readiness:
 def pods_of(reader: Reader, workload: Ref) -> list[Object]:
     """The living pods that a workload's selector finds; none where there is no such workload."""
     live = reader.get(workload)
-    return _selected(reader, live) if live else []
+    return [pod for pod in _selected(reader, live) if living(pod)] if live else []
 
 
 def _selected(reader: Reader, workload: Object) -> list[Object]:
     labels = workload["spec"]["selector"].get("matchLabels", {})
     selector = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
-    return living_pods(reader, workload["metadata"]["namespace"], selector)
+    return reader.list(Query("v1", "Pod", workload["metadata"]["namespace"], labels=selector))
 
 
 def living_pods(reader: Reader, namespace: str, labels: str) -> list[Object]:

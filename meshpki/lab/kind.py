@@ -104,11 +104,13 @@ class Kind:
         return self._lab()
 
     def down(self, report: Report) -> None:
-        """Delete the cluster and what was written for it."""
-        self._check_programs()
+        """Delete the cluster and what was written for it; the latter also where the engine is gone, with an error."""
         with home.turn(self.place), timed(report, "kind delete cluster"):
-            child.run(delete_argv(self.place.name, self.place.kubeconfig), seconds=CREATE_SECONDS)
-            lifecycle.remove_files(self.place)
+            try:
+                self._check_programs()
+                child.run(delete_argv(self.place.name, self.place.kubeconfig), seconds=CREATE_SECONDS)
+            finally:
+                lifecycle.remove_files(self.place)
 
     def lab(self) -> Lab | None:
         """The lab, where its cluster answers."""
@@ -137,8 +139,9 @@ class Kind:
         root = self.place.root
         (root / "audit").mkdir(exist_ok=True)
         (root / "audit-policy.yaml").write_text(kubeadm.audit_policy())
-        self.place.kind_config.write_text(config(self.place.name, nodes, root))
         child.run(delete_argv(self.place.name, self.place.kubeconfig), seconds=CREATE_SECONDS)
+        # from here on it is a lab of kind's: not before there is an engine that answers
+        self.place.kind_config.write_text(config(self.place.name, nodes, root))
         argv = create_argv(self.place.name, self.place.kind_config, self.place.kubeconfig)
         child.run(argv, seconds=CREATE_SECONDS)
 

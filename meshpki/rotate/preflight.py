@@ -49,8 +49,11 @@ class Seen:
     excepted: frozenset[str] = field(default_factory=frozenset)
 
 
-def look(reader: Reader, settings: Settings, at: datetime, planned: timedelta, excepted: Iterable[str] = ()) -> Seen:
+def look(
+    reader: Reader, settings: Settings, now: Callable[[], datetime], planned: timedelta, excepted: Iterable[str] = ()
+) -> Seen:
     """Gather what the checks judge; no Secret is read. Raises PreconditionError (MPK-353) where no root is pinned."""
+    at = now()
     pin, names = required(reader), settings.namespaces
     alias = reader.get(Ref(CERT_MANAGER, "ClusterIssuer", "", ALIAS)) or {}
     servers = spire_authorities.servers(reader, settings)
@@ -59,7 +62,7 @@ def look(reader: Reader, settings: Settings, at: datetime, planned: timedelta, e
         ends=at + planned,
         pin=pin,
         alias=str(alias.get("spec", {}).get("ca", {}).get("secretName", "")),
-        report=verify(reader, settings, at, authorities=True),
+        report=verify(reader, settings, at, authorities=True, now=now),
         slots=tuple(spire_authorities.slots(reader, pod) for pod in servers),
         spire_server=reader.get(spire_authorities.server_set(settings)) or {},
         spire_config=_text(reader, spire_authorities.server_config(settings), "server.conf"),

@@ -66,13 +66,14 @@ def verify(
     pinned = replace(_pinned(roots, settings, at, observation), named=named, strict=strict)
     answers = _explained(reader, settings, gather.secrets(reader, mesh, width, progress))
     now = now or (lambda: at)
+    proxied = {pod.ref.namespace for pod in mesh if pod.has_proxy or pod.promised}
     pods, trust = _judged(answers, pinned, observation.skew, now)
     return Report(
         at,
         settings.trust_domain,
         roots,
         grouped(pods),
-        places=_places(observation, pinned, {pod.ref.namespace for pod in mesh}, now()),
+        places=_places(observation, pinned, proxied, now()),
         peers=judge_peers(pods, trust),
         unseen=(*observation.unseen, *_kept_out([] if scope.names else found.opted_out), *_unpaired(pods)),
         chain=pinned.chain,

@@ -11,7 +11,7 @@ from meshpki.cluster.manifest import Object
 INJECT = "sidecar.istio.io/inject"
 _BY_NAMESPACE, _BY_REVISION = "istio-injection", "istio.io/rev"
 _YES = ("true", "y", "yes", "on")
-# in these nothing is injected by the namespace's label
+# in these nothing is ever injected
 _LEFT_OUT = frozenset({"kube-system", "kube-public", "kube-node-lease", "local-path-storage"})
 
 Wish = Literal["in", "out", ""]
@@ -24,15 +24,15 @@ def injecting(namespaces: Iterable[Object]) -> frozenset[str]:
 
 def wish(pod: Object, namespaces: Collection[str]) -> Wish:
     """Whether a pod belongs `in` the mesh or was kept `out` of one that would take it; empty where neither is so."""
-    if pod.get("spec", {}).get("hostNetwork"):
-        return ""
     metadata = pod["metadata"]
-    said = _said(metadata)
-    if said in _YES:
-        return "in"
-    if metadata.get("namespace", "") not in namespaces:
+    namespace = metadata.get("namespace", "")
+    if pod.get("spec", {}).get("hostNetwork") or namespace in _LEFT_OUT:
         return ""
-    return "out" if said else "in"
+    if namespace not in namespaces:
+        # by itself the label alone calls the webhook, which an annotation does not
+        return "in" if _labelled(metadata) in _YES else ""
+    said = _labelled(metadata) or _noted(metadata)
+    return "in" if not said or said in _YES else "out"
 
 
 def _injects(metadata: Object) -> bool:
@@ -41,7 +41,10 @@ def _injects(metadata: Object) -> bool:
     return by_namespace == "enabled" or (by_namespace is None and bool(labels.get(_BY_REVISION)))
 
 
-def _said(metadata: Object) -> str:
-    """The label goes before the annotation, which is the older form."""
-    label, note = ((metadata.get(kind) or {}).get(INJECT) for kind in ("labels", "annotations"))
-    return str(label or note or "").lower()
+def _labelled(metadata: Object) -> str:
+    return str((metadata.get("labels") or {}).get(INJECT, "")).lower()
+
+
+def _noted(metadata: Object) -> str:
+    """The annotation is the older form, and the label goes before it."""
+    return str((metadata.get("annotations") or {}).get(INJECT, "")).lower()

@@ -49,7 +49,7 @@ class MeshPod:
 
     def starting(self, at: datetime) -> bool:
         """Whether it is too young to have come to its certificate, and nothing went wrong yet."""
-        young = self.since is not None and at - self.since < _STARTS_WITHIN
+        young = self.since is not None and abs(at - self.since) < _STARTS_WITHIN
         return young and bool(self.trouble) and not self.crashed
 
 

@@ -10,7 +10,7 @@ NAME = "meshpki-verify"
 
 PURPOSES = {
     NAME: "what meshpki verify reads; no Secret is among it",
-    f"{NAME}-rbac": "optional: lets meshpki verify say who may obtain certificates from the root",
+    f"{NAME}-rbac": "optional but with --strict: lets meshpki verify say who may obtain certificates from the root",
     f"{NAME}-authorities": "for meshpki verify --authorities alone: asks spire-server for its CAs by a command",
 }
 

@@ -39,7 +39,7 @@ def _require(step: Step, cluster: Cluster) -> None:
                 continue
             case Waiting(why) | Failed(why):
                 what = f"step {step.name} is left out, but is not in place: {gate.name}: {why}"
-                remedy = f"run the same command with `--only {step.name}` first"
+                remedy = f"run `meshpki up --only {step.name}` first, on the same cluster with the same settings"
                 raise PreconditionError("MPK-205", what, remedy=remedy)
 
 

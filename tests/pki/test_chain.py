@@ -217,6 +217,8 @@ def test_missing_key_ids_fail_only_where_strictness_is_asked_for() -> None:
     chain, anchors = made.read(ca.issue(SVID), ca), (root.certificate,)
     strict = judge(chain, Expected(anchors, AT, trust_domain=TRUST_DOMAIN, strict=True))
     assert (strict.result, codes(strict, "fail")) == ("broken", ("MPK-314",))
+    somebody_elses = Expected(anchors, AT, trust_domain=TRUST_DOMAIN, strict=True, owned=frozenset({chain[1].sha256}))
+    assert judge(chain, somebody_elses).result == "proven"
 
 
 def test_extended_key_usages_that_the_caller_needs_are_asked_of_any_leaf() -> None:

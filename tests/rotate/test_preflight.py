@@ -33,7 +33,7 @@ MESH = 'defaultConfig:\n  proxyMetadata:\n    PROXY_CONFIG_XDS_AGENT: "true"\n'
 def looked(mesh: Rotating, excepted: tuple[str, ...] = ()) -> Seen:
     """One look; what the mesh in memory does not have is filled in."""
     mesh.server_date = mesh.hours.now()
-    seen = look(mesh, SETTINGS, datetime.now(UTC).replace(microsecond=0), PLANNED, excepted)
+    seen = look(mesh, SETTINGS, lambda: datetime.now(UTC).replace(microsecond=0), PLANNED, excepted)
     return replace(
         seen, spire_server=SERVER, spire_config='KeyManager "disk" {}', istiod=istiod(MULTI_ROOT), mesh_config=MESH
     )

@@ -343,7 +343,7 @@ def test_a_step_left_out_must_be_in_place() -> None:
     steps = (step("a"), step("b", "a"))
     with pytest.raises(PreconditionError, match="a is missing") as caught:
         events(*steps, selection=Selection(first="b"))
-    assert "the same command with `--only a`" in caught.value.remedy
+    assert "`meshpki up --only a`" in caught.value.remedy
 
 
 def test_a_step_left_out_that_is_in_place_is_neither_applied_nor_waited_for() -> None:
