@@ -37,7 +37,7 @@ def wrong(tmp_path: Path) -> Path:
     [
         (["nonsense"], 2, "No such command"),
         (["up", "--nonsense"], 2, "No such option"),
-        (["up", "--timeout", "5"], 2, "no duration such as 90s or 5m"),
+        (["up", "--timeout", "5"], 2, "has no unit; write it as 90s, 5m, 1h or 30d"),
         (["up", "-o", "xml"], 2, "'text', 'json'"),
         (["up", "--nodes", "3"], 2, "1<=x<=2"),
         (["explain", "999"], 2, "error MPK-030:"),
