@@ -71,16 +71,25 @@ def validate(chain: Sequence[Certificate], expected: Expected) -> tuple[Certific
 
 
 def _whole(chain: Sequence[Certificate], expected: Expected) -> tuple[Certificate, ...] | Refusal:
+    # the library counts self-issued certificates, which RFC 5280 section 6.1.4 does not: a path that needs no such
+    # allowance comes first, and rule 25 counts again where one was needed
+    uncounted = sum(1 for certificate in chain[1:] if certificate.self_issued)
+    path = _path(chain, expected, expected.max_depth)
+    if isinstance(path, Refusal) and uncounted:
+        path = _path(chain, expected, expected.max_depth + min(uncounted, expected.max_depth))
+    if not isinstance(path, Refusal):
+        _PROVEN.learn(path, chain, expected)
+    return path
+
+
+def _path(chain: Sequence[Certificate], expected: Expected, depth: int) -> tuple[Certificate, ...] | Refusal:
     known = {certificate.der: certificate for certificate in (*chain, *expected.anchors)}
+    verifier = _builder(expected, depth).build_client_verifier()
     try:
-        verified = (
-            _builder(chain, expected).build_client_verifier().verify(chain[0].parsed, [c.parsed for c in chain[1:]])
-        )
+        verified = verifier.verify(chain[0].parsed, [signer.parsed for signer in chain[1:]])
     except _REFUSALS as error:
         return Refusal(str(error) or type(error).__name__)
-    path = tuple(known[found.public_bytes(Encoding.DER)] for found in verified.chain)
-    _PROVEN.learn(path, chain, expected)
-    return path
+    return tuple(known[found.public_bytes(Encoding.DER)] for found in verified.chain)
 
 
 @dataclass(frozen=True)
@@ -123,7 +132,7 @@ class _Proven:
             return
         if len(self._below) >= _PROVEN_LIMIT:
             self._below.clear()
-        verifier = _builder(chain[:1], replace(expected, anchors=signers[:1])).build_client_verifier()
+        verifier = _builder(replace(expected, anchors=signers[:1]), expected.max_depth).build_client_verifier()
         self._below[_key(signers[0], expected)] = _Below(verifier, signers)
 
 
@@ -163,14 +172,12 @@ def _ways(path: tuple[Certificate, ...], chain: Sequence[Certificate], expected:
         yield path, _why_it_ends(last, namesakes, expected)
 
 
-def _builder(chain: Sequence[Certificate], expected: Expected) -> PolicyBuilder:
-    # the library counts self-issued certificates, which RFC 5280 section 6.1.4 does not; rule 25 counts again
-    uncounted = sum(1 for certificate in chain[1:] if certificate.self_issued)
+def _builder(expected: Expected, depth: int) -> PolicyBuilder:
     return (
         PolicyBuilder()
         .store(Store([anchor.parsed for anchor in expected.anchors]))
         .time(expected.at)
-        .max_chain_depth(expected.max_depth + min(uncounted, expected.max_depth))
+        .max_chain_depth(depth)
         .extension_policies(
             ca_policy=ExtensionPolicy.webpki_defaults_ca(),
             ee_policy=_svid_policy() if expected.trust_domain else ExtensionPolicy.permit_all(),

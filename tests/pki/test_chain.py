@@ -189,6 +189,16 @@ def test_one_intermediate_too_many_is_broken_even_where_the_path_is_sound() -> N
     assert codes(verdict, "fail") == ("MPK-308",)
 
 
+def test_a_short_path_is_found_where_a_self_issued_certificate_would_allow_a_longer_one_too() -> None:
+    anchor = made.mesh_root()
+    above = anchor.issue(CACERTS)
+    cross_signed = above.issue(SPIRE_CA)
+    direct = anchor.issue(SPIRE_CA, private_key=cross_signed.private_key)
+    leaf = direct.issue(SVID)
+    verdict = judge(made.read(leaf, cross_signed, above, direct, made.root(ROOT)), expected(anchor))
+    assert (verdict.result, len(verdict.path)) == ("proven", 3)
+
+
 def test_an_empty_chain_is_broken() -> None:
     assert judge((), expected(made.mesh_root())).result == "broken"
 
