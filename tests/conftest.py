@@ -15,6 +15,7 @@ from meshpki.cluster.kubernetes import KubernetesCluster, connect
 from meshpki.lab.driver import choose, pick
 from meshpki.lab.home import cache, locate
 from meshpki.lab.lab import Lab
+from tests.support.browser import Browser, found, opened
 from tests.support.sharing import Sharing
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -97,6 +98,16 @@ def lab_cluster(lab: Lab) -> KubernetesCluster:
 @pytest.fixture(scope="session")
 def meshpki() -> "Command":
     return Command()
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """A browser without a window; not every machine has one."""
+    program = found()
+    if not program:
+        pytest.skip("no Chromium here, so no page was looked at: apt-get install chromium")
+    with opened(program, tmp_path_factory.mktemp("browser")) as one:
+        yield one
 
 
 class Command:

@@ -54,10 +54,14 @@ class Mesh:
         """The name of that root."""
         return f"meshpki-root-g{self.generation()}"
 
+    def reach(self) -> list[str]:
+        """The options that name this cluster."""
+        return ["--kubeconfig", str(self.lab.kubeconfig), "--context", self.lab.context]
+
     def where(self) -> list[str]:
         """The options by which an administrator's meshpki reaches this cluster as it would a user's own."""
         settings = ["-f", str(self.lab.settings)] if self.lab.settings else []
-        return ["--kubeconfig", str(self.lab.kubeconfig), "--context", self.lab.context, *settings]
+        return [*self.reach(), *settings]
 
     def as_a(self, role: str, *options: str) -> list[str]:
         """The same for somebody with a role that `meshpki rbac` prints, and no right besides."""
