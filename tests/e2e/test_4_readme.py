@@ -13,7 +13,7 @@ from meshpki.lab.archive import Config, File
 from tests.conftest import Command
 from tests.e2e.conftest import Mesh
 
-pytestmark = [pytest.mark.lab, pytest.mark.native]
+pytestmark = pytest.mark.lab
 
 ROOT = Path(__file__).parents[2]
 
@@ -91,7 +91,7 @@ def test_the_first_command_of_the_readme_ends_with_a_proven_mesh(tmp_path: Path)
         for line in (clone / "README.md").read_text().splitlines()
         if line.startswith("$ python3 -m venv")
     )
-    assert line.endswith("up --lab --install-packages")
+    assert line.endswith("up --lab --driver native --install-packages")
     environment = {**os.environ, "MESHPKI_LAB_HOME": str(tmp_path / "lab"), "MESHPKI_LAB_NAME": "readme"}
     try:
         done = subprocess.run(
