@@ -60,6 +60,9 @@ def test_lab_status_tells_what_the_processes_say_of_themselves(mesh: Mesh, meshp
     assert f"CoreDNS-{said['coredns'].partition(' ')[0]}\n" in coredns
     istio = mesh.istioctl("version", "--remote=false", "--short").split()[-1]
     assert said["pilot"].startswith(f"{istio} (")
+    proxy = ("-n", "bookinfo", "exec", "deploy/details-v1", "-c", "istio-proxy", "--")
+    info = json.loads(mesh.kubectl(*proxy, "pilot-agent", "request", "GET", "server_info"))
+    assert said["envoy"].startswith(f"{info['version'].split('/')[1]} (")
 
 
 def test_the_production_preset_runs_two_of_each_under_a_disruption_budget(
