@@ -84,7 +84,7 @@ def chain_of(dump: str) -> list[str]:
     assert "PRIVATE KEY" not in dump
     content = json.loads(dump)
     secrets = content.get("dynamicActiveSecrets") or content["dynamic_active_secrets"]
-    (held,) = (one["secret"] for one in secrets if one["name"] == "default")
+    held = {one["name"]: one["secret"] for one in secrets}["default"]
     certificate = held.get("tlsCertificate") or held["tls_certificate"]
     source = certificate.get("certificateChain") or certificate["certificate_chain"]
     pem = base64.b64decode(source.get("inlineBytes") or source["inline_bytes"]).decode()
