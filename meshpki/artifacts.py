@@ -8,6 +8,7 @@ import os
 import shutil
 import tempfile
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from importlib import resources
@@ -22,6 +23,7 @@ from meshpki.errors import PreconditionError
 from meshpki.settings import Settings
 
 _LIMIT = 256 * 1024 * 1024
+Told = Callable[[str], None]
 
 _POLICY_CRD = "approver-policy-crd"
 _CRDS = ("clusterfederatedtrustdomains", "clusterspiffeids", "clusterstaticentries")
@@ -60,6 +62,10 @@ class Releases:
 NONE = Releases(Path(os.devnull), Path(os.devnull), ())
 
 
+def unheard(_words: str) -> None:
+    """For whom nobody watches."""
+
+
 def wanted(settings: Settings) -> tuple[Artifact, ...]:
     """Every file that an installation with these settings needs; the user's pins go before ours."""
     versions, pins = settings.versions, {**_published_pins(), **settings.artifacts.pins}
@@ -90,16 +96,19 @@ def _published_pins() -> dict[str, str]:
     return dict(tomllib.loads(text)["sha256"])
 
 
-def obtain(settings: Settings, directory: Path | None = None, *, download: bool = True) -> Releases:
+def obtain(
+    settings: Settings, directory: Path | None = None, *, download: bool = True, told: Told = unheard
+) -> Releases:
     """The files, each checked; `directory` goes before the settings' own, and with either nothing is downloaded.
 
-    That each has a pin is seen before any is looked for. Without `download` what is not in the cache is missing.
+    That each has a pin is seen before any is looked for. Without `download` what is not in the cache is missing; `told`
+    hears of each download before it begins.
 
     Raises PreconditionError: MPK-050 missing, 051 digest differs, 052 no pin, 053 download failed.
     """
     chosen = _chosen(settings, directory)
     check_pins(settings)
-    found = [_checked(artifact, _place(artifact, chosen, settings, download=download)) for artifact in wanted(settings)]
+    found = [_checked(one, _place(one, chosen, settings, told, download=download)) for one in wanted(settings)]
     policies = tuple(path for path in found if path.name.startswith(_POLICY_CRD))
     spire = tuple(path for path in found[2:] if path not in policies)
     return Releases(found[0], found[1], spire, policies, istioctl_sha256=wanted(settings)[1].sha256)
@@ -129,7 +138,7 @@ def kept(settings: Settings, directory: Path | None = None) -> tuple[Kept, ...]:
     return tuple(_kept(one, chosen / one.name if chosen else _cached(one)) for one in wanted(settings))
 
 
-def fetch(settings: Settings, directory: Path) -> tuple[Kept, ...]:
+def fetch(settings: Settings, directory: Path, told: Told = unheard) -> tuple[Kept, ...]:
     """Bring every pinned file into a directory, whole or not at all; one that lies there as pinned stays untouched.
 
     Raises PreconditionError as `obtain`; a file without a pin is refused before anything is downloaded (MPK-052).
@@ -138,7 +147,7 @@ def fetch(settings: Settings, directory: Path) -> tuple[Kept, ...]:
     directory.mkdir(parents=True, exist_ok=True)
     for one in kept(settings, directory):
         if one.state is not State.AS_PINNED:
-            _copy(_checked(one.artifact, _place(one.artifact, None, settings, download=True)), directory)
+            _copy(_checked(one.artifact, _place(one.artifact, None, settings, told, download=True)), directory)
     return kept(settings, directory)
 
 
@@ -179,7 +188,7 @@ def _pinned(*artifacts: Artifact) -> None:
 def with_images(settings: Settings, directory: Path | None = None) -> Releases:
     """The one file that names images, checked; steps made with it lack CRDs and istioctl. Errors as `obtain`."""
     first, chosen = wanted(settings)[0], _chosen(settings, directory)
-    return replace(NONE, cert_manager=_checked(first, _place(first, chosen, settings, download=True)))
+    return replace(NONE, cert_manager=_checked(first, _place(first, chosen, settings, unheard, download=True)))
 
 
 def _chosen(settings: Settings, directory: Path | None) -> Path | None:
@@ -187,7 +196,7 @@ def _chosen(settings: Settings, directory: Path | None) -> Path | None:
     return directory or (Path(settings.artifacts.directory) if settings.artifacts.directory else None)
 
 
-def _place(artifact: Artifact, directory: Path | None, settings: Settings, *, download: bool) -> Path:
+def _place(artifact: Artifact, directory: Path | None, settings: Settings, told: Told, *, download: bool) -> Path:
     _pinned(artifact)
     if directory is not None:
         path = directory / artifact.name
@@ -201,6 +210,7 @@ def _place(artifact: Artifact, directory: Path | None, settings: Settings, *, do
     if not cached.is_file():
         if not download:
             raise PreconditionError("MPK-050", f"{artifact.name} is not in the cache", where=str(cached))
+        told(f"downloading {artifact.url}")
         _download(artifact, cached, settings)
     return cached
 

@@ -1,4 +1,7 @@
-"""Where tests get a cluster from: pytest-kind where a Docker engine answers, the native lab otherwise."""
+"""Where tests get a cluster from: the native lab, or pytest-kind where a Docker engine answers and no lab is there.
+
+On the latter there are no release files that we can pin, so tests of a whole mesh are left out.
+"""
 
 import os
 import random
@@ -12,9 +15,11 @@ import hypothesis
 import pytest
 
 from meshpki.cluster.kubernetes import KubernetesCluster, connect
-from meshpki.lab.driver import choose, pick
+from meshpki.lab.driver import choose
 from meshpki.lab.home import cache, locate
 from meshpki.lab.lab import Lab
+from tests.support import driver
+from tests.support.browser import Browser, found, opened
 from tests.support.sharing import Sharing
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -37,7 +42,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """A suite that has no sample cheap enough belongs to `nox -s acceptance` alone."""
+    """What cannot run here is told; a suite that has no sample cheap enough belongs to `nox -s acceptance` alone."""
+    native = [item for item in items if item.get_closest_marker("native")]
+    if native and _driver() == "kind":
+        for item in native:
+            item.add_marker(pytest.mark.skip(driver.LEFT_OUT))
     if config.getoption("--full"):
         return
     left = [item for item in items if item.get_closest_marker("acceptance")]
@@ -69,17 +78,17 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 @pytest.fixture(scope="session")
 def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
     """A running lab, at the default place; it is left as it was found, running or not."""
-    if pick("auto") == "kind":
+    if _driver() == "kind":
         kind = request.getfixturevalue("kind_cluster")
         yield Lab(Path(kind.kubeconfig_path), f"kind-{kind.name}", None, None, None)
         return
-    driver, command = choose("native"), Command()
+    native, command = choose("native"), Command()
     cache().mkdir(parents=True, exist_ok=True)
     with Sharing(cache() / f"tests-of-{locate().name}.lock") as sharing:
-        if driver.lab() is None:
+        if native.lab() is None:
             sharing.made()
-        done = command("lab", "up", *(["--install-packages"] if REQUIRED else []), seconds=3000)
-        made = driver.lab()
+        done = command(*driver.UP, *(["--install-packages"] if REQUIRED else []), seconds=3000)
+        made = native.lab()
         if made is None and REQUIRED:
             pytest.fail(f"no lab: {done.stderr}")
         if made is None:
@@ -87,6 +96,10 @@ def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
         yield made
         if sharing.ends_it():
             command("lab", "down")
+
+
+def _driver() -> str:
+    return driver.of_tests(required=REQUIRED, made=locate().driver)
 
 
 @pytest.fixture(scope="session")
@@ -97,6 +110,16 @@ def lab_cluster(lab: Lab) -> KubernetesCluster:
 @pytest.fixture(scope="session")
 def meshpki() -> "Command":
     return Command()
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """A browser without a window; not every machine has one."""
+    program = found()
+    if not program:
+        pytest.skip("no Chromium here, so no page was looked at: apt-get install chromium")
+    with opened(program, tmp_path_factory.mktemp("browser")) as one:
+        yield one
 
 
 class Command:

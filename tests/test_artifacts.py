@@ -52,8 +52,12 @@ def test_a_directory_brings_every_release_file_and_nothing_is_downloaded(tmp_pat
     found = obtain(settings, folder)
     assert {path.parent for path in (found.cert_manager, found.istioctl, *found.spire_crds)} == {folder}
     assert not (tmp_path / "cache").exists()
+    told: list[str] = []
+    assert obtain(settings, folder, told=told.append) == found
+    assert told == []
     with pytest.raises(PreconditionError) as without:
-        obtain(settings)
+        obtain(settings, told=told.append)
+    assert told == [f"downloading {wanted(settings)[0].url}"]
     assert without.value.code == "MPK-053"
     assert "--artifact-dir" in without.value.remedy
     assert without.value.what.endswith("could not be downloaded: connection refused (by proxy 127.0.0.1:9)")

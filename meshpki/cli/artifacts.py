@@ -54,7 +54,7 @@ def fetch(directory: Folder, *, files: options.OfflineFiles = None, form: Form =
     from meshpki.artifacts import fetch as fetched
     from meshpki.cli.artifacts_forms import told
 
-    output.data(told(fetched(_settings(files), directory), form))
+    output.data(told(fetched(_settings(files), directory, output.told), form))
 
 
 @app.command(epilog=EXAMPLES)

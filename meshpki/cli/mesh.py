@@ -17,7 +17,7 @@ from meshpki.cli.holding import MeshState, mesh_state, one_run
 from meshpki.cli.session import SystemClock, open_cluster, settings_of
 from meshpki.cluster.client import Cluster, Reader
 from meshpki.cluster.kubernetes import KubernetesCluster
-from meshpki.errors import OK
+from meshpki.errors import OK, MeshpkiError
 from meshpki.install import EVERY, Target, generation, install, steps, wish_manifest
 from meshpki.planning import Action, ObjectPlan, glance
 from meshpki.settings import Settings, read
@@ -53,7 +53,10 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Result:
-    """What `up` did, step by step, and what verify says of it; `preview` instead where it was a dry run."""
+    """What `up` did, step by step, and what verify says of it, or the error that it ended with.
+
+    `preview` instead where it was a dry run.
+    """
 
     board: Board
     report: Report | None
@@ -61,6 +64,7 @@ class Result:
     programs: tuple[str, ...] = ()
     lab: bool = False
     context: str = ""
+    error: MeshpkiError | None = None
 
     @property
     def exit_code(self) -> int:
@@ -80,11 +84,19 @@ class Result:
         changes += [{"change": "run", "object": name} for name in self.programs]
         verified = json.loads(verdicts.as_json(self.report)) if self.report else None
         kind = {"apiVersion": "meshpki.dev/v1alpha1", "kind": "UpReport"}
-        return json.dumps({**kind, "steps": self.board.rows(), "changes": changes, "verify": verified}, indent=2)
+        content = {**kind, "steps": self.board.rows(), "changes": changes, "verify": verified, "error": self._error()}
+        return json.dumps(content, indent=2)
+
+    def _error(self) -> dict[str, str] | None:
+        """What it ended with, and the step that failed of it; none did where the whole took too long."""
+        if self.error is None:
+            return None
+        step = next((name for name, line in self.board.lines.items() if line.error is self.error), "")
+        return {"code": self.error.code, "step": step, "message": self.error.what}
 
 
 def bring_up(wanted: Wanted) -> Result:
-    """Do it; raises the error of the first step that failed, PreconditionError before any write."""
+    """Do it; an error before the first step is raised, and one after that is told in the result."""
     cluster, before, settings, plan = opened(wanted)
     board = Board([(step.name, step.summary) for step in plan.steps])
     # Its dry runs also find what the API server would refuse, before anything is written.
@@ -95,17 +107,22 @@ def bring_up(wanted: Wanted) -> Result:
         return Result(board, None, changes, tuple(one.name for one in planned.programs))
     if wanted.ask and planned.pending:
         consent(cluster.context)
-    # Where nothing is to do nothing is written, the Lease included; if something comes up, it is taken first.
-    with one_run(cluster, before, at_once=planned.pending) as leased:
-        _follow(plan, settings, leased, wanted.limits, board)
-    clock = SystemClock()
-    report = verify(cluster, settings, clock.now(), now=clock.now) if _meshed(plan) else None
-    return Result(board, report, lab=wanted.lab, context=wanted.context)
+    report, ended = None, None
+    try:
+        # Where nothing is to do nothing is written, the Lease included; if something comes up, it is taken first.
+        with one_run(cluster, before, at_once=planned.pending) as leased:
+            _follow(plan, settings, leased, wanted.limits, board)
+        clock = SystemClock()
+        report = verify(cluster, settings, clock.now(), now=clock.now) if _meshed(plan) else None
+    except MeshpkiError as error:
+        ended = error
+    return Result(board, report, lab=wanted.lab, context=wanted.context, error=ended)
 
 
 def opened(wanted: Wanted) -> tuple[KubernetesCluster, MeshState, Settings, Plan]:
     """The cluster, the settings that hold for it and the steps to take, all checked; nothing is written."""
     cluster, before, settings, plan = prepared(wanted)
+    output.told(f"looking at {cluster.context}: rights, versions, what is there, and what would change ...")
     _check(cluster, settings, plan, wanted)
     return cluster, before, settings, plan
 
@@ -117,7 +134,7 @@ def prepared(wanted: Wanted) -> tuple[KubernetesCluster, MeshState, Settings, Pl
     cluster = open_cluster(wanted.context, wanted.kubeconfig, force_conflicts=wanted.force_conflicts)
     before = mesh_state(cluster)
     settings = given or settings_of(cluster, (), wanted.overlay)
-    releases = artifacts.obtain(settings, wanted.artifact_dir)
+    releases = artifacts.obtain(settings, wanted.artifact_dir, told=output.told)
     target = Target(wanted.kubeconfig, cluster.context)
     known = steps(settings, releases, target, generation(cluster, settings))
     return cluster, before, settings, narrowed(known, wanted.selection)

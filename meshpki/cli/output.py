@@ -64,6 +64,11 @@ def progress(text: str) -> None:
     _write(sys.stderr, text)
 
 
+def told(text: str) -> None:
+    """The same of words that may be somebody else's."""
+    progress(plain(text))
+
+
 def _write(stream: TextIO, text: str) -> None:
     """A reader that went away (`| head`) is no failure: the work goes on, and the exit code stays what it is.
 

@@ -23,7 +23,7 @@ from meshpki.errors import PRECONDITION
 from meshpki.pki.certificate import CHAIN_LIMIT
 from meshpki.pki.path import Expected
 from meshpki.settings import Settings, read
-from meshpki.verify import Scope, offline, terms, unjudged, verify
+from meshpki.verify import WIDTH, Scope, offline, terms, unjudged, verify
 from meshpki.verify.assessment import Assessment, assess
 from meshpki.verify.demands import Demands
 from meshpki.verify.gather import Progress
@@ -60,6 +60,7 @@ def look(reader: Reader, settings: Settings, mesh: OfMesh, demands: Demands, pro
         root_fingerprints=mesh.root_fingerprints,
         authorities=mesh.authorities,
         strict=demands.strict,
+        width=mesh.width or WIDTH,
         progress=progress,
         now=clock.now,
     )

@@ -101,7 +101,7 @@ def install(
     from meshpki.verify import rights as looking
 
     settings = read(files or [])
-    planned = steps(settings, artifacts.obtain(settings, artifact_dir), Target())
+    planned = steps(settings, artifacts.obtain(settings, artifact_dir, told=output.told), Target())
     manifests = [one for stage in rendering.stages(planned, wish_manifest(settings)) for one in stage.manifests]
     granted, purposes = inside(looking.rights(settings), looking.NAME, f"{install_role.NAME}-verify", looking.PURPOSES)
     everything = (*granted, *install_role.rights(settings, manifests))

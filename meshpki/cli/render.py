@@ -77,7 +77,7 @@ def _stages(
 
     check_names(Selection(only=names), [row.name for row in EVERY])
     settings = read(files)
-    planned = steps(settings, artifacts.obtain(settings, artifact_dir), Target(), generation)
+    planned = steps(settings, artifacts.obtain(settings, artifact_dir, told=output.told), Target(), generation)
     narrowed(planned, Selection(only=names))
     return tuple(one for one in rendering.stages(planned, wish_manifest(settings)) if not names or one.step in names)
 

@@ -1,12 +1,15 @@
 """`meshpki up`: from settings to a mesh whose every identity chains to one root."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from meshpki.cli import options, output
 from meshpki.cli.format import Format
 from meshpki.errors import UsageError
+
+if TYPE_CHECKING:
+    from meshpki.cli.mesh import Result
 
 _LAB = "Bring a real cluster up on this machine first; it is throw-away, so nothing is asked."
 
@@ -72,8 +75,15 @@ def up(
         ask=not (yes or lab),
         dry_run=dry_run,
     )
-    result = bring_up(wanted)
-    output.data(result.as_json() if form is Format.JSON else result.as_text())
+    tell(bring_up(wanted), form)
+
+
+def tell(result: "Result", form: Format) -> None:
+    """Write what it did; raises the error that it ended with, which in JSON is part of it."""
+    if result.error is None or form is Format.JSON:
+        output.data(result.as_json() if form is Format.JSON else result.as_text())
+    if result.error is not None:
+        raise result.error
     if result.exit_code:
         raise typer.Exit(result.exit_code)
 

@@ -40,6 +40,7 @@ def verify(
     every: options.Every = None,
     authorities: options.Authorities = False,
     root_fingerprint: options.RootFingerprints = None,
+    width: options.Width = None,
     _schema: options.Schema = False,
     file: options.Chain = None,
     config_dump: options.Dump = None,
@@ -57,7 +58,7 @@ def verify(
     names, paths, ignores = tuple(workloads or ()), tuple(settings or ()), tuple(ignore or ())
     roots = tuple(root_fingerprint or ())
     wish = Wish(
-        OfMesh(names, namespace, everywhere, selector, roots, authorities, context, kubeconfig, paths),
+        OfMesh(names, namespace, everywhere, selector, roots, authorities, width, context, kubeconfig, paths),
         OfFile(file, config_dump, anchors, at, rules, trust_domain, max_depth, eku),
         Telling(form, junit_file, watch, every),
         Counting(min_validity, ignores, strict, fail_on),

@@ -10,6 +10,9 @@ import typer
 from meshpki.cli import output
 from meshpki.cli.options import DURATION, duration
 
+# more connections than these the API server's own limits would queue
+WIDEST = 512
+
 
 class Form(StrEnum):
     """How the report is written; the exit code never depends on it."""
@@ -64,6 +67,11 @@ RootFingerprints = Annotated[
         metavar="SHA256",
         help="The root that must be pinned, known from elsewhere. May be repeated.",
     ),
+]
+
+Width = Annotated[
+    int | None,
+    typer.Option(min=1, max=WIDEST, metavar="N", help="How many Envoys are asked at a time; 64 by default."),
 ]
 
 Output = Annotated[Form, typer.Option("--output", "-o", help=", ".join(Form))]

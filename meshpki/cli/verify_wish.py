@@ -29,6 +29,7 @@ class OfMesh:
     selector: str = ""
     root_fingerprints: tuple[str, ...] = ()
     authorities: bool = False
+    width: int | None = None
     context: str = ""
     kubeconfig: Path | None = None
     settings: tuple[Path, ...] = ()
@@ -148,6 +149,7 @@ def _of_a_mesh(wish: Wish) -> Mapping[str, object]:
         "-l": mesh.selector,
         "--authorities": mesh.authorities,
         "--root-fingerprint": mesh.root_fingerprints,
+        "--width": mesh.width,
         "--context": mesh.context,
         "--kubeconfig": mesh.kubeconfig,
         "-f": mesh.settings,

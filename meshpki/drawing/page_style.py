@@ -57,7 +57,7 @@ figcaption, .quiet { color: var(--quiet); font-size: 14px; }
 .finding { border: 1px solid var(--line); border-left-width: 6px; border-radius: 8px;
   padding: 14px 16px; margin: 0 0 16px;
   break-inside: avoid; }
-table { border-collapse: collapse; width: 100%; font-size: 15px; }
+table { border-collapse: collapse; width: 100%; font-size: 15px; margin: 0 0 20px; }
 caption { text-align: left; color: var(--quiet); font-size: 14px; padding-bottom: 6px; }
 table, thead, tbody, tr, th, td, caption { display: block; }
 thead { position: absolute; left: -9999px; }
@@ -65,6 +65,7 @@ tbody tr { border: 1px solid var(--line); border-radius: 8px; padding: 8px 12px;
 tbody th, td { text-align: left; font-weight: 400; overflow-wrap: anywhere; padding: 2px 0; }
 tbody th { font-weight: 600; }
 td::before { content: attr(data-label) ": "; color: var(--quiet); font-size: 13px; }
+.finding table { margin: 0; }
 .finding tbody tr { background: var(--surface); }
 footer { margin-top: 48px; padding-bottom: 40px; color: var(--quiet); font-size: 14px; }
 """ + "".join(

@@ -22,9 +22,9 @@ def table(caption: str, columns: Sequence[str], rows: Iterable[Iterable[Cell]]) 
 
 
 def marked(mark: Mark, codes: Iterable[str] = ()) -> Cell:
-    """A verdict with the codes of its findings."""
-    shown = sorted(set(codes))
-    return [element("span", f"{mark.sign} {mark}", class_=f"mark {mark}"), *([" " + " ".join(shown)] if shown else [])]
+    """A verdict with the codes of its findings, none of which is broken at its hyphen."""
+    shown = (part for code in sorted(set(codes)) for part in (" ", *short(code)))
+    return [element("span", f"{mark.sign} {mark}", class_=f"mark {mark}"), *shown]
 
 
 def short(text: str) -> Cell:

@@ -1,11 +1,13 @@
-"""The version that a running process tells of itself, on the metrics port it has anyway; its image's tag may lie."""
+"""The version that a running process tells of itself, on a port that it has anyway; its image's tag may lie."""
 
 import http.client
+import json
 import re
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 from meshpki.cluster.client import Reader
 from meshpki.cluster.manifest import Object, Query, Ref
@@ -16,28 +18,50 @@ _LIMIT = 8 * 1024 * 1024
 _SECONDS = 5.0
 
 
+def by_gauge(gauge: str, key: str, metrics: str) -> str:
+    """The label `key` of a gauge in a page of metrics (Prometheus text format 0.0.4); empty where it is not there."""
+    row = re.search(rf"^{gauge}\{{(?P<labels>.*)\}} 1(?:\.0)?$", metrics, re.MULTILINE)
+    found = re.search(rf'(?:^|,){key}="(?P<value>[^"]*)"', row["labels"]) if row else None
+    return found["value"] if found else ""
+
+
+def of_envoy(info: str) -> str:
+    """The version in Envoy's `server_info`: REVISION/VERSION/STATUS/BUILD/TLS; empty where it is none."""
+    try:
+        parts = str(json.loads(info)["version"]).split("/")
+    except (ValueError, TypeError, KeyError):
+        return ""
+    return parts[1] if len(parts) > 1 else ""
+
+
 @dataclass(frozen=True, slots=True)
 class Witness:
-    """A component whose pods (of namespace and label) have a plain metrics port with a gauge that names the version.
+    """A component whose pods (of namespace and label) have a plain port with a page that names the version.
 
-    `name` is the name of its image, so that what it says stands in place of the image's tag.
+    Where `name` is that of its image, what it says stands in place of the image's tag.
     """
 
     name: str
     namespace: str
     label: str
     port: int
-    gauge: str
-    key: str
+    version: Callable[[str], str]
+    path: str = PATH
 
 
 # etcd server/etcdserver/metrics.go at v3.6, coredns plugin/metrics/vars at v1.15, component-base/version/prometheus,
-# istio pkg/version/prometheus.go; kubeadm's etcd and kube-proxy listen on the node's loopback, which a forward reaches
+# istio pkg/version/prometheus.go; kubeadm's etcd and kube-proxy listen on the node's loopback, which a forward reaches.
+# Envoy has a version of its own, not Istio's; sidecars and gateways are told by different labels.
 WITNESSES = (
-    Witness("etcd", "kube-system", "component=etcd", 2381, "etcd_server_version", "server_version"),
-    Witness("coredns", "kube-system", "k8s-app=kube-dns", 9153, "coredns_build_info", "version"),
-    Witness("kube-proxy", "kube-system", "k8s-app=kube-proxy", 10249, "kubernetes_build_info", "git_version"),
-    Witness("pilot", "istio-system", "app=istiod", 15014, "istio_build", "tag"),
+    Witness("etcd", "kube-system", "component=etcd", 2381, partial(by_gauge, "etcd_server_version", "server_version")),
+    Witness("coredns", "kube-system", "k8s-app=kube-dns", 9153, partial(by_gauge, "coredns_build_info", "version")),
+    Witness(
+        *("kube-proxy", "kube-system", "k8s-app=kube-proxy", 10249),
+        partial(by_gauge, "kubernetes_build_info", "git_version"),
+    ),
+    Witness("pilot", "istio-system", "app=istiod", 15014, partial(by_gauge, "istio_build", "tag")),
+    Witness("envoy", "", "security.istio.io/tlsMode=istio", 15000, of_envoy, "/server_info"),
+    Witness("envoy", "istio-system", "istio=ingressgateway", 15000, of_envoy, "/server_info"),
 )
 
 
@@ -51,16 +75,10 @@ def told(reader: Reader) -> dict[str, str]:
     return {name: _counted(answer for whose, answer in answers if whose == name) for name in names}
 
 
-def version(witness: Witness, metrics: str) -> str:
-    """The version in a page of metrics (Prometheus text format 0.0.4); empty where the gauge is not there."""
-    row = re.search(rf"^{witness.gauge}\{{(?P<labels>.*)\}} 1(?:\.0)?$", metrics, re.MULTILINE)
-    found = re.search(rf'(?:^|,){witness.key}="(?P<value>[^"]*)"', row["labels"]) if row else None
-    return found["value"] if found else ""
-
-
 def _running(reader: Reader, witness: Witness) -> list[Ref]:
     pods = reader.list(Query("v1", "Pod", witness.namespace, labels=witness.label))
-    return [Ref("v1", "Pod", witness.namespace, pod["metadata"]["name"]) for pod in pods if _runs(pod)]
+    found = (pod["metadata"] for pod in pods if _runs(pod))
+    return [Ref("v1", "Pod", metadata["namespace"], metadata["name"]) for metadata in found]
 
 
 def _runs(pod: Object) -> bool:
@@ -70,16 +88,16 @@ def _runs(pod: Object) -> bool:
 def _ask(reader: Reader, witness: Witness, pod: Ref) -> str:
     try:
         with reader.forward(pod, witness.port) as connection:
-            return version(witness, _page(connection)) or "not told"
+            return witness.version(_page(connection, witness.path)) or "not told"
     except (MeshpkiError, OSError, http.client.HTTPException) as error:
         return f"not told: {type(error).__name__}"
 
 
-def _page(connection: socket.socket) -> str:
+def _page(connection: socket.socket, path: str) -> str:
     connection.settimeout(_SECONDS)
     talk = http.client.HTTPConnection("localhost")
     talk.sock = connection
-    talk.request("GET", PATH, headers={"Connection": "close"})
+    talk.request("GET", path, headers={"Connection": "close"})
     return talk.getresponse().read(_LIMIT).decode(errors="replace")
 
 

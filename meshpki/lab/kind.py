@@ -96,6 +96,8 @@ class Kind:
         self._check_programs()
         with home.turn(self.place):
             if self._kubectl.answers():
+                had = len(self._nodes())
+                lifecycle.refuse_another_size(had, wish.nodes or had)
                 report(Progress("kind cluster", "kept"))
             else:
                 with timed(report, "kind cluster"):
@@ -147,13 +149,16 @@ class Kind:
 
     def _approve(self) -> None:
         """Until every node's kubelet serves: a request comes some seconds after its node."""
-        names = tuple(child.run(("kind", "get", "nodes", "--name", self.place.name)).split())
-        own, until = nodes_of(child.run(inspect_argv(names))), time.monotonic() + SERVING_SECONDS
+        own, until = nodes_of(child.run(inspect_argv(self._nodes()))), time.monotonic() + SERVING_SECONDS
         while not all(self._kubectl.serves(name) for name in own):
             if time.monotonic() > until:
                 raise LabError("MPK-521", "a kubelet has no serving certificate", remedy="meshpki lab up again")
             serving.approve(self._kubectl, own)
             time.sleep(PAUSE)
+
+    def _nodes(self) -> tuple[str, ...]:
+        """The names of its nodes' containers."""
+        return tuple(child.run(("kind", "get", "nodes", "--name", self.place.name)).split())
 
     def _check_programs(self) -> None:
         for program in ("kind", "kubectl", "docker"):

@@ -22,14 +22,20 @@ State = Literal["whole", "coming up", "stopped", "half-made", "absent"]
 Act = Literal["keep", "wait", "resume", "rebuild"]
 
 
+def refuse_another_size(had: int, wanted: int) -> None:
+    """Raise PreconditionError MPK-505 where a lab of so many nodes is there and another number is wanted."""
+    if had != wanted:
+        what = f"the lab has {had} node(s), not {wanted}"
+        raise PreconditionError("MPK-505", what, where="--nodes", remedy="run `meshpki lab down` first")
+
+
 def decide(state: State, had: Spec | None, wanted: Spec) -> Act:
     """What `lab up` must do.
 
     Raises PreconditionError MPK-505 where a lab of another size is there: nodes are not added to a running one.
     """
-    if had and state in ("whole", "coming up", "stopped") and had.nodes != wanted.nodes:
-        what = f"the lab has {had.nodes} node(s), not {wanted.nodes}"
-        raise PreconditionError("MPK-505", what, where="--nodes", remedy="run `meshpki lab down` first")
+    if had and state in ("whole", "coming up", "stopped"):
+        refuse_another_size(had.nodes, wanted.nodes)
     match state:
         case "whole":
             return "keep"

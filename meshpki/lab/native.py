@@ -45,7 +45,8 @@ class Native:
         """Make the lab, go on with one that was stopped, or find it whole."""
         check_machine(sys.platform, platform.machine(), os.geteuid())
         with home.turn(self.place):
-            packages.ensure((*packages.NODE_PACKAGES, *builds.DEBIAN_PACKAGES, *images.DEBIAN_PACKAGES), wish.consent)
+            wanted_packages = (*packages.NODE_PACKAGES, *builds.DEBIAN_PACKAGES, *images.DEBIAN_PACKAGES)
+            packages.ensure(wanted_packages, wish.consent, report)
             made = self.prepare(home.cache(), report)
             had = spec.read(self.place.spec)
             size = wish.nodes or (had.nodes if had else 1)

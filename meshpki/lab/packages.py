@@ -8,6 +8,8 @@ from collections.abc import Iterable
 
 from meshpki.errors import LabError, PreconditionError
 from meshpki.lab.lab import Consent
+from meshpki.lab.progress import Report
+from meshpki.lab.story import timed
 
 NODE_PACKAGES = (
     *("containerd", "runc", "containernetworking-plugins"),
@@ -27,8 +29,8 @@ def missing(wanted: Iterable[str], installed: str) -> tuple[str, ...]:
     return tuple(sorted(set(wanted) - there))
 
 
-def ensure(wanted: Iterable[str], consent: Consent) -> tuple[str, ...]:
-    """Install what is missing if `consent` says so; returns what was installed.
+def ensure(wanted: Iterable[str], consent: Consent, report: Report) -> tuple[str, ...]:
+    """Install what is missing if `consent` says so, telling so; returns what was installed.
 
     Raises PreconditionError MPK-502 with the command where it does not, LabError MPK-520 where apt-get fails.
     """
@@ -44,8 +46,10 @@ def ensure(wanted: Iterable[str], consent: Consent) -> tuple[str, ...]:
     if not consent(line):
         what = f"missing packages: {', '.join(absent)}"
         raise PreconditionError("MPK-502", what, remedy=f"run `{line}`, or `meshpki lab up --install-packages`")
-    _apt("update")
-    _apt("install", "--yes", "--no-install-recommends", *absent)
+    with timed(report, "apt-get update"):
+        _apt("update")
+    with timed(report, f"apt-get install of {len(absent)} packages"):
+        _apt("install", "--yes", "--no-install-recommends", *absent)
     return absent
 
 

@@ -11,6 +11,8 @@ from meshpki.settings.durations import moment
 
 # Size of PEM in bytes: cert-manager internal/pem/decode.go at v1.21
 BUNDLE_LIMIT = 330_000
+# of anchors: each is compared with each of the others
+BUNDLE_LENGTH = 256
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ def read_bundle(pem: bytes) -> Bundle:
 
     Thousands of pods hold the same text: it is read once.
     """
-    return Bundle(read_blocks(pem, BUNDLE_LIMIT, CA_LIMIT))
+    return Bundle(read_blocks(pem, BUNDLE_LIMIT, CA_LIMIT, BUNDLE_LENGTH))
 
 
 def difference(bundle: Bundle, pinned: Iterable[str]) -> Difference:

@@ -23,6 +23,8 @@ from meshpki.pki.extensions import Extensions
 LEAF_LIMIT = 36_500
 CA_LIMIT = 6_500
 CHAIN_LIMIT = 95_000
+# of certificates, since small ones cost as much as large ones: a chain of a mesh has three
+CHAIN_LENGTH = 16
 
 _LABEL = re.compile(rb"-----(BEGIN|END) ([^\r\n]*?)-----")
 _EDGE = re.compile(rb"-----(?:BEGIN|END)")
@@ -160,14 +162,18 @@ def read_chain(pem: bytes) -> tuple[Certificate, ...]:
 
     Text between the blocks is passed over, as RFC 7468 allows; a block of another kind is refused.
     """
-    return read_blocks(pem, CHAIN_LIMIT, LEAF_LIMIT)
+    return read_blocks(pem, CHAIN_LIMIT, LEAF_LIMIT, CHAIN_LENGTH)
 
 
-def read_blocks(pem: bytes, total_limit: int, first_limit: int) -> tuple[Certificate, ...]:
-    """The certificates of PEM text; sizes in bytes, `first_limit` for the first block and CA_LIMIT for the others."""
+def read_blocks(pem: bytes, total_limit: int, first_limit: int, most: int) -> tuple[Certificate, ...]:
+    """The certificates of PEM text, at most so many.
+
+    Sizes are in bytes, `first_limit` for the first block and CA_LIMIT for the others.
+    """
     if len(pem) > total_limit:
         raise UnparsableError(f"{len(pem)} bytes of PEM, at most {total_limit} are read")
     expected = _count_blocks(pem)
+    refuse_many(expected, most)
     try:
         parsed = x509.load_pem_x509_certificates(pem)
     except _PARSE_ERRORS as error:
@@ -179,6 +185,7 @@ def read_blocks(pem: bytes, total_limit: int, first_limit: int) -> tuple[Certifi
 
 def read_der(ders: Sequence[bytes]) -> tuple[Certificate, ...]:
     """The certificates of a chain in DER, leaf first; limits and errors as `read_chain`."""
+    refuse_many(len(ders), CHAIN_LENGTH)
     if sum(map(len, ders)) > CHAIN_LIMIT * _DER_SHARE:
         raise UnparsableError(f"{sum(map(len, ders))} bytes of DER are more than a chain may have")
     try:
@@ -186,6 +193,12 @@ def read_der(ders: Sequence[bytes]) -> tuple[Certificate, ...]:
     except _PARSE_ERRORS as error:
         raise UnparsableError(f"no certificate could be read: {type(error).__name__}") from error
     return _read_all(parsed, LEAF_LIMIT)
+
+
+def refuse_many(count: int, most: int) -> None:
+    """Raise UnparsableError where there are more certificates than a chain or a bundle may have."""
+    if count > most:
+        raise UnparsableError(f"{count} certificates, at most {most} are read")
 
 
 def _count_blocks(pem: bytes) -> int:

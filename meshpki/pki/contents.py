@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from meshpki.pki.bundle import BUNDLE_LIMIT
-from meshpki.pki.certificate import Certificate, UnparsableError, read_chain, read_der
+from meshpki.pki.bundle import BUNDLE_LENGTH, BUNDLE_LIMIT
+from meshpki.pki.certificate import Certificate, UnparsableError, read_chain, read_der, refuse_many
 
 _EDGE = re.compile(rb"-----(BEGIN|END) ([^\r\n]{0,64}?)-----")
 _CERTIFICATE = b"CERTIFICATE"
@@ -29,7 +29,7 @@ class Contents:
 def read_contents(content: bytes) -> Contents:
     """The certificates of PEM, of one certificate in DER, or of either in base64, as in a Kubernetes object.
 
-    Raises UnparsableError where nothing of it is a PEM block or a certificate, or it is larger than 330 kB.
+    Raises UnparsableError where nothing of it is a PEM block or a certificate, or it is more than a bundle may be.
     """
     if len(content) > BUNDLE_LIMIT:
         raise UnparsableError(f"{len(content)} bytes, at most {BUNDLE_LIMIT} are read")
@@ -47,7 +47,9 @@ def _read_pem(pem: bytes) -> Contents:
     certificates: list[Certificate] = []
     others: list[str] = []
     damaged: list[str] = []
-    for number, (kind, block) in enumerate(_blocks(pem), 1):
+    blocks = list(_blocks(pem))
+    refuse_many(len(blocks), BUNDLE_LENGTH)
+    for number, (kind, block) in enumerate(blocks, 1):
         if not block:
             damaged.append(f"block {number} is cut off: its BEGIN and END lines do not pair")
         elif kind != _CERTIFICATE:

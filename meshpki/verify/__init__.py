@@ -26,8 +26,9 @@ from meshpki.verify.report import Report
 from meshpki.verify.scope import Scope
 from meshpki.verify.workloads import PodVerdict, grouped
 
-__all__ = ["Report", "Scope", "unjudged", "verify"]
+__all__ = ["WIDTH", "Report", "Scope", "unjudged", "verify"]
 
+# how many Envoys are asked at a time where nobody says otherwise
 WIDTH = 64
 _NAMED = 20
 

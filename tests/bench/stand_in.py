@@ -10,6 +10,7 @@ from pathlib import Path
 from meshpki.cluster.manifest import Object
 from tests.support import certificates as made
 from tests.support.apiserver import NAME, Reply, StandIn, kubeconfig, server_tls, valid
+from tests.support.control_plane import SERVER, replica, workload
 from tests.support.mesh import dump, pin, pod
 
 ACCOUNT = "app"
@@ -21,11 +22,15 @@ MANAGED = [{"manager": "kubelet", "fieldsV1": {f"f:field-{number}": {"f:a": {}, 
 def main(folder: Path, size: int, small: int, seconds: float) -> None:
     root = made.root(valid(made.ROOT))
     pods = [_pod(number, "small" if number < small else "large") for number in range(size)]
-    replies = _replies(root, pods)
+    ca = root.issue(valid(made.SPIRE_CA))
+    server = ca.issue(valid(SERVER))
+    replies = {**_replies(root, ca, pods), "spire-server-0": Reply(serves=server_tls(server, ca))}
     objects = {
         "/api/v1/pods": pods,
         "/api/v1/namespaces/small/pods": pods[:small],
         "/api/v1/namespaces/kube-system/configmaps": [pin(root)],
+        "/apis/apps/v1/namespaces/spire-server/statefulsets": [workload("StatefulSet", "spire-server")],
+        "/api/v1/namespaces/spire-server/pods": [replica("spire-server", 0)],
     }
     asyncio.run(_serve(StandIn(replies.__getitem__, objects, seconds), folder))
 
@@ -37,9 +42,9 @@ def _pod(number: int, namespace: str) -> Object:
     return made_pod
 
 
-def _replies(root: made.Issued, pods: list[Object]) -> dict[str, Reply]:
+def _replies(root: made.Issued, ca: made.Issued, pods: list[Object]) -> dict[str, Reply]:
     """A leaf of its own for each pod; one key, which nobody needs here, for all of them."""
-    ca, key = root.issue(valid(made.SPIRE_CA)), made.new_key("P-256")
+    key = made.new_key("P-256")
     shapes = {
         namespace: valid(made.SVID.but(uris=(f"spiffe://{made.TRUST_DOMAIN}/ns/{namespace}/sa/{ACCOUNT}",)))
         for namespace in ("small", "large")

@@ -5,13 +5,15 @@ import pytest
 
 from meshpki.cli import output
 from meshpki.cli.board import Board
+from meshpki.cli.format import Format
 from meshpki.cli.mesh import Result
+from meshpki.cli.up import tell
 from meshpki.cluster.manifest import Ref
-from meshpki.errors import BROKEN, OK, PreconditionError
+from meshpki.errors import BROKEN, OK, GateTimeoutError, PreconditionError
 from meshpki.planning import Action, ObjectPlan
 from meshpki.settings import defaults
 from meshpki.verify import Report, verify
-from meshpki.workflow.event import Applied, GateOpened, Outcome, StepStarted
+from meshpki.workflow.event import Applied, GateOpened, Outcome, StepFailed, StepStarted
 from tests.support.certificates import AT
 from tests.support.control_plane import ControlPlane
 from tests.support.mesh import held, pod, unready
@@ -104,7 +106,8 @@ def test_an_error_without_a_place_or_remedy_is_told_in_two_lines(capsys: pytest.
 def test_a_result_in_json_holds_steps_changes_and_the_verdict() -> None:
     result = Result(board(), report(pod(), reviews_v1_5d9_x=held()))
     written = json.loads(result.as_json())
-    assert list(written) == ["apiVersion", "kind", "steps", "changes", "verify"]
+    assert list(written) == ["apiVersion", "kind", "steps", "changes", "verify", "error"]
+    assert written["error"] is None
     assert (written["apiVersion"], written["kind"]) == ("meshpki.dev/v1alpha1", "UpReport")
     spire, istio = written["steps"]
     assert spire == {
@@ -118,6 +121,29 @@ def test_a_result_in_json_holds_steps_changes_and_the_verdict() -> None:
     assert (istio["state"], istio["objects"], istio["gates"]) == ("pending", {}, {})
     assert written["changes"] == []
     assert written["verify"]["summary"]["proven"] == 1
+
+
+def test_a_run_that_failed_is_told_whole_in_json_and_ends_with_its_error(capsys: pytest.CaptureFixture[str]) -> None:
+    shut, steps = GateTimeoutError("MPK-214", "0 of 1 ready"), board()
+    steps.note(StepFailed("spire", shut), AT)
+    with pytest.raises(GateTimeoutError) as ended:
+        tell(Result(steps, None, error=shut), Format.JSON)
+    assert ended.value is shut
+    written = json.loads(capsys.readouterr().out)
+    assert written["error"] == {"code": "MPK-214", "step": "spire", "message": "0 of 1 ready"}
+    assert [step["state"] for step in written["steps"]] == ["failed", "pending"]
+    assert written["verify"] is None
+
+
+def test_where_no_step_failed_but_the_whole_took_too_long_the_error_names_none() -> None:
+    written = json.loads(Result(board(), None, error=GateTimeoutError("MPK-203", "not done within 5 s")).as_json())
+    assert (written["error"]["code"], written["error"]["step"]) == ("MPK-203", "")
+
+
+def test_a_run_that_failed_has_no_table_of_identities(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(GateTimeoutError):
+        tell(Result(board(), None, error=GateTimeoutError("MPK-203", "late")), Format.TEXT)
+    assert capsys.readouterr().out == ""
 
 
 def test_a_dry_run_says_an_object_a_line_and_the_same_in_json() -> None:

@@ -4,7 +4,6 @@ import fnmatch
 import gzip
 import hashlib
 import json
-import os
 import time
 import tomllib
 from dataclasses import dataclass, replace
@@ -19,6 +18,7 @@ from meshpki.pki.certificate import UnparsableError, read_chain
 from meshpki.pki.chain import judge
 from meshpki.pki.path import Expected
 from meshpki.pki.svid import CLIENT_AUTH, SERVER_AUTH
+from tests.conftest import REQUIRED
 
 SHA256 = "4cf564deab2a9bff2edf26991f6eb8df3343a3666bfbbe45f709e2abae3aaa76"
 PLACE = "shared/conformance"
@@ -39,20 +39,20 @@ class Outcome:
     seconds: float
 
 
-def vectors() -> Path:
-    """The file of cases; where it is not there the test is skipped, but fails in CI."""
-    found = sorted((Path(__file__).parents[3] / PLACE).glob("x509-limbo-*.json.gz"))
+def vectors(beside: Path, *, required: bool) -> Path:
+    """The file of cases; where it is not there the test is skipped, but fails where all is required, as in CI."""
+    found = sorted((beside / PLACE).glob("x509-limbo-*.json.gz"))
     if found:
         return found[0]
     missing = f"no x509-limbo-*.json.gz in {PLACE} beside the checkout"
-    if os.environ.get("CI", "").lower() == "true":
+    if required:
         pytest.fail(missing)
     pytest.skip(missing)
 
 
 @cache
 def cases() -> list[dict[str, Any]]:
-    content = gzip.decompress(vectors().read_bytes())
+    content = gzip.decompress(vectors(Path(__file__).parents[3], required=REQUIRED).read_bytes())
     assert hashlib.sha256(content).hexdigest() == SHA256
     found: list[dict[str, Any]] = json.loads(content)["testcases"]
     return found
@@ -101,6 +101,14 @@ def expected(case: dict[str, Any]) -> Expected:
 
 def read(pem: str) -> tuple[Any, ...]:
     return read_chain(pem.encode())
+
+
+@pytest.mark.parametrize(("required", "ends"), [(True, pytest.fail.Exception), (False, pytest.skip.Exception)])
+def test_a_clone_without_the_cases_skips_them_and_ci_does_not(
+    tmp_path: Path, *, required: bool, ends: type[BaseException]
+) -> None:
+    with pytest.raises(ends, match="beside the checkout"):
+        vectors(tmp_path, required=required)
 
 
 def test_nothing_that_must_be_rejected_is_accepted() -> None:

@@ -116,6 +116,11 @@ def test_findings_are_told_with_title_remedy_and_whom_they_concern() -> None:
     assert words.index("✗ broken MPK-341") < words.index("! warned MPK-328")
 
 
+def test_the_codes_of_a_verdict_are_not_broken_at_their_hyphens() -> None:
+    shown = re.findall(r'✗ broken</span> <span class="([a-z]+)">(MPK-\d{3})</span>', written("broken"))
+    assert ("short", "MPK-344") in shown
+
+
 def test_when_where_and_which_root_are_told() -> None:
     words = seen("good").words()
     assert "2026-11-24 12:00 UTC" in words

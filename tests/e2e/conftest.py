@@ -18,10 +18,14 @@ from meshpki.cluster.kubernetes import KubernetesCluster, connect
 from meshpki.lab.lab import Lab
 from tests.conftest import Command
 from tests.e2e.roles import Accounts, Asked, asked
-
-pytestmark = pytest.mark.lab
+from tests.support import driver
 
 WRITES = {"create", "update", "patch", "delete", "deletecollection"}
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Every test here is of a mesh, which `up --lab` installs of what the native lab was built of."""
+    item.add_marker(pytest.mark.native)
 
 
 @dataclass(frozen=True)
@@ -54,10 +58,14 @@ class Mesh:
         """The name of that root."""
         return f"meshpki-root-g{self.generation()}"
 
+    def reach(self) -> list[str]:
+        """The options that name this cluster."""
+        return ["--kubeconfig", str(self.lab.kubeconfig), "--context", self.lab.context]
+
     def where(self) -> list[str]:
         """The options by which an administrator's meshpki reaches this cluster as it would a user's own."""
         settings = ["-f", str(self.lab.settings)] if self.lab.settings else []
-        return ["--kubeconfig", str(self.lab.kubeconfig), "--context", self.lab.context, *settings]
+        return [*self.reach(), *settings]
 
     def as_a(self, role: str, *options: str) -> list[str]:
         """The same for somebody with a role that `meshpki rbac` prints, and no right besides."""
@@ -204,7 +212,7 @@ RENAMED = re.compile(
 
 def fresh(meshpki: Command) -> None:
     """Make the lab anew, with nothing on it."""
-    for argv in (["lab", "down"], ["lab", "up"]):
+    for argv in (("lab", "down"), driver.UP):
         done = meshpki(*argv)
         assert done.returncode == 0, done.stderr
 

@@ -5,11 +5,15 @@ import random
 import signal
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
+from meshpki.cluster.manifest import ours
 from meshpki.install import OUTLINE
 from meshpki.lab.lab import Lab
 from tests.conftest import Command
@@ -19,26 +23,54 @@ from tests.e2e.roles import Accounts
 pytestmark = pytest.mark.lab
 
 
-def kill_in(meshpki: Command, step: str, after: float, number: signal.Signals) -> subprocess.Popen[str]:
-    """Start `up` and send a signal some time after a step began; the process is left to end."""
+# up to how long after its beginning each step is killed; the last ones have begun beside the one before them, and what
+# was applied goes on in the cluster while `up` does not run
+LASTS = {"cert-manager": 4.0, "root-ca": 0.2, "istiod-ca": 0.25, "spire": 4.0, "istio": 3.0, "workloads": 0.5}
+KINDS = (
+    *("Deployment", "StatefulSet", "DaemonSet", "Service", "ConfigMap", "ServiceAccount"),
+    *("Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding", "Certificate", "Issuer", "ClusterIssuer"),
+    *("ClusterSPIFFEID", "Gateway.networking.istio.io", "VirtualService", "PeerAuthentication"),
+)
+OF_CERTIFICATE = "cert-manager.io/certificate-name"
+# what no manifest holds: the pin, which is made of an issued root
+PIN = ("ConfigMap", "kube-system", "meshpki-trust")
+
+
+def kill_in(meshpki: Command, step: str, after: float) -> str:
+    """Start `up` and kill it some time after a step began; what it had still said of itself then."""
     child = meshpki.start("up", "--lab")
     assert child.stderr is not None
-    for line in child.stderr:
-        if f"step={step} state=start" in line:
-            time.sleep(after)
-            child.send_signal(number)
-            break
-    else:
-        pytest.fail(f"up ended before step {step} began")
-    return child
+    await_line(iter(child.stderr.readline, ""), f"step={step} state=start")
+    time.sleep(after)
+    child.kill()
+    _, rest = child.communicate(timeout=60)
+    assert child.returncode == -signal.SIGKILL
+    return str(rest)
 
 
 def names(mesh: Mesh) -> set[tuple[str, str, str]]:
-    """Every object that carries our label, by kind, namespace and name."""
-    kinds = "all,configmaps,serviceaccounts,roles,rolebindings,clusterroles,clusterrolebindings,certificates,issuers"
-    kinds += ",clusterissuers,clusterspiffeids,gateways.networking.istio.io,virtualservices,peerauthentications"
-    found = mesh.json("get", kinds, "-A", "-l", "app.kubernetes.io/managed-by=meshpki")["items"]
-    return {(one["kind"], one["metadata"].get("namespace", ""), one["metadata"]["name"]) for one in found}
+    """Every object that carries our label and that no other object owns, by kind, namespace and name."""
+    found = mesh.json("get", ",".join(KINDS), "-A", "-l", "app.kubernetes.io/managed-by=meshpki")["items"]
+    return {named(one) for one in found if "ownerReferences" not in one["metadata"]}
+
+
+def named(one: dict[str, Any]) -> tuple[str, str, str]:
+    return one["kind"], one["metadata"].get("namespace", ""), one["metadata"]["name"]
+
+
+def wanted(meshpki: Command, mesh: Mesh) -> set[tuple[str, str, str]]:
+    """What bears our label in an installation that nothing disturbed."""
+    rendered = meshpki("render", "-f", str(mesh.lab.settings))
+    assert rendered.returncode == 0, rendered.stderr
+    manifests = [one for one in yaml.safe_load_all(rendered.stdout) if one and ours(one)]
+    return {named(one) for one in manifests if one["kind"] in {kind.partition(".")[0] for kind in KINDS}}
+
+
+def issued(mesh: Mesh) -> Counter[str]:
+    """How many certificates were issued for each Certificate: a second one is another key."""
+    requests = mesh.json("get", "certificaterequests", "-A")["items"]
+    made = (one["metadata"].get("annotations", {}) for one in requests if one.get("status", {}).get("certificate"))
+    return Counter(notes[OF_CERTIFICATE] for notes in made if OF_CERTIFICATE in notes)
 
 
 def test_up_killed_in_each_step_goes_on_and_converges(
@@ -49,19 +81,20 @@ def test_up_killed_in_each_step_goes_on_and_converges(
         fresh(meshpki)
         bare.note()
         for step in (row.name for row in OUTLINE):
-            child = kill_in(meshpki, step, sample.uniform(0, 1.5), signal.SIGKILL)
-            child.communicate(timeout=60)
-            assert child.returncode == -signal.SIGKILL
+            after = sample.uniform(0, LASTS[step])
+            rest = kill_in(meshpki, step, after)
+            assert f"step={step} state=done" not in rest, f"{after:.2f} s were too late: {rest}"
         done = meshpki("up", "--lab", "-o", "json")
         assert done.returncode == 0, done.stderr
         mesh = Mesh(bare.lab, json.loads(done.stdout), accounts)
         assert mesh.report["verify"]["summary"]["broken"] == 0
-        once = names(mesh)
+        once, undisturbed = names(mesh), wanted(meshpki, mesh)
+        assert once - undisturbed == {PIN}
+        assert undisturbed - once == set()
+        assert issued(mesh) == {"meshpki-root-g1": 1, "cacerts": 1}
         again = meshpki("up", "--lab", "-o", "json")
         assert again.returncode == 0, again.stderr
         assert names(mesh) == once
-        roots = [name for kind, _, name in once if kind == "Certificate" and name.startswith("meshpki-root")]
-        assert roots == ["meshpki-root-g1"]
 
 
 def applies(child: subprocess.Popen[str], lines: Iterator[str]) -> None:

@@ -42,20 +42,25 @@ def test_neither_up_nor_verify_reads_a_secret(mesh: Mesh, meshpki: Command, audi
     assert set(audit.secrets_read("meshpki/")) <= {"/api/v1/namespaces/istio-system/secrets/cacerts"}
 
 
-def test_openssl_istioctl_and_spire_agree_with_verify(mesh: Mesh, meshpki: Command, tmp_path: Path) -> None:
+def test_openssl_istioctl_envoy_and_spire_agree_with_verify(mesh: Mesh, meshpki: Command, tmp_path: Path) -> None:
     said = json.loads(meshpki("verify", *mesh.where(), "-o", "json").stdout)
     workload = next(one for one in said["workloads"] if one["name"] == "productpage-v1")
     pod = workload["pods"][0]["name"]
-    chain = chain_of(mesh, pod)
-    root = mesh.json("-n", "cert-manager", "get", "secret", mesh.root_name())["data"]["tls.crt"]
+    chain = chain_of(envoy_says(mesh, pod))
+    shown = mesh.istioctl("proxy-config", "secret", f"{pod}.bookinfo", "-o", "json")
+    root = base64.b64decode(mesh.json("-n", "cert-manager", "get", "secret", mesh.root_name())["data"]["tls.crt"])
+    # each of three looks at every byte of what the sidecar sends
+    sent = [fingerprint(block) for block in chain]
+    assert [fingerprint(block) for block in chain_of(shown)] == sent
+    assert [one["sha256"] for one in workload["pods"][0]["path"]] == [*sent, fingerprint(root.decode())]
     files = {name: tmp_path / f"{name}.pem" for name in ("leaf", "ca", "root")}
     files["leaf"].write_text(chain[0])
     files["ca"].write_text("".join(chain[1:]))
-    files["root"].write_bytes(base64.b64decode(root))
+    files["root"].write_bytes(root)
     argv = ["openssl", "verify", "-x509_strict", "-CAfile", str(files["root"]), "-untrusted", str(files["ca"])]
     assert subprocess.run([*argv, str(files["leaf"])], capture_output=True, check=False).returncode == 0
-    shown = ["openssl", "x509", "-in", str(files["leaf"]), "-noout", "-ext", "subjectAltName"]
-    names = subprocess.run(shown, capture_output=True, text=True, check=True).stdout
+    names_of = ["openssl", "x509", "-in", str(files["leaf"]), "-noout", "-ext", "subjectAltName"]
+    names = subprocess.run(names_of, capture_output=True, text=True, check=True).stdout
     expected = "spiffe://example.org/ns/bookinfo/sa/bookinfo-productpage"
     assert f"URI:{expected}" in names
     assert workload["pods"][0]["spiffeID"] == expected
@@ -67,14 +72,31 @@ def test_openssl_istioctl_and_spire_agree_with_verify(mesh: Mesh, meshpki: Comma
     assert f"k8s:pod-uid:{uid}" in entries
 
 
-def chain_of(mesh: Mesh, pod: str) -> list[str]:
-    """The PEM blocks of a pod's chain as istioctl shows them, with no private key among them."""
-    dump = mesh.istioctl("proxy-config", "secret", f"{pod}.bookinfo", "-o", "json")
+def envoy_says(mesh: Mesh, pod: str) -> str:
+    """The secrets of a pod's Envoy, asked within its sidecar, as `istioctl proxy-config secret -o json` prints them."""
+    asked = ("pilot-agent", "request", "GET", "config_dump?mask=dynamic_active_secrets")
+    dump = json.loads(mesh.kubectl("-n", "bookinfo", "exec", pod, "-c", "istio-proxy", "--", *asked))
+    return json.dumps(next(one for one in dump["configs"] if "dynamic_active_secrets" in one))
+
+
+def chain_of(dump: str) -> list[str]:
+    """The PEM blocks of the chain in a dump of Envoy's secrets, with no private key among them."""
     assert "PRIVATE KEY" not in dump
-    secrets = {one["name"]: one["secret"] for one in json.loads(dump)["dynamicActiveSecrets"]}
-    pem = base64.b64decode(secrets["default"]["tlsCertificate"]["certificateChain"]["inlineBytes"]).decode()
+    content = json.loads(dump)
+    secrets = content.get("dynamicActiveSecrets") or content["dynamic_active_secrets"]
+    held = {one["name"]: one["secret"] for one in secrets}["default"]
+    certificate = held.get("tlsCertificate") or held["tls_certificate"]
+    source = certificate.get("certificateChain") or certificate["certificate_chain"]
+    pem = base64.b64decode(source.get("inlineBytes") or source["inline_bytes"]).decode()
     end = "-----END CERTIFICATE-----\n"
     return [block + end for block in pem.split(end) if block.strip()]
+
+
+def fingerprint(pem: str) -> str:
+    """SHA-256 as openssl tells it, in our form."""
+    argv = ["openssl", "x509", "-noout", "-fingerprint", "-sha256"]
+    said = subprocess.run(argv, input=pem, capture_output=True, text=True, check=True).stdout
+    return said.strip().rpartition("=")[2].replace(":", "").lower()
 
 
 def authority(mesh: Mesh) -> str:
@@ -163,14 +185,15 @@ def test_without_spires_socket_a_pod_gets_no_certificate_and_verify_says_why(mes
     assert meshpki("verify", *mesh.where()).returncode == 0
 
 
+# what is refused: its code, the object, what is said of it, the settings, and what somebody has put there
 FOREIGN = {
     "a cert-manager of somebody else": (
-        "MPK-104",
+        *("MPK-104", "Deployment foreign/cert-manager", "a cert-manager is there that meshpki did not install"),
         "",
         "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: cert-manager, namespace: foreign}\nspec: {POD}",
     ),
     "an Istio of somebody else": (
-        "MPK-105",
+        *("MPK-105", "Deployment foreign/istiod", "an Istio is there that meshpki did not install"),
         "",
         """
 apiVersion: apps/v1
@@ -179,7 +202,7 @@ metadata: {name: istiod, namespace: foreign, labels: {app: istiod}}
 spec: {POD}""",
     ),
     "a SPIRE of somebody else": (
-        "MPK-106",
+        *("MPK-106", "StatefulSet foreign/spire-server", "a SPIRE is there that meshpki did not install"),
         "",
         """
 apiVersion: apps/v1
@@ -188,11 +211,14 @@ metadata: {name: spire-server, namespace: foreign}
 spec: {serviceName: x, POD}""",
     ),
     "a cacerts of somebody else": (
-        "MPK-107",
+        *("MPK-107", "Secret foreign/cacerts", "it is not ours: istiod has another CA already"),
         "namespaces: {istio: foreign}",
         "apiVersion: v1\nkind: Secret\nmetadata: {name: cacerts, namespace: foreign}\nstringData: {ca-key.pem: canary}",
     ),
-    "another trust domain than the one that runs": ("MPK-108", "trustDomain: other.example", ""),
+    "another trust domain than the one that runs": (
+        *("MPK-108", "ConfigMap istio-system/istio", "Istio runs with trust domain example.org"),
+        *("trustDomain: other.example", ""),
+    ),
 }
 POD = (
     "replicas: 0, selector: {matchLabels: {app: foreign}}, "
@@ -204,7 +230,7 @@ POD = (
 def test_what_is_not_ours_is_refused_before_the_first_write(
     situation: str, mesh: Mesh, meshpki: Command, audit: Audit, tmp_path: Path
 ) -> None:
-    code, wish, foreign = FOREIGN[situation]
+    code, about, message, wish, foreign = FOREIGN[situation]
     settings = tmp_path / "mesh.yaml"
     settings.write_text(f"apiVersion: meshpki.dev/v1alpha1\nkind: Mesh\n{wish}\n")
     mesh.kubectl("create", "namespace", "foreign")
@@ -213,8 +239,10 @@ def test_what_is_not_ours_is_refused_before_the_first_write(
             mesh.kubectl("apply", "-f", "-", given=foreign.replace("POD", POD))
         refused = meshpki("up", *mesh.where(), "-f", str(settings), "--yes")
         assert refused.returncode == 4
-        assert code in refused.stderr
-        assert "to do:" in refused.stderr
+        told = refused.stderr.partition(f"error {code}: ")[2].splitlines()
+        assert told[0].startswith(message), refused.stderr
+        assert told[1] == f"  where: {about}"
+        assert told[2].startswith("  to do: ")
         assert "canary" not in refused.stderr + refused.stdout
         assert audit.persisted(*OURS) == []
     finally:
@@ -243,9 +271,13 @@ def test_a_dry_run_lists_what_would_change_and_changes_nothing(
     settings.write_text("apiVersion: meshpki.dev/v1alpha1\nkind: Mesh\nspire: {logLevel: DEBUG}\n")
     would = meshpki("up", *mesh.where(), "-f", str(settings), "--dry-run")
     assert would.returncode == 0, would.stderr
+    assert would.stderr.startswith(f"looking at {mesh.lab.context}: ")
     assert "configured ConfigMap spire-server/spire-server" in would.stdout
     assert "StatefulSet spire-server/spire-server" in would.stdout
     assert audit.persisted(*OURS) == []
+
+
+LATE = ("--timeout", "15s", "-o", "json")
 
 
 def test_a_gate_that_stays_shut_times_out_with_the_reason_and_the_way_on(
@@ -254,11 +286,14 @@ def test_a_gate_that_stays_shut_times_out_with_the_reason_and_the_way_on(
     settings = tmp_path / "mesh.yaml"
     settings.write_text("apiVersion: meshpki.dev/v1alpha1\nkind: Mesh\nresources: {cpu: '64'}\n")
     try:
-        shut = meshpki("up", *mesh.where(), "-f", str(settings), "--yes", "--only", "spire", "--timeout", "15s")
+        shut = meshpki("up", *mesh.where(), "-f", str(settings), "--yes", "--only", "spire", *LATE)
         assert shut.returncode == 124
         assert "Unschedulable" in shut.stderr
         assert "MPK-214" in shut.stderr
         assert "  again: meshpki up " in shut.stderr
+        told = json.loads(shut.stdout)
+        assert (told["error"]["code"], told["error"]["step"]) == ("MPK-214", "spire")
+        assert [step["state"] for step in told["steps"]] == ["failed"]
     finally:
         healed = meshpki("up", "--lab", "-f", str(mesh.lab.settings))
     assert healed.returncode == 0, healed.stderr

@@ -14,9 +14,10 @@ import pytest
 
 from meshpki.lab import topology
 from tests.conftest import Command
+from tests.support import driver
 from tests.support.processes import wait_until
 
-pytestmark = [pytest.mark.lab, pytest.mark.native]
+pytestmark = pytest.mark.lab
 
 NAME = "two"
 OTHER = os.environ.get("MESHPKI_LAB_NAME", "meshpki-lab")
@@ -102,7 +103,7 @@ def processes(home: str) -> list[int]:
 def test_two_nodes_are_attested_and_everything_is_gone_afterwards(meshpki: Command, elsewhere: dict[str, str]) -> None:
     home = elsewhere["MESHPKI_LAB_HOME"]
     before = traces(home)
-    done = meshpki("up", "--lab", "--nodes", "2", "-o", "json", env=elsewhere)
+    done = meshpki("up", "--lab", *driver.UP[2:], "--nodes", "2", "-o", "json", env=elsewhere)
     try:
         assert done.returncode == 0, done.stderr
         held = namespaces(lambda group: topology.cgroup(NAME) in group)
@@ -112,7 +113,7 @@ def test_two_nodes_are_attested_and_everything_is_gone_afterwards(meshpki: Comma
         assert spire["gates"]["agents"] == f"attested on {NAME}-1, {NAME}-2"
         assert spire["gates"]["csi"] == "csi.spiffe.io on 2 nodes"
         assert report["verify"]["summary"]["broken"] == 0
-        again = meshpki("lab", "up", env=elsewhere)
+        again = meshpki(*driver.UP, env=elsewhere)
         assert again.returncode == 0
         assert "..." not in again.stderr, "a second `lab up` made something"
         other = meshpki("lab", "up", "--nodes", "1", env=elsewhere)
@@ -126,13 +127,13 @@ def test_two_nodes_are_attested_and_everything_is_gone_afterwards(meshpki: Comma
 
 def test_a_lab_whose_supervisor_is_killed_comes_back(meshpki: Command, elsewhere: dict[str, str]) -> None:
     try:
-        assert meshpki("lab", "up", env=elsewhere).returncode == 0
+        assert meshpki(*driver.UP, env=elsewhere).returncode == 0
         supervisor = next(
             pid for pid in processes("meshpki.lab.supervisor") if pid in processes(elsewhere["MESHPKI_LAB_HOME"])
         )
         os.kill(supervisor, signal.SIGKILL)
         wait_until(lambda: meshpki("lab", "status", env=elsewhere).returncode == 4)
-        back = meshpki("lab", "up", env=elsewhere)
+        back = meshpki(*driver.UP, env=elsewhere)
         assert back.returncode == 0, back.stderr
         assert meshpki("lab", "status", env=elsewhere).returncode == 0
     finally:
@@ -147,11 +148,11 @@ def test_a_lab_up_killed_at_any_moment_is_repaired_by_the_next(
 ) -> None:
     for after in MOMENTS if request.config.getoption("--full") else (sample.choice(MOMENTS),):
         try:
-            child = meshpki.start("lab", "up", env=elsewhere)
+            child = meshpki.start(*driver.UP, env=elsewhere)
             time.sleep(after)
             child.kill()
             child.communicate(timeout=30)
-            done = meshpki("lab", "up", env=elsewhere)
+            done = meshpki(*driver.UP, env=elsewhere)
             assert done.returncode == 0, f"killed after {after} s: {done.stderr}"
             assert meshpki("lab", "status", env=elsewhere).returncode == 0
         finally:

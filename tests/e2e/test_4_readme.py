@@ -13,7 +13,7 @@ from meshpki.lab.archive import Config, File
 from tests.conftest import Command
 from tests.e2e.conftest import Mesh
 
-pytestmark = [pytest.mark.lab, pytest.mark.native]
+pytestmark = pytest.mark.lab
 
 ROOT = Path(__file__).parents[2]
 
@@ -60,6 +60,9 @@ def test_lab_status_tells_what_the_processes_say_of_themselves(mesh: Mesh, meshp
     assert f"CoreDNS-{said['coredns'].partition(' ')[0]}\n" in coredns
     istio = mesh.istioctl("version", "--remote=false", "--short").split()[-1]
     assert said["pilot"].startswith(f"{istio} (")
+    proxy = ("-n", "bookinfo", "exec", "deploy/details-v1", "-c", "istio-proxy", "--")
+    info = json.loads(mesh.kubectl(*proxy, "pilot-agent", "request", "GET", "server_info"))
+    assert said["envoy"].startswith(f"{info['version'].split('/')[1]} (")
 
 
 def test_the_production_preset_runs_two_of_each_under_a_disruption_budget(
@@ -91,7 +94,7 @@ def test_the_first_command_of_the_readme_ends_with_a_proven_mesh(tmp_path: Path)
         for line in (clone / "README.md").read_text().splitlines()
         if line.startswith("$ python3 -m venv")
     )
-    assert line.endswith("up --lab --install-packages")
+    assert line.endswith("up --lab --driver native --install-packages")
     environment = {**os.environ, "MESHPKI_LAB_HOME": str(tmp_path / "lab"), "MESHPKI_LAB_NAME": "readme"}
     try:
         done = subprocess.run(

@@ -2,6 +2,7 @@
 
 import json
 from base64 import b64decode
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,9 @@ def dumps(mesh: Mesh, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pat
     return files
 
 
-def test_a_whole_verify_asks_each_pod_once_and_never_for_a_secret(mesh: Mesh, verify: Verify, audit: Audit) -> None:
+def test_a_whole_verify_asks_each_pod_once_and_never_for_a_secret(
+    mesh: Mesh, verify: Verify, audit: Audit, say: Callable[[str], None]
+) -> None:
     said = verify()
     made = audit.requests("meshpki/")
     assert said.code == 0, said.stderr
@@ -41,7 +44,7 @@ def test_a_whole_verify_asks_each_pod_once_and_never_for_a_secret(mesh: Mesh, ve
     forwards = sum(count for kind, count in made.items() if "portforward" in kind)
     assert forwards == len(said.pods) + len(said.places("istiod")) + len(said.places("spire-server"))
     others = sum(made.values()) - forwards
-    print(f"{len(said.pods)} pods: {forwards} port-forwards, {others} other requests: {dict(made)}")  # noqa: T201
+    say(f"verify of {len(said.pods)} pods: {forwards} port-forwards, {others} other requests: {dict(made)}")
     # lists and single objects: their number does not grow with the pods
     assert others <= 40, made
 

@@ -14,7 +14,7 @@ from tests.e2e.conftest import Audit, Mesh, Verify, fresh, listing, warnings
 from tests.e2e.staging import NAMESPACE, Object
 
 # approver-policy is built for no other test, which the first run on a machine would wait for
-pytestmark = [pytest.mark.lab, pytest.mark.native, pytest.mark.acceptance]
+pytestmark = [pytest.mark.lab, pytest.mark.acceptance]
 
 CRD = "CustomResourceDefinition /certificaterequestpolicies.policy.cert-manager.io"
 APPROVER = "cert-manager-approver-policy"

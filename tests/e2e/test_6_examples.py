@@ -19,7 +19,7 @@ from tests.e2e.conftest import Mesh
 from tests.e2e.shell import Shell, environment, own_lab, placed
 from tests.support import pipelines
 
-pytestmark = [pytest.mark.lab, pytest.mark.native]
+pytestmark = pytest.mark.lab
 
 MIRROR = "registry.example.com/mesh/"
 RECORDED = 'echo "$@" >> copied.txt\n'

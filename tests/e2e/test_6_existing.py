@@ -28,7 +28,7 @@ from tests.support import certificates as made
 from tests.support.certificates import Issued
 from tests.support.existing import CORPORATE, ISSUING, wish
 
-pytestmark = [pytest.mark.lab, pytest.mark.native]
+pytestmark = pytest.mark.lab
 
 EXAMPLE = EXAMPLES / "02-existing-root"
 TOP, RSA_TOP = made.root(CORPORATE), made.root(CORPORATE.but(key="RSA-2048"))

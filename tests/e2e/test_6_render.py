@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from meshpki.lab.driver import pick
 from meshpki.lab.home import cache
 from meshpki.lab.lab import Lab
 from meshpki.lab.parts import prepare
@@ -25,9 +24,9 @@ OURS = ("meshpki/", "istioctl/")
 @pytest.fixture
 def shell(lab: Lab) -> dict[str, str]:
     """An environment in which a plain `kubectl` is the lab's own, on the lab's cluster."""
-    built = [] if pick("auto") == "kind" else [str(prepare(cache(), lambda _: None).binaries["kubectl"].parent)]
+    built = str(prepare(cache(), lambda _: None).binaries["kubectl"].parent)
     alone = {"NO_PROXY": "*", "no_proxy": "*"}  # the cluster is on this machine
-    path = os.pathsep.join([*built, os.environ["PATH"]])
+    path = os.pathsep.join([built, os.environ["PATH"]])
     return {**os.environ, **alone, "PATH": path, "KUBECONFIG": str(lab.kubeconfig)}
 
 

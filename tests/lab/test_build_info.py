@@ -6,11 +6,11 @@ from dataclasses import replace
 import pytest
 
 from meshpki.cluster.manifest import Object
-from meshpki.lab.build_info import WITNESSES, Witness, told, version
+from meshpki.lab.build_info import WITNESSES, Witness, of_envoy, told
 from meshpki.lab.inventory import running
 from tests.support.cluster import InMemoryCluster
 
-ETCD, COREDNS, _, _ = WITNESSES
+ETCD, COREDNS, _, _, SIDECAR, GATEWAY = WITNESSES
 PAGE = """\
 # HELP etcd_server_version Which version is running. 1 for 'server_version' label with current version.
 # TYPE etcd_server_version gauge
@@ -31,12 +31,12 @@ def pod(witness: Witness, name: str, phase: str = "Running", tag: str = "0.0.1")
     }
 
 
-def serving(page: str, status: int = 200) -> Callable[[socket.socket], None]:
-    """A process that answers one request for its metrics."""
+def serving(page: str, status: int = 200, path: str = "/metrics") -> Callable[[socket.socket], None]:
+    """A process that answers one request for its metrics, or for another page."""
 
     class Metrics(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            assert self.path == "/metrics"
+            assert self.path == path
             self.send_response(status)
             self.end_headers()
             self.wfile.write(page.encode())
@@ -75,7 +75,7 @@ def saying(answer: bytes) -> Callable[[socket.socket], None]:
     ids=["etcd", "coredns", "not set", "nothing", "another label", "a comment", "goversion is not version"],
 )
 def test_the_version_is_the_gauges_label_and_nothing_else(witness: Witness, page: str, expected: str) -> None:
-    assert version(witness, page) == expected
+    assert witness.version(page) == expected
 
 
 def test_what_each_running_process_says_is_counted() -> None:
@@ -85,6 +85,32 @@ def test_what_each_running_process_says_is_counted() -> None:
     pages = {"one": (9153, PAGE), "two": (9153, older), "etcd": (2381, PAGE)}
     cluster.listeners = {(name, port): serving(page) for name, (port, page) in pages.items()}
     assert told(cluster) == {"etcd": "3.6.6 (1 asked)", "coredns": "1.14.0 (1 asked), 1.15.0 (1 asked)"}
+
+
+INFO = '{"version": "16ff4b3/1.37.0/Clean/RELEASE/BoringSSL", "state": "LIVE"}'
+
+
+@pytest.mark.parametrize(
+    ("info", "expected"),
+    [
+        (INFO, "1.37.0"),
+        ("{}", ""),
+        ("[]", ""),
+        ("no JSON", ""),
+        ('{"version": null}', ""),
+        ('{"version": "1.37.0"}', ""),
+    ],
+)
+def test_envoys_version_is_the_second_part_of_what_it_calls_so(info: str, expected: str) -> None:
+    assert of_envoy(info) == expected
+
+
+def test_every_envoy_is_asked_in_a_sidecar_of_any_namespace_and_in_the_gateway() -> None:
+    cluster = InMemoryCluster()
+    sidecar = pod(replace(SIDECAR, namespace="bookinfo"), "details")
+    cluster.put(sidecar, pod(GATEWAY, "gateway"), pod(replace(SIDECAR, namespace="team", label="a=b"), "stranger"))
+    cluster.listeners = {(name, 15000): serving(INFO, path="/server_info") for name in ("details", "gateway")}
+    assert told(cluster) == {"envoy": "1.37.0 (2 asked)"}
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from meshpki.errors import PreconditionError
 from meshpki.lab import kubeadm
-from meshpki.lab.kind import config, create_argv, delete_argv, inspect_argv, load_argv, nodes_of
+from meshpki.lab.home import Home
+from meshpki.lab.kind import Kind, config, create_argv, delete_argv, inspect_argv, load_argv, nodes_of
+from meshpki.lab.lab import Wish
+from meshpki.lab.progress import Progress
 from meshpki.lab.versions import KUBERNETES
 
 STATE = Path("/state/lab")
@@ -69,3 +73,31 @@ def test_the_engine_says_which_address_a_node_has() -> None:
         "lab-control-plane": "172.18.0.2",
         "lab-worker": "172.18.0.3",
     }
+
+
+PROGRAMS = {"kubectl": "printf ok", "kind": "echo lab-control-plane", "docker": "echo /lab-control-plane 172.18.0.2"}
+
+
+@pytest.fixture
+def running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Kind:
+    """A cluster of one node that answers, as the programs tell of it."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name, does in PROGRAMS.items():
+        (programs / name).write_text(f"#!/bin/sh\n{does}\n")
+        (programs / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:/usr/bin:/bin")
+    return Kind(Home(tmp_path / "lab", "lab"))
+
+
+@pytest.mark.parametrize("nodes", [None, 1])
+def test_a_cluster_of_the_size_that_is_wanted_is_kept(running: Kind, nodes: int | None) -> None:
+    told: list[Progress] = []
+    assert running.up(Wish(nodes, lambda _: False), told.append).context == "kind-lab"
+    assert told == [Progress("kind cluster", "kept")]
+
+
+def test_a_cluster_of_another_size_than_is_wanted_is_refused_as_the_native_lab_is(running: Kind) -> None:
+    with pytest.raises(PreconditionError, match="MPK-505") as refused:
+        running.up(Wish(2, lambda _: False), [].append)
+    assert refused.value.what == "the lab has 1 node(s), not 2"

@@ -36,6 +36,14 @@ def test_no_difference_is_false() -> None:
     assert not Difference((), ())
 
 
+def test_a_bundle_of_more_anchors_than_its_bound_is_not_parsed_however_small_they_are() -> None:
+    tiny = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n" * 5000
+    assert len(tiny) < BUNDLE_LIMIT
+    with pytest.raises(UnparsableError, match="5000 certificates, at most 256"):
+        read_bundle(tiny)
+    assert len(read_bundle(ONE.pem * 256).anchors) == 256
+
+
 def test_a_bundle_beyond_its_limit_is_not_parsed() -> None:
     with pytest.raises(UnparsableError, match=str(BUNDLE_LIMIT)):
         read_bundle(ONE.pem * 600)

@@ -52,6 +52,8 @@ def test_the_same_chain_is_read_from_der() -> None:
     assert read_der([one.x509.public_bytes(Encoding.DER) for one in (LEAF, CA)]) == read_chain(BOTH)
 
 
+# a thousand of them are 57 kB; that they are no certificates is not even seen
+TINY = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
 REFUSED = {
     "nothing": (b"", "no certificate"),
     "text": (b"hello", "no certificate"),
@@ -61,6 +63,8 @@ REFUSED = {
     "a block of another kind": (BOTH.replace(b"CERTIFICATE", b"X509 CRL"), "no CERTIFICATE"),
     "rubbish inside a block": (b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "could be read"),
     "a chain that is too long": (CA.pem * 200, "at most 95000"),
+    "more certificates than a chain has, however small": (TINY * 1000, "1000 certificates, at most 16"),
+    "one more than a chain may have": (CA.pem * 17, "17 certificates, at most 16"),
     "a CA that is too large": (
         made.pem(LEAF, made.mesh_root().issue(made.SPIRE_CA.but(dns=tuple(f"{n:0>60}.svc" for n in range(90))))),
         "larger than 6500",
@@ -77,6 +81,15 @@ def test_what_is_not_whole_certificates_within_the_limits_is_refused(name: str) 
     pem, reason = REFUSED[name]
     with pytest.raises(UnparsableError, match=reason):
         read_chain(pem)
+
+
+def test_a_chain_of_as_many_as_may_be_is_read() -> None:
+    assert len(read_chain(CA.pem * 16)) == 16
+
+
+def test_a_chain_in_der_has_the_same_bound() -> None:
+    with pytest.raises(UnparsableError, match="17 certificates, at most 16"):
+        read_der([CA.x509.public_bytes(Encoding.DER)] * 17)
 
 
 def test_a_refused_private_key_is_never_repeated() -> None:

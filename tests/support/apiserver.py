@@ -36,23 +36,36 @@ _KINDS = {
     "services": "Service",
     "namespaces": "Namespace",
 }
+_OF_APPS = {"deployments": "Deployment", "statefulsets": "StatefulSet"}
+
+
+def _resources(group: str, kinds: Mapping[str, str]) -> Object:
+    resources = [
+        {"name": name, "singularName": kind.lower(), "kind": kind, "namespaced": True, "verbs": ["get", "list"]}
+        for name, kind in kinds.items()
+    ]
+    return {"kind": "APIResourceList", "groupVersion": group, "resources": resources}
+
+
+_APPS = {"groupVersion": "apps/v1", "version": "v1"}
 _DISCOVERY: dict[str, Object] = {
     "/api": {"kind": "APIVersions", "versions": ["v1"]},
-    "/apis": {"kind": "APIGroupList", "apiVersion": "v1", "groups": []},
-    "/api/v1": {
-        "kind": "APIResourceList",
-        "groupVersion": "v1",
-        "resources": [
-            {"name": name, "singularName": kind.lower(), "kind": kind, "namespaced": True, "verbs": ["get", "list"]}
-            for name, kind in _KINDS.items()
-        ],
+    "/apis": {
+        "kind": "APIGroupList",
+        "apiVersion": "v1",
+        "groups": [{"name": "apps", "versions": [_APPS], "preferredVersion": _APPS}],
     },
+    "/api/v1": _resources("v1", _KINDS),
+    "/apis/apps/v1": _resources("apps/v1", _OF_APPS),
 }
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What becomes of one port-forward: a refusal, an error of the kubelet, silence, raw bytes, or Envoy's body."""
+    """What becomes of one port-forward: a refusal, an error of the kubelet, silence, raw bytes, or Envoy's body.
+
+    `serves` shakes hands as whatever listens at the port.
+    """
 
     body: bytes = b""
     status: int = 101
@@ -60,6 +73,7 @@ class Reply:
     error: str = ""
     silent: bool = False
     raw: bytes = b""
+    serves: ssl.SSLContext | None = None
 
 
 @dataclass
@@ -112,6 +126,8 @@ class _Connection(asyncio.Protocol):
         self._served, self._buffer = served, bytearray()
         self._forwards = False
         self._reply = Reply()
+        self._port = 15000
+        self._listener: _Listener | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -147,6 +163,7 @@ class _Connection(asyncio.Protocol):
         seen = self._served.seen
         seen.tokens.add(headers.get("authorization", ""))
         if headers.get("upgrade") == "websocket":
+            self._port = int(parse_qs(url.query).get("ports", ["15000"])[0])
             self._forward(url.path.split("/")[-2], headers["sec-websocket-key"], executes=url.path.endswith("/exec"))
         elif verb == "POST":
             seen.requests.append(f"{verb} {url.path}")
@@ -181,7 +198,8 @@ class _Connection(asyncio.Protocol):
             self._execute(reply)
             return
         for channel in (b"\0", b"\1"):
-            self._transport.write(_frame(channel + struct.pack("<H", 15000)))
+            self._transport.write(_frame(channel + struct.pack("<H", self._port)))
+        self._listener = _Listener(reply.serves) if reply.serves else None
         if reply.error:
             self._transport.write(_frame(b"\1" + reply.error.encode()))
         if reply.raw:
@@ -200,10 +218,14 @@ class _Connection(asyncio.Protocol):
             size = size if size < 126 else int(struct.unpack_from("!H", self._buffer, 2)[0])
             if len(self._buffer) < head + 4 + size:
                 return
-            opcode = self._buffer[0] & 0x0F
+            opcode, mask = self._buffer[0] & 0x0F, self._buffer[head : head + 4]
+            masked = self._buffer[head + 4 : head + 4 + size]
             del self._buffer[: head + 4 + size]
             if opcode == 8:
                 self._transport.close()
+            elif self._listener and opcode == 2:
+                sent = bytes(one ^ mask[place % 4] for place, one in enumerate(masked))
+                self._transport.write(_frame(b"\0" + self._listener.answer(sent[1:])))
             elif self._reply.body and opcode == 2:
                 self._transport.write(_envoys(self._reply.body))
 
@@ -213,6 +235,21 @@ class _Connection(asyncio.Protocol):
         fields = {"Date": now, "Content-Type": "application/json", "Content-Length": str(len(body)), **headers}
         lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
         self._transport.write(f"HTTP/1.1 {status} Said\r\n{lines}\r\n".encode() + body)
+
+
+class _Listener:
+    """The server's half of a TLS handshake, in memory."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._came, self._goes = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._came, self._goes, server_side=True)
+
+    def answer(self, sent: bytes) -> bytes:
+        """What it says to what the client sent."""
+        self._came.write(sent)
+        with contextlib.suppress(ssl.SSLWantReadError):
+            self._tls.do_handshake()
+        return self._goes.read()
 
 
 @contextlib.contextmanager
@@ -242,10 +279,10 @@ def running(stand_in: StandIn, folder: Path) -> Iterator[Path]:
         loop.close()
 
 
-def server_tls(leaf: made.Issued) -> ssl.SSLContext:
+def server_tls(leaf: made.Issued, *above: made.Issued) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with tempfile.NamedTemporaryFile() as both:
-        both.write(leaf.pem + leaf.key_pem)
+        both.write(made.pem(leaf, *above) + leaf.key_pem)
         both.flush()
         context.load_cert_chain(both.name)
     return context
