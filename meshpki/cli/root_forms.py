@@ -13,6 +13,7 @@ from meshpki.errors import FAILED, OK, MeshpkiError
 from meshpki.rotate import goals
 from meshpki.rotate.clocks import Deadline
 from meshpki.rotate.exposure import Closing, Exposure
+from meshpki.rotate.facts import Turn
 from meshpki.rotate.goals import STAGES, Stage
 from meshpki.rotate.journey import Standing
 from meshpki.rotate.proof import Proof
@@ -104,7 +105,9 @@ class Outcome:
 
     @property
     def exit_code(self) -> int:
-        """1 where the run went back or lost a request, else what verify says."""
+        """What the error says that ended the run, 1 where it went back or lost a request, else what verify says."""
+        if self.error is not None and not self._went_back:
+            return self.error.exit_code
         if self.error is not None or self.report is None or self.proof.verdict == "failed":
             return FAILED
         return self.report.exit_code(strict=False)
@@ -141,10 +144,23 @@ class Outcome:
         proven = f"{counts['proven']} of {len(self.report.pods)} pods proven"
         return f"{proven}, {counts['broken']} broken, {counts['unknown']} unknown"
 
+    @property
+    def _went_back(self) -> bool:
+        return not self.intent.back and _backward(self.proof.turn)
+
+    @property
+    def _ways(self) -> tuple[str, ...]:
+        """Which ways are left to a rotation that is not finished."""
+        if _backward(self.proof.turn):
+            return (" --abort",)
+        here, begun = self.intent.standing, {span.stage for span in self.proof.spans}
+        forward = self.closing or (here and here.past_return) or begun & {goals.TAINT, goals.FORGET}
+        return ("",) if forward else ("", " --abort")
+
     def _next(self) -> list[str]:
         where = f" --context {self.intent.context}"
         if not self.proof.finished:
-            return ["next:", f"  meshpki rotate root{where}", f"  meshpki rotate root --abort{where}"]
+            return ["next:", *(f"  meshpki rotate root{way}{where}" for way in self._ways)]
         old = root_name(self.proof.turn.leaving.number)
         return [
             "next:",
@@ -160,6 +176,10 @@ class Outcome:
         head = {**KIND, "context": self.intent.context, "dryRun": False}
         said = {**head, **evidence(self.proof), "steps": self.board.rows(), **counts, "error": error}
         return {**said, "compromise": closing(self.closing)}
+
+
+def _backward(turn: Turn) -> bool:
+    return turn.entering.number < turn.leaving.number
 
 
 def _moved(move: Move) -> tuple[str, str, str, str]:

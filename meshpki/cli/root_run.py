@@ -61,15 +61,20 @@ class RootRun:
         self._left_behind: set[str] = set()
 
     def carried_out(self) -> Outcome:
-        """Go as far as was asked; back where a guard tripped. Raises the error of the stage that failed."""
+        """Go as far as was asked; back where a guard tripped. Raises what ends it before it is known where it goes."""
         if self._wish.compromised:
             compromise.note(self._cluster, self._settings, self._leaving())
         try:
             with probed(self._cluster, self._settings, self._wish, self._clock, self._follow) as self._evidence:
                 turn, error = self._travelled()
             error = error or self._drained()  # the last look is one at the pods that replace the old ones
-        except (MeshpkiError, KeyboardInterrupt, SystemExit) as ended:
-            self._keep_evidence(ended)
+        except MeshpkiError as ended:
+            if self._turn is None:
+                raise
+            output.failure(ended)
+            turn, error = self._turn, ended
+        except (KeyboardInterrupt, SystemExit):
+            self._keep_evidence()
             raise
         return self._outcome(turn, self._last_look(), error)
 
@@ -90,17 +95,19 @@ class RootRun:
             return failed
         return None
 
-    def _keep_evidence(self, ended: BaseException) -> None:
-        """Write the page of a run that ended once its way was known; what hinders that is told besides.
+    def _keep_evidence(self) -> None:
+        """Tell, and write, what a run had counted that is interrupted once its way was known.
 
-        Nothing is asked of the cluster after Ctrl-C, and nothing that it answers is needed.
+        Nothing is asked of the cluster after Ctrl-C; what hinders the page is told besides.
         """
-        if self._wish.report is None or self._turn is None:
+        if self._turn is None:
             return
-        failed = ended if isinstance(ended, MeshpkiError) else StepError("MPK-447", "the run was interrupted")
-        seen = self._last_look() if failed is ended else LastLook()
+        outcome = self._outcome(self._turn, LastLook(), StepError("MPK-447", "the run was interrupted"))
+        output.progress(output.plain(f"requests: {outcome.proof.sentence}"))
+        if self._wish.report is None:
+            return
         try:
-            write_page(self._outcome(self._turn, seen, failed), self._wish.report)
+            write_page(outcome, self._wish.report)
         except MeshpkiError as unwritten:
             output.failure(unwritten)
 
@@ -141,10 +148,14 @@ class RootRun:
 
     def _turned_round(self, error: MeshpkiError) -> Turn:
         """Requests failed: back to the root that everybody still accepts, unless there is only the way on."""
-        output.failure(error)
-        here = journey.standing(self._cluster, self._settings)
+        try:
+            here = journey.standing(self._cluster, self._settings)
+        except MeshpkiError as silent:
+            output.failure(silent)
+            raise error from silent
         if here is None or here.past_return:
             raise error
+        output.failure(error)
         output.progress(f"going back to {output.plain(str(here.turn.leaving))}")
         self._wish = replace(self._wish, back=True, until="")
         self._spans = _spans(self._board)  # the way back goes through stages of the same names

@@ -8,6 +8,7 @@ import typer
 
 from meshpki.cli import options, output, schema
 from meshpki.cli.format import Format
+from meshpki.errors import MeshpkiError
 
 EXAMPLES = """\b
 Examples:
@@ -99,6 +100,11 @@ def root(
     done = rotate_root(asked, Wish(until, abort, soak, left_out, not no_probe, probe_target, report, compromised))
     output.data(done.told(form))
     if report and isinstance(done, Outcome):
-        write_page(done, report)
+        try:
+            write_page(done, report)
+        except MeshpkiError as unwritten:
+            if not done.exit_code:
+                raise
+            output.failure(unwritten)
     if done.exit_code:
         raise typer.Exit(done.exit_code)
