@@ -98,6 +98,9 @@ def test_what_nobody_counted_is_null_and_not_zero() -> None:
     told = json.loads(outcome("unprobed").told(Format.JSON))
     assert {told[key] for key in ("requests", "failed", "streams", "handshakes", "control")} == {None}
     assert json.loads(outcome("failed").told(Format.JSON))["errors"] == {"503": 3}
+    targeted = json.loads(outcome("targeted").told(Format.JSON))
+    assert targeted["target"] == {"requests": 1000, "failed": 0}
+    assert targeted["requests"] == json.loads(outcome("proven").told(Format.JSON))["requests"]
 
 
 def test_the_page_of_a_run_that_went_back_is_written_whole_with_the_reason(tmp_path: Path) -> None:

@@ -104,6 +104,13 @@ def failed() -> Proof:
     )
 
 
+def targeted() -> Proof:
+    """A Service of the user was called too."""
+    called = tuple(FlowTally(one, 500, runs=1) for one in flows(NODES, "shop.prod:8080") if one.mark == "target")
+    whole = proven()
+    return replace(whole, tally=replace(tally(), flows=(*tally().flows, *called)))
+
+
 def unprobed() -> Proof:
     """Nobody sent a request."""
     return replace(proven(), tally=None, control="", changes=None)
@@ -148,6 +155,7 @@ def hostile() -> Proof:
 EVERY = {
     "proven": proven,
     "failed": failed,
+    "targeted": targeted,
     "unprobed": unprobed,
     "nothing": nothing,
     "large": large,
