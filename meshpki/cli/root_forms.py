@@ -1,7 +1,8 @@
 """What a root rotation will do and has done, as text and as JSON."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from meshpki.cli import output
@@ -22,9 +23,12 @@ from meshpki.settings.durations import moment
 from meshpki.verify import Report
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Intent:
-    """What is to be done, as it is shown before anybody is asked; alone it is a dry run."""
+    """What is to be done, as it is shown before anybody is asked; alone it is a dry run.
+
+    `ahead` is how many targets each stage has before the first one; `probe` is what is made to send requests meanwhile.
+    """
 
     context: str
     pin: Pin
@@ -36,13 +40,16 @@ class Intent:
     until: str = ""
     server: str = ""
     exposed: Exposure | None = None
+    ahead: Mapping[str, int] = field(default_factory=dict)
+    probe: str = ""
 
     def lines(self) -> list[str]:
         """From where to where, each stage with what is left of it, and what happens by itself meanwhile."""
         ends = self.until or goals.NAMES[-1]
         said = [*self._way(), *self._stages(), f"  to {ends}, in about {self.planned.total_seconds():.0f} s"]
         exposed = self.exposed.lines() if self.exposed else ()
-        return [*said, *(f"  {one}" for one in self.deadlines[:2]), *exposed]
+        probe = (f"  beside it a probe, which is deleted at the end: {self.probe}",) if self.probe else ()
+        return [*said, *probe, *(f"  {one}" for one in self.deadlines[:2]), *exposed]
 
     def _way(self) -> list[str]:
         if self.standing is None:
@@ -72,10 +79,11 @@ class Intent:
     def _row(self, stage: Stage) -> tuple[str, str, str, str]:
         if self.standing is None:
             words = {"leaving": "the old root", "entering": "the new root"}
-            return f"  {stage.name}", "-", stage.goal.format(**words), stage.way_back.format(**words)
+            left = str(self.ahead.get(stage.name, "-"))
+            return f"  {stage.name}", left, stage.goal.format(**words), stage.way_back.format(**words)
         turn = self.standing.turn if self.back == self.standing.backward else self.standing.turn.back
-        left = len(stage.left(self.standing.facts, turn))
-        return f"  {stage.name}", str(left), stage.says(stage.goal, turn), stage.says(stage.way_back, turn)
+        left = str(len(stage.left(self.standing.facts, turn)))
+        return f"  {stage.name}", left, stage.says(stage.goal, turn), stage.says(stage.way_back, turn)
 
     exit_code = OK
 

@@ -28,7 +28,13 @@ from tests.support.reports import drawn
 SCHEMA = json.loads(files("meshpki").joinpath("schemas/rotate-root-report.json").read_text(encoding="utf-8"))
 ERROR = StepError("MPK-440", "3 of 2376 requests failed", where="trust")
 ROOT = turn().leaving.root
-INTENT = Intent("a-context", Pin(1, (ROOT,)), None, goals.NEW_ROOT, timedelta(seconds=90))
+INTENT = Intent(
+    context="a-context",
+    pin=Pin(1, (ROOT,)),
+    standing=None,
+    first=goals.NEW_ROOT,
+    planned=timedelta(seconds=90),
+)
 NAMES = pytest.mark.parametrize("name", EVERY)
 
 

@@ -302,6 +302,26 @@ def test_a_root_that_was_said_to_be_compromised_is_one_although_that_run_never_b
     assert (alone(mesh), compromise.owed(mesh, SETTINGS)) == (2, None)
 
 
+def test_a_dry_run_counts_what_each_stage_has_left_as_the_run_does_after_its_first_stage() -> None:
+    mesh = probed()
+    planned = json.loads(rotated(mesh, SETTINGS, Asked(dry_run=True), Wish(), mesh.hours).told(Format.JSON))
+    outcome(mesh, Wish(until=goals.NEW_ROOT))
+    begun = json.loads(rotated(mesh, SETTINGS, Asked(dry_run=True), Wish(), mesh.hours).told(Format.JSON))
+    assert {one["name"]: one["left"] for one in planned["stages"]} == {
+        one["name"]: one["left"] for one in begun["stages"]
+    }
+    assert "0" not in {one["left"] for one in planned["stages"]}
+
+
+@pytest.mark.parametrize("wish", [Wish(), Wish(probe=False)], ids=["with a probe", "--no-probe"])
+def test_what_a_probe_makes_is_told_before_the_yes(wish: Wish) -> None:
+    intent = rotated(probed(), SETTINGS, Asked(dry_run=True), wish, Hours())
+    assert isinstance(intent, Intent)
+    told = [line for line in intent.lines() if "a probe" in line]
+    assert len(told) == wish.probe
+    assert all(part in line for line in told for part in (str(PLACE), "5 Deployment", "3 Service,", "1 Secret"))
+
+
 def test_a_root_of_which_nothing_was_said_is_not_compromised() -> None:
     intent = rotated(probed(), SETTINGS, Asked(dry_run=True), Wish(), Hours())
     assert isinstance(intent, Intent)
