@@ -169,13 +169,13 @@ class RootRun:
             self._settings,
             turn,
             self._clock,
-            self._wish.soak,
-            self._wish.excepted,
-            (watched.guard,) if watched else (),
-            witness,
-            (watched.doubts,) if watched else (),
-            _IMPATIENCE if self._wish.urgent else None,
-            self._left_behind,
+            soak=self._wish.soak,
+            excepted=self._wish.excepted,
+            guards=(watched.guard,) if watched else (),
+            witness=witness,
+            before_taint=(watched.doubts,) if watched else (),
+            impatience=_IMPATIENCE if self._wish.urgent else None,
+            left_behind=self._left_behind,
         )
         try:
             self._follow(journey.remaining(self._cluster, rotation, self._wish.until))
@@ -196,15 +196,15 @@ class RootRun:
         counted, last = self._evidence, self._board.lines.get(goals.FORGET)
         through = last is not None and last.state is State.DONE
         proof = Proof(
-            turn,
-            self._began,
-            self._clock.now(),
-            tuple(dict.fromkeys((*self._spans, *_spans(self._board)))),
-            self._moves,
-            counted.tally if counted else None,
-            counted.control if counted else "",
-            counted.changes if counted else None,
-            through if seen.alone is None else seen.alone,
+            turn=turn,
+            began=self._began,
+            ended=self._clock.now(),
+            spans=tuple(dict.fromkeys((*self._spans, *_spans(self._board)))),
+            moves=self._moves,
+            tally=counted.tally if counted else None,
+            control=counted.control if counted else "",
+            changes=counted.changes if counted else None,
+            finished=through if seen.alone is None else seen.alone,
         )
         return Outcome(self._intent, self._board, proof, seen.report, error, self._closing(proof, seen.beyond_reach))
 

@@ -96,8 +96,17 @@ def root(
     if retire:
         output.data(retire_root(asked, retire))
         return
-    left_out = frozenset(excepted or ())
-    done = rotate_root(asked, Wish(until, abort, soak, left_out, not no_probe, probe_target, report, compromised))
+    wish = Wish(
+        until=until,
+        back=abort,
+        soak=soak,
+        excepted=frozenset(excepted or ()),
+        probe=not no_probe,
+        target=probe_target,
+        report=report,
+        compromised=compromised,
+    )
+    done = rotate_root(asked, wish)
     output.data(done.told(form))
     if report and isinstance(done, Outcome):
         try:

@@ -25,7 +25,7 @@ class Span:
     done: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Proof:
     """Everything that tells whether requests were lost while the mesh went from one root to the other.
 

@@ -89,7 +89,16 @@ def proven() -> Proof:
     """A whole rotation, without one request lost."""
     moves = tuple(move(f"{name}-5d9-x", 47 + n * 1.5) for n, name in enumerate(WORKLOADS))
     control = "an untrusted identity was refused: TLS alert certificate unknown"
-    return Proof(turn(), AT, after(SECONDS), spans(), moves, tally(), control, changes())
+    return Proof(
+        turn=turn(),
+        began=AT,
+        ended=after(SECONDS),
+        spans=spans(),
+        moves=moves,
+        tally=tally(),
+        control=control,
+        changes=changes(),
+    )
 
 
 def failed() -> Proof:
@@ -118,7 +127,7 @@ def unprobed() -> Proof:
 
 def nothing() -> Proof:
     """A run that had nothing left to do."""
-    return Proof(turn(), AT, AT, (), ())
+    return Proof(turn=turn(), began=AT, ended=AT, spans=(), moves=())
 
 
 def large() -> Proof:
