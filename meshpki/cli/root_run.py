@@ -10,7 +10,7 @@ from meshpki.cli import output
 from meshpki.cli.board import Board, State
 from meshpki.cli.follow import following
 from meshpki.cli.root_forms import Intent, Outcome
-from meshpki.cli.root_page import write_page
+from meshpki.cli.root_page import keep_page
 from meshpki.cli.root_probe import probed
 from meshpki.cli.root_wish import Wish
 from meshpki.cluster.client import Clock, Cluster
@@ -104,12 +104,8 @@ class RootRun:
             return
         outcome = self._outcome(self._turn, LastLook(), StepError("MPK-447", "the run was interrupted"))
         output.progress(output.plain(f"requests: {outcome.proof.sentence}"))
-        if self._wish.report is None:
-            return
-        try:
-            write_page(outcome, self._wish.report)
-        except MeshpkiError as unwritten:
-            output.failure(unwritten)
+        if self._wish.report:
+            keep_page(outcome, self._wish.report)
 
     def _last_look(self) -> LastLook:
         """What was counted is worth more than what cannot be seen any more: why not is told, and raised no more."""

@@ -8,7 +8,6 @@ import typer
 
 from meshpki.cli import options, output, schema
 from meshpki.cli.format import Format
-from meshpki.errors import MeshpkiError
 
 EXAMPLES = """\b
 Examples:
@@ -88,7 +87,7 @@ def root(
     """Replace the root under live traffic: trust the new one everywhere, move everything, then drop the old one."""
     from meshpki.cli.ca_rotation import Asked
     from meshpki.cli.root_forms import Outcome
-    from meshpki.cli.root_page import write_page
+    from meshpki.cli.root_page import keep_page
     from meshpki.cli.root_rotation import retire_root, rotate_root
     from meshpki.cli.root_wish import Wish
 
@@ -109,11 +108,6 @@ def root(
     done = rotate_root(asked, wish)
     output.data(done.told(form))
     if report and isinstance(done, Outcome):
-        try:
-            write_page(done, report)
-        except MeshpkiError as unwritten:
-            if not done.exit_code:
-                raise
-            output.failure(unwritten)
+        keep_page(done, report)
     if done.exit_code:
         raise typer.Exit(done.exit_code)

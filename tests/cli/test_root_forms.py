@@ -16,7 +16,7 @@ from meshpki.cli.draining import Drained
 from meshpki.cli.format import Format
 from meshpki.cli.moments import Run
 from meshpki.cli.root_forms import Intent, Outcome
-from meshpki.cli.root_page import write_page
+from meshpki.cli.root_page import keep_page, write_page
 from meshpki.components.trust import Pin
 from meshpki.errors import FAILED, StepError, UsageError
 from meshpki.rotate import goals
@@ -129,9 +129,14 @@ def test_a_run_after_which_nobody_could_look_keeps_what_was_counted_and_is_no_su
     assert "could not be looked at in the end" in done.told(Format.TEXT)
 
 
-def test_a_page_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+def test_a_page_that_cannot_be_written_is_the_error_of_a_run_without_one_and_told_besides_another(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nowhere = tmp_path / "nowhere" / "proof.html"
     with pytest.raises(UsageError, match="cannot be written"):
-        write_page(outcome("proven"), tmp_path / "nowhere" / "proof.html")
+        keep_page(outcome("proven"), nowhere)
+    keep_page(outcome("failed"), nowhere)
+    assert "cannot be written" in capsys.readouterr().err
 
 
 def test_the_schema_is_printed_without_a_cluster() -> None:
