@@ -119,7 +119,9 @@ def test_what_is_not_proven_is_told_with_its_reason() -> None:
 
 
 def test_requests_to_a_target_are_not_counted_among_those_on_new_connections() -> None:
-    own = f"{shown('proven').tally.own.requests:,} requests, each on a new TCP and TLS connection"  # type: ignore[union-attr]
+    counted = shown("proven").tally
+    assert counted
+    own = f"{counted.own.requests:,} requests, each on a new TCP and TLS connection"
     assert f"{own};" in words("proven")
     assert f"{own}, and 1,000 to the target on its own;" in words("targeted")
     begun = shown("proven").sentence.partition(" on new connections")[0]
