@@ -1,7 +1,8 @@
 """What a root rotation will do and has done, as text and as JSON."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from meshpki.cli import output
@@ -13,6 +14,7 @@ from meshpki.errors import FAILED, OK, MeshpkiError
 from meshpki.rotate import goals
 from meshpki.rotate.clocks import Deadline
 from meshpki.rotate.exposure import Closing, Exposure
+from meshpki.rotate.facts import Turn
 from meshpki.rotate.goals import STAGES, Stage
 from meshpki.rotate.journey import Standing
 from meshpki.rotate.proof import Proof
@@ -21,9 +23,12 @@ from meshpki.settings.durations import moment
 from meshpki.verify import Report
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Intent:
-    """What is to be done, as it is shown before anybody is asked; alone it is a dry run."""
+    """What is to be done, as it is shown before anybody is asked; alone it is a dry run.
+
+    `ahead` is how many targets each stage has before the first one; `probe` is what is made to send requests meanwhile.
+    """
 
     context: str
     pin: Pin
@@ -35,13 +40,16 @@ class Intent:
     until: str = ""
     server: str = ""
     exposed: Exposure | None = None
+    ahead: Mapping[str, int] = field(default_factory=dict)
+    probe: str = ""
 
     def lines(self) -> list[str]:
         """From where to where, each stage with what is left of it, and what happens by itself meanwhile."""
         ends = self.until or goals.NAMES[-1]
         said = [*self._way(), *self._stages(), f"  to {ends}, in about {self.planned.total_seconds():.0f} s"]
         exposed = self.exposed.lines() if self.exposed else ()
-        return [*said, *(f"  {one}" for one in self.deadlines[:2]), *exposed]
+        probe = (f"  beside it a probe, which is deleted at the end: {self.probe}",) if self.probe else ()
+        return [*said, *probe, *(f"  {one}" for one in self.deadlines[:2]), *exposed]
 
     def _way(self) -> list[str]:
         if self.standing is None:
@@ -71,10 +79,11 @@ class Intent:
     def _row(self, stage: Stage) -> tuple[str, str, str, str]:
         if self.standing is None:
             words = {"leaving": "the old root", "entering": "the new root"}
-            return f"  {stage.name}", "-", stage.goal.format(**words), stage.way_back.format(**words)
+            left = str(self.ahead.get(stage.name, "-"))
+            return f"  {stage.name}", left, stage.goal.format(**words), stage.way_back.format(**words)
         turn = self.standing.turn if self.back == self.standing.backward else self.standing.turn.back
-        left = len(stage.left(self.standing.facts, turn))
-        return f"  {stage.name}", str(left), stage.says(stage.goal, turn), stage.says(stage.way_back, turn)
+        left = str(len(stage.left(self.standing.facts, turn)))
+        return f"  {stage.name}", left, stage.says(stage.goal, turn), stage.says(stage.way_back, turn)
 
     exit_code = OK
 
@@ -104,7 +113,9 @@ class Outcome:
 
     @property
     def exit_code(self) -> int:
-        """1 where the run went back or lost a request, else what verify says."""
+        """What the error says that ended the run, 1 where it went back or lost a request, else what verify says."""
+        if self.error is not None and not self._went_back:
+            return self.error.exit_code
         if self.error is not None or self.report is None or self.proof.verdict == "failed":
             return FAILED
         return self.report.exit_code(strict=False)
@@ -141,10 +152,23 @@ class Outcome:
         proven = f"{counts['proven']} of {len(self.report.pods)} pods proven"
         return f"{proven}, {counts['broken']} broken, {counts['unknown']} unknown"
 
+    @property
+    def _went_back(self) -> bool:
+        return not self.intent.back and _backward(self.proof.turn)
+
+    @property
+    def _ways(self) -> tuple[str, ...]:
+        """Which ways are left to a rotation that is not finished."""
+        if _backward(self.proof.turn):
+            return (" --abort",)
+        here, begun = self.intent.standing, {span.stage for span in self.proof.spans}
+        forward = self.closing or (here and here.past_return) or begun & {goals.TAINT, goals.FORGET}
+        return ("",) if forward else ("", " --abort")
+
     def _next(self) -> list[str]:
         where = f" --context {self.intent.context}"
         if not self.proof.finished:
-            return ["next:", f"  meshpki rotate root{where}", f"  meshpki rotate root --abort{where}"]
+            return ["next:", *(f"  meshpki rotate root{way}{where}" for way in self._ways)]
         old = root_name(self.proof.turn.leaving.number)
         return [
             "next:",
@@ -160,6 +184,10 @@ class Outcome:
         head = {**KIND, "context": self.intent.context, "dryRun": False}
         said = {**head, **evidence(self.proof), "steps": self.board.rows(), **counts, "error": error}
         return {**said, "compromise": closing(self.closing)}
+
+
+def _backward(turn: Turn) -> bool:
+    return turn.entering.number < turn.leaving.number
 
 
 def _moved(move: Move) -> tuple[str, str, str, str]:

@@ -1,7 +1,7 @@
 """The proof of a root rotation as plain data, for JSON. Schema: schemas/rotate-root-report.json in the package."""
 
 from meshpki.pki.certificate import Certificate
-from meshpki.probing import Tally
+from meshpki.probing import Count, Tally
 from meshpki.rotate.exposure import Closing
 from meshpki.rotate.facts import Generation
 from meshpki.rotate.proof import Proof, Span
@@ -23,8 +23,9 @@ def evidence(proof: Proof) -> dict[str, object]:
         "stages": [_stage(span) for span in proof.spans],
         "moves": [_move(move, proof) for move in proof.moves],
         "verdict": proof.verdict,
-        "requests": tally.requests if tally else None,
-        "failed": tally.failed if tally else None,
+        "requests": tally.own.requests if tally else None,
+        "failed": tally.own.failed if tally else None,
+        "target": _count(tally.target) if tally and tally.target else None,
         "handshakes": proof.handshakes,
         "serials": proof.serials,
         "streams": _streams(tally) if tally else None,
@@ -71,6 +72,10 @@ def _move(move: Move, proof: Proof) -> dict[str, object]:
         "secondsAfterActivate": round(seconds, 1) if seconds is not None else None,
         "trusted": list(move.trusted),
     }
+
+
+def _count(found: Count) -> dict[str, object]:
+    return {"requests": found.requests, "failed": found.failed}
 
 
 def _streams(tally: Tally) -> list[dict[str, object]]:

@@ -2,7 +2,19 @@
 
 from pathlib import Path
 
+from meshpki.cli import output
 from meshpki.cli.root_forms import Outcome
+from meshpki.errors import MeshpkiError
+
+
+def keep_page(outcome: Outcome, path: Path) -> None:
+    """Write it; what hinders that is the error of the command where the run itself has none, and told else."""
+    try:
+        write_page(outcome, path)
+    except MeshpkiError as unwritten:
+        if not outcome.exit_code:
+            raise
+        output.failure(unwritten)
 
 
 def write_page(outcome: Outcome, path: Path) -> None:

@@ -1,5 +1,6 @@
 """A root rotation from the open cluster to its run: where it stands, what is to do, what forbids it, what is asked."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -13,7 +14,8 @@ from meshpki.cli.root_wish import Wish, agrees, known
 from meshpki.cli.session import SystemClock
 from meshpki.cluster.client import Clock
 from meshpki.cluster.manifest import Query
-from meshpki.components import spire_authorities
+from meshpki.components import probe, spire_authorities
+from meshpki.components.spire import schedulable
 from meshpki.components.trust import istiod_certificate
 from meshpki.rotate import compromise, goals, journey, preflight, retire
 from meshpki.rotate.clocks import Deadline, deadlines
@@ -74,14 +76,31 @@ def _of_an_expired_root(cluster: Named, wish: Wish) -> Wish:
 
 def _intent(cluster: Named, settings: Settings, here: Standing | None, wish: Wish) -> Intent:
     """What is to be done; raises everything for which beginning it would not be safe."""
-    nodes, now = len(cluster.list(Query("v1", "Node"))), SystemClock().now
+    nodes, now = cluster.list(Query("v1", "Node")), SystemClock().now
     first = here.stage.name if here else goals.NEW_ROOT
-    planned = journey.estimate(first, nodes, wish.soak)
+    planned = journey.estimate(first, len(nodes), wish.soak)
+    ahead: Mapping[str, int] = {}
     if here is None:
-        _examine(preflight.look(cluster, settings, now, planned * _ROOM, wish.excepted), settings, wish)
+        seen = preflight.look(cluster, settings, now, planned * _ROOM, wish.excepted)
+        _examine(seen, settings, wish)
+        ahead = preflight.targets(seen)
     pin, due = journey.required_pin(cluster), _deadlines(cluster, settings)
     exposed = of_root(now() + planned) if wish.compromised else None
-    return Intent(cluster.context, pin, here, first, planned, due, wish.back, wish.until, cluster.host, exposed)
+    beside = probe.made(settings, sorted(schedulable(nodes)), wish.target) if wish.probe else ""
+    return Intent(
+        context=cluster.context,
+        pin=pin,
+        standing=here,
+        first=first,
+        planned=planned,
+        deadlines=due,
+        back=wish.back,
+        until=wish.until,
+        server=cluster.host,
+        exposed=exposed,
+        ahead=ahead,
+        probe=beside,
+    )
 
 
 def _examine(seen: preflight.Seen, settings: Settings, wish: Wish) -> None:

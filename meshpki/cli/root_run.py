@@ -10,7 +10,7 @@ from meshpki.cli import output
 from meshpki.cli.board import Board, State
 from meshpki.cli.follow import following
 from meshpki.cli.root_forms import Intent, Outcome
-from meshpki.cli.root_page import write_page
+from meshpki.cli.root_page import keep_page
 from meshpki.cli.root_probe import probed
 from meshpki.cli.root_wish import Wish
 from meshpki.cluster.client import Clock, Cluster
@@ -61,15 +61,20 @@ class RootRun:
         self._left_behind: set[str] = set()
 
     def carried_out(self) -> Outcome:
-        """Go as far as was asked; back where a guard tripped. Raises the error of the stage that failed."""
+        """Go as far as was asked; back where a guard tripped. Raises what ends it before it is known where it goes."""
         if self._wish.compromised:
             compromise.note(self._cluster, self._settings, self._leaving())
         try:
             with probed(self._cluster, self._settings, self._wish, self._clock, self._follow) as self._evidence:
                 turn, error = self._travelled()
             error = error or self._drained()  # the last look is one at the pods that replace the old ones
-        except (MeshpkiError, KeyboardInterrupt, SystemExit) as ended:
-            self._keep_evidence(ended)
+        except MeshpkiError as ended:
+            if self._turn is None:
+                raise
+            output.failure(ended)
+            turn, error = self._turn, ended
+        except (KeyboardInterrupt, SystemExit):
+            self._keep_evidence()
             raise
         return self._outcome(turn, self._last_look(), error)
 
@@ -90,19 +95,17 @@ class RootRun:
             return failed
         return None
 
-    def _keep_evidence(self, ended: BaseException) -> None:
-        """Write the page of a run that ended once its way was known; what hinders that is told besides.
+    def _keep_evidence(self) -> None:
+        """Tell, and write, what a run had counted that is interrupted once its way was known.
 
-        Nothing is asked of the cluster after Ctrl-C, and nothing that it answers is needed.
+        Nothing is asked of the cluster after Ctrl-C; what hinders the page is told besides.
         """
-        if self._wish.report is None or self._turn is None:
+        if self._turn is None:
             return
-        failed = ended if isinstance(ended, MeshpkiError) else StepError("MPK-447", "the run was interrupted")
-        seen = self._last_look() if failed is ended else LastLook()
-        try:
-            write_page(self._outcome(self._turn, seen, failed), self._wish.report)
-        except MeshpkiError as unwritten:
-            output.failure(unwritten)
+        outcome = self._outcome(self._turn, LastLook(), StepError("MPK-447", "the run was interrupted"))
+        output.progress(output.plain(f"requests: {outcome.proof.sentence}"))
+        if self._wish.report:
+            keep_page(outcome, self._wish.report)
 
     def _last_look(self) -> LastLook:
         """What was counted is worth more than what cannot be seen any more: why not is told, and raised no more."""
@@ -141,10 +144,14 @@ class RootRun:
 
     def _turned_round(self, error: MeshpkiError) -> Turn:
         """Requests failed: back to the root that everybody still accepts, unless there is only the way on."""
-        output.failure(error)
-        here = journey.standing(self._cluster, self._settings)
+        try:
+            here = journey.standing(self._cluster, self._settings)
+        except MeshpkiError as silent:
+            output.failure(silent)
+            raise error from silent
         if here is None or here.past_return:
             raise error
+        output.failure(error)
         output.progress(f"going back to {output.plain(str(here.turn.leaving))}")
         self._wish = replace(self._wish, back=True, until="")
         self._spans = _spans(self._board)  # the way back goes through stages of the same names
@@ -158,13 +165,13 @@ class RootRun:
             self._settings,
             turn,
             self._clock,
-            self._wish.soak,
-            self._wish.excepted,
-            (watched.guard,) if watched else (),
-            witness,
-            (watched.doubts,) if watched else (),
-            _IMPATIENCE if self._wish.urgent else None,
-            self._left_behind,
+            soak=self._wish.soak,
+            excepted=self._wish.excepted,
+            guards=(watched.guard,) if watched else (),
+            witness=witness,
+            before_taint=(watched.doubts,) if watched else (),
+            impatience=_IMPATIENCE if self._wish.urgent else None,
+            left_behind=self._left_behind,
         )
         try:
             self._follow(journey.remaining(self._cluster, rotation, self._wish.until))
@@ -185,15 +192,15 @@ class RootRun:
         counted, last = self._evidence, self._board.lines.get(goals.FORGET)
         through = last is not None and last.state is State.DONE
         proof = Proof(
-            turn,
-            self._began,
-            self._clock.now(),
-            tuple(dict.fromkeys((*self._spans, *_spans(self._board)))),
-            self._moves,
-            counted.tally if counted else None,
-            counted.control if counted else "",
-            counted.changes if counted else None,
-            through if seen.alone is None else seen.alone,
+            turn=turn,
+            began=self._began,
+            ended=self._clock.now(),
+            spans=tuple(dict.fromkeys((*self._spans, *_spans(self._board)))),
+            moves=self._moves,
+            tally=counted.tally if counted else None,
+            control=counted.control if counted else "",
+            changes=counted.changes if counted else None,
+            finished=through if seen.alone is None else seen.alone,
         )
         return Outcome(self._intent, self._board, proof, seen.report, error, self._closing(proof, seen.beyond_reach))
 

@@ -9,7 +9,7 @@ from meshpki.rotate import goals
 from meshpki.rotate.journey import Standing
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Wish:
     """What a root rotation was asked for besides the cluster; `until` is the stage to end with, empty for all.
 

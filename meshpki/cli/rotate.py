@@ -66,9 +66,14 @@ Timeout = Annotated[
 ]
 Form = Annotated[Format, typer.Option("--output", "-o", help="text or json")]
 _MINUTES = options.Default(minutes=3)
-_NOTHING = (None, None, False, False, False, _MINUTES, "", None, Format.TEXT)
 
 app = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
+
+
+def _typed(context: typer.Context, option: str) -> bool:
+    """Whether an option stands on the line, if only to say what holds anyway."""
+    source = context.get_parameter_source(option)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 @app.callback(epilog=EXAMPLES)
@@ -98,7 +103,7 @@ def rotate(
             kubeconfig=kubeconfig,
             form=form,
         )
-    elif (duration, renewal, compromised, dry_run, yes, timeout, context, kubeconfig, form) != _NOTHING:
+    elif any(_typed(context_of_typer, name) for name in context_of_typer.params):
         name = context_of_typer.invoked_subcommand
         what = "options stand before the name of the CA"
         raise UsageError("MPK-411", what, remedy=f"write them behind it: meshpki rotate {name} ...")

@@ -87,7 +87,7 @@ def root(
     """Replace the root under live traffic: trust the new one everywhere, move everything, then drop the old one."""
     from meshpki.cli.ca_rotation import Asked
     from meshpki.cli.root_forms import Outcome
-    from meshpki.cli.root_page import write_page
+    from meshpki.cli.root_page import keep_page
     from meshpki.cli.root_rotation import retire_root, rotate_root
     from meshpki.cli.root_wish import Wish
 
@@ -95,10 +95,19 @@ def root(
     if retire:
         output.data(retire_root(asked, retire))
         return
-    left_out = frozenset(excepted or ())
-    done = rotate_root(asked, Wish(until, abort, soak, left_out, not no_probe, probe_target, report, compromised))
+    wish = Wish(
+        until=until,
+        back=abort,
+        soak=soak,
+        excepted=frozenset(excepted or ()),
+        probe=not no_probe,
+        target=probe_target,
+        report=report,
+        compromised=compromised,
+    )
+    done = rotate_root(asked, wish)
     output.data(done.told(form))
     if report and isinstance(done, Outcome):
-        write_page(done, report)
+        keep_page(done, report)
     if done.exit_code:
         raise typer.Exit(done.exit_code)

@@ -4,7 +4,7 @@ Servers are the Envoy of Istio's own image, clients curl: no image of ours is ne
 """
 
 import threading
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -78,6 +78,17 @@ def probe(settings: Settings, nodes: Sequence[str], target: str = "") -> Step:
         programs=(untrusted_identity(settings, NAMESPACE, UNTRUSTED, STEP),),
         gates=_gates(settings, nodes, target),
     )
+
+
+def made(settings: Settings, nodes: Sequence[str], target: str = "") -> str:
+    """What is made for the probe, in words; empty where no node takes a pod. Raises UsageError (MPK-455)."""
+    read_target(target)
+    if not nodes:
+        return ""
+    kinds = Counter(str(item["kind"]) for item in probe(settings, nodes, target).manifests)
+    kinds["Secret"] += 1  # of the identity that must be refused
+    several = (f"{count} {kind}" for kind, count in sorted(kinds.items()) if kind != NAMESPACE_REF.kind)
+    return f"{NAMESPACE_REF} with {', '.join(several)}"
 
 
 def clients(reader: Reader) -> list[Object]:

@@ -1,14 +1,23 @@
 """Gates on workloads: really rolled out, or the newest pod's own reason why not."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
-from meshpki.cluster.client import Reader
+from meshpki.cluster.client import Cluster, Reader
 from meshpki.cluster.manifest import Object, Query, Ref, only
 from meshpki.cluster.readiness import living, newest_warning, refused_pods, rolled_out, trouble
 from meshpki.workflow.step import Failed, Gate, Readiness, Ready, Waiting
 
 # Admission that only somebody's change turns round; a ServiceAccount that is still to come is waited for.
 _FOR_GOOD = ("violates PodSecurity", "exceeded quota", "denied the request")
+
+
+@dataclass(frozen=True)
+class Note:
+    """An annotation that tells one restart of a workload from any other."""
+
+    key: str
+    value: str
 
 
 def deployment(namespace: str, name: str) -> Ref:
@@ -65,6 +74,22 @@ def judge_rollout(reader: Reader, ref: Ref) -> Readiness:
         final = any(word in reason for word in _FOR_GOOD)
     told = f"{ref}: {why}" + (f": {reason}" if reason else "")
     return Failed(told) if final else Waiting(told)
+
+
+def restart(cluster: Cluster, workload: Ref, note: Note, manager: str) -> None:
+    """Have a workload replace its pods in its own rolling way, by a note on its template.
+
+    The note is the `manager`'s own, so that `up` leaves it.
+    """
+    template = {"metadata": {"annotations": {note.key: note.value}}}
+    cluster.merge(workload, {"spec": {"template": template}}, manager)
+
+
+def restarted(reader: Reader, workload: Ref, note: Note) -> bool:
+    """Whether a workload was restarted by this note; one that is not there has no pods from before."""
+    live = reader.get(workload)
+    template = (live or {}).get("spec", {}).get("template", {})
+    return live is None or (template.get("metadata", {}).get("annotations") or {}).get(note.key) == note.value
 
 
 def pods_of(reader: Reader, workload: Ref) -> list[Object]:

@@ -45,9 +45,8 @@ def requests(proof: Proof) -> list[Content]:
         return [element("p", f"Nothing is known of requests: {NO_PROBE}.")]
     flows = sorted(tally.flows, key=lambda one: (-one.failed, -one.gaps, one.flow))
     streams = sorted(tally.streams, key=lambda one: (-one.breaks, -one.gaps, one.flow))
-    said = (
-        f"{counted(tally.requests, 'request')}, each on a new TCP and TLS connection, {tally.per_second:.1f} a second"
-    )
+    target = f", and {tally.target.requests:,} to the target on its own" if tally.target else ""
+    said = f"{counted(tally.own.requests, 'request')}, each on a new TCP and TLS connection{target}"
     tables = [
         table(_capped(counted(len(flows), "flow"), len(flows)), _FLOWS, (_flow(one, tally) for one in flows[:_MOST])),
         table(
@@ -56,7 +55,7 @@ def requests(proof: Proof) -> list[Content]:
             (_stream(one, tally) for one in streams[:_MOST]),
         ),
     ]
-    return [element("p", f"{said}."), *tables, *_failures(tally)]
+    return [element("p", f"{said}; {tally.per_second:.1f} a second."), *tables, *_failures(tally)]
 
 
 def counters(changes: Changes | None) -> list[Content]:

@@ -2,6 +2,6 @@
 
 from meshpki.probing.collector import Probe
 from meshpki.probing.ledger import Ledger
-from meshpki.probing.tally import Failure, FlowTally, Second, StreamTally, Tally
+from meshpki.probing.tally import Count, Failure, FlowTally, Second, StreamTally, Tally
 
-__all__ = ["Failure", "FlowTally", "Ledger", "Probe", "Second", "StreamTally", "Tally"]
+__all__ = ["Count", "Failure", "FlowTally", "Ledger", "Probe", "Second", "StreamTally", "Tally"]

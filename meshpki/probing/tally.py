@@ -1,10 +1,11 @@
 """What the probe counted in a stretch of time, as values."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from meshpki.components.probe_flow import Flow
+from meshpki.components.probe_flow import TARGET_MARK, Flow
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class FlowTally:
-    """The requests of one flow, each on a connection of its own.
+    """The requests of one flow, each on a connection of its own but those to a user's target.
 
     `gaps` are requests of which no record was ever seen while later ones were: neither failed nor proven. `runs`
     counts the starts of the client; `last` is when the newest record was written.
@@ -59,6 +60,14 @@ class Second:
 
 
 @dataclass(frozen=True)
+class Count:
+    """How many requests there were, and how many of them failed."""
+
+    requests: int
+    failed: int
+
+
+@dataclass(frozen=True)
 class Tally:
     """Everything counted between `started` and `ended`, by the clocks of the nodes (UTC); both None before any record.
 
@@ -89,6 +98,17 @@ class Tally:
     def failed(self) -> int:
         """Failed requests of all flows; a stream's breaks are counted by themselves."""
         return sum(one.failed for one in self.flows)
+
+    @property
+    def own(self) -> Count:
+        """The requests on new connections: all but those to the target."""
+        return _count(one for one in self.flows if one.flow.mark != TARGET_MARK)
+
+    @property
+    def target(self) -> Count | None:
+        """The requests to a Service of the user, with connections and retries of its own; None where none is called."""
+        called = [one for one in self.flows if one.flow.mark == TARGET_MARK]
+        return _count(called) if called else None
 
     @property
     def gaps(self) -> int:
@@ -124,6 +144,11 @@ class Tally:
             (not self.requests, "no request was seen"),
         )
         return "; ".join(text for present, text in parts if present)
+
+
+def _count(flows: Iterable[FlowTally]) -> Count:
+    each = tuple(flows)
+    return Count(sum(one.requests for one in each), sum(one.failed for one in each))
 
 
 def _words(errors: tuple[tuple[str, int], ...]) -> str:

@@ -27,8 +27,11 @@ CONTAINER = "discovery"
 METRICS_PORT = 15014
 METRIC = "citadel_server_cert_chain_expiry_timestamp"
 CODE = "MPK-407"
-# How much of a log is read: the reload is a matter of seconds ago, but a large mesh logs a lot.
-LOG_LINES = 3000
+# A log is read from the renewal on, less what clocks may differ, and from there so many bytes: a CA is loaded within
+# two minutes, but a large mesh logs a lot. Of the last lines, as many as a kubelet keeps.
+LOG_BYTES = 8 * 1024 * 1024
+_LOG_LINES = 1_000_000
+_SKEW = timedelta(minutes=1)
 _SERIAL = re.compile(r"\bx509 cert - .*?\bSN: ([0-9a-f]+)\b")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z")
 _VALUE = re.compile(rf"^{METRIC}(?:\{{[^}}\n]*\}})? (\S+)$", re.MULTILINE)
@@ -47,7 +50,7 @@ _AGAIN = 10
 
 @dataclass(frozen=True)
 class Loaded:
-    """What a log tells of a CA: when it was loaded (UTC), a refusal since; `cut` where more was logged than read."""
+    """What a log tells of a CA: when it was loaded (UTC), a refusal since; `cut` where more was logged than is read."""
 
     at: datetime | None = None
     refusal: str = ""
@@ -98,6 +101,7 @@ def adopted(settings: Settings) -> tuple[Gate, ...]:
     namespace = settings.namespaces.istio
     watches = (only(deployment(namespace, "istiod")),)
     look = f"look at `kubectl -n {namespace} logs -l app=istiod`"
+    restart = f"`kubectl -n {namespace} rollout restart deployment/istiod`"
     return (
         Gate(
             name="served",
@@ -112,7 +116,7 @@ def adopted(settings: Settings) -> tuple[Gate, ...]:
             name="logged",
             proves="every istiod has logged that it loaded the new serial",
             check=lambda reader: judge_logged(reader, settings),
-            hint=look,
+            hint=f"{look}; where that line has gone by, a restart writes it again: {restart}",
             code=CODE,
             every=_LOOK,
         ),
@@ -139,15 +143,16 @@ def judge_served(reader: Reader, settings: Settings) -> Readiness:
 
 
 def judge_logged(reader: Reader, settings: Settings) -> Readiness:
-    """Open when the log of every replica tells of the newest serial, or no longer goes back that far."""
+    """Open when the log of every replica tells of the newest serial."""
     found = list(_logs(reader, settings))
     for pod, loaded in found:
-        if loaded.at is None and not loaded.cut:
-            return Waiting(f"{pod} has not logged the new serial")
+        if loaded.at is None:
+            cut = f" in the first {LOG_BYTES >> 20} MiB since it was issued" if loaded.cut else ""
+            return Waiting(f"{pod} has not logged the new serial{cut}")
     if not found:
         return Waiting("there is no pod of istiod")
-    times = [loaded.at for _, loaded in found if loaded.at]
-    return Ready(f"{len(times)} of {len(found)} logged it" + (f", the last at {max(times):%H:%M:%SZ}" if times else ""))
+    last = max(loaded.at for _, loaded in found if loaded.at)
+    return Ready(f"{len(found)} of {len(found)} logged it, the last at {last:%H:%M:%SZ}")
 
 
 def judge_metric(reader: Reader, settings: Settings) -> Readiness:
@@ -182,16 +187,16 @@ def replicas(reader: Reader, settings: Settings) -> tuple[Replica, ...]:
     )
 
 
-def read_log(text: str, ca: Certificate, limit: int = LOG_LINES) -> Loaded:
+def read_log(text: str, ca: Certificate, limit: int = LOG_BYTES) -> Loaded:
     """What istiod's log says of a CA; a refusal counts where it came after the CA was issued, and was the last word."""
-    at, refusal, lines = None, "", text.splitlines()
-    for line in lines:
+    at, refusal = None, ""
+    for line in text.splitlines():
         found = _SERIAL.search(line)
         if found and int(found[1], 16) == ca.serial:
             at, refusal = _moment(line) or at, ""
         elif any(words in line for words in _REFUSALS) and (_moment(line) or ca.not_before) >= ca.not_before:
             refusal = line.strip()
-    return Loaded(at, refusal, len(lines) >= limit)
+    return Loaded(at, refusal, len(text.encode()) >= limit)
 
 
 def read_metric(text: str) -> datetime | None:
@@ -206,8 +211,8 @@ def read_metric(text: str) -> datetime | None:
 def _logs(reader: Reader, settings: Settings) -> Iterable[tuple[Ref, Loaded]]:
     _, chain = issued(reader, istiod_certificate(settings))
     for pod in istiods(reader, settings) if chain else ():
-        ref = pod_ref(pod)
-        yield ref, read_log(reader.logs(ref, CONTAINER, LOG_LINES), chain[0])
+        ref, since = pod_ref(pod), chain[0].not_before - _SKEW
+        yield ref, read_log(reader.logs(ref, CONTAINER, _LOG_LINES, since=since, limit=LOG_BYTES), chain[0])
 
 
 def _issuer(reader: Reader, pod: Ref, port: int, settings: Settings) -> str:

@@ -12,7 +12,7 @@ from datetime import timedelta
 from meshpki.cluster.client import Clock, Cluster, Reader
 from meshpki.cluster.manifest import Object, Query, Ref
 from meshpki.components.probe_flow import NAMESPACE as PROBE
-from meshpki.components.rollout import deployment, judge_rollout
+from meshpki.components.rollout import Note, deployment, judge_rollout, restart, restarted
 from meshpki.components.spire_authorities import server_set
 from meshpki.components.trust import root_certificate, root_name
 from meshpki.errors import StepError
@@ -63,30 +63,30 @@ def drain(settings: Settings, generation: int, clock: Clock) -> Step:
 
     Each workload is restarted by a note on its template, once for this generation, and goes its own rolling way.
     """
-    key = root_name(generation)
+    note = _note(generation)
 
     def settled(reader: Reader) -> bool:
-        return not any(_unmarked(reader, ref, key) for ref in workloads(reader, settings))
+        return all(restarted(reader, ref, note) for ref in workloads(reader, settings))
 
-    def restart(cluster: Cluster, stop: threading.Event) -> None:
+    def replace(cluster: Cluster, stop: threading.Event) -> None:
         for wave in _waves(workloads(cluster, settings), len(_control_plane(settings))):
-            _restart(cluster, wave, key, Patience(clock, stop))
+            _restart(cluster, wave, note, Patience(clock, stop))
 
     def close(cluster: Cluster, _stop: threading.Event) -> None:
         _label(cluster, root_certificate(settings, generation), _CLOSED)
 
     return Step(
         name=DRAIN,
-        summary=f"every pod is replaced that may hold a connection accepted under {key}",
+        summary=f"every pod is replaced that may hold a connection accepted under {note.value}",
         programs=(
-            Program("restart", settled, restart),
+            Program("restart", settled, replace),
             Program("close", lambda reader: owed(reader, settings) is None, close, after="replaced"),
         ),
         gates=(
             Gate(
                 name="replaced",
-                proves=f"no pod of the mesh is older than the end of {key}",
-                check=lambda reader: _judge(reader, settings, key),
+                proves=f"no pod of the mesh is older than the end of {note.value}",
+                check=lambda reader: _judge(reader, settings, note),
                 hint="look at the workloads that do not roll out, then run it again",
                 code="MPK-445",
                 watches=(Query("v1", "Pod"),),
@@ -98,7 +98,7 @@ def drain(settings: Settings, generation: int, clock: Clock) -> Step:
 
 def remaining(reader: Reader, settings: Settings, generation: int) -> tuple[str, ...]:
     """Which workloads are still to be replaced, and why those that were are not there yet."""
-    return _remaining(reader, settings, root_name(generation))
+    return _remaining(reader, settings, _note(generation))
 
 
 def workloads(reader: Reader, settings: Settings) -> tuple[Ref, ...]:
@@ -106,6 +106,10 @@ def workloads(reader: Reader, settings: Settings) -> tuple[Ref, ...]:
     owners = {(one.namespace, one.kind, one.name) for one in _owners(reader) if one.kind in _RESTARTABLE}
     proxied = (Ref("apps/v1", kind, namespace, name) for namespace, kind, name in sorted(owners))
     return (*_control_plane(settings), *proxied)
+
+
+def _note(generation: int) -> Note:
+    return Note(DRAINED, root_name(generation))
 
 
 def _waves(refs: Sequence[Ref], alone: int) -> Iterator[Sequence[Ref]]:
@@ -130,43 +134,35 @@ def _control_plane(settings: Settings) -> tuple[Ref, ...]:
     return deployment(settings.namespaces.istio, "istiod"), server_set(settings)
 
 
-def _restart(cluster: Cluster, wave: Sequence[Ref], key: str, patience: Patience) -> None:
+def _restart(cluster: Cluster, wave: Sequence[Ref], note: Note, patience: Patience) -> None:
     """One that hangs does not hold up the next wave: the gate tells of it."""
     for ref in wave:
-        if not patience.stopped and _unmarked(cluster, ref, key):
-            template = {"metadata": {"annotations": {DRAINED: key}}}
-            cluster.merge(ref, {"spec": {"template": template}}, MANAGER)
+        if not (patience.stopped or restarted(cluster, ref, note)):
+            restart(cluster, ref, note, MANAGER)
     with contextlib.suppress(StepError):
-        patience.until(lambda: not any(_late(cluster, ref, key) for ref in wave), _WAVE_WITHIN, "a workload", _LOOK)
+        patience.until(lambda: not any(_late(cluster, ref, note) for ref in wave), _WAVE_WITHIN, "a workload", _LOOK)
 
 
-def _judge(reader: Reader, settings: Settings, key: str) -> Readiness:
-    late = _remaining(reader, settings, key)
+def _judge(reader: Reader, settings: Settings, note: Note) -> Readiness:
+    late = _remaining(reader, settings, note)
     if late:
         return Waiting(f"{len(late)} left: {'; '.join(late)}")
     left = ", ".join(beyond_reach(reader))
     return Ready("every workload is replaced" + (f"; left to their owners: {left}" if left else ""))
 
 
-def _remaining(reader: Reader, settings: Settings, key: str) -> tuple[str, ...]:
-    return tuple(filter(None, (_late(reader, ref, key) for ref in workloads(reader, settings))))
+def _remaining(reader: Reader, settings: Settings, note: Note) -> tuple[str, ...]:
+    return tuple(filter(None, (_late(reader, ref, note) for ref in workloads(reader, settings))))
 
 
-def _late(reader: Reader, ref: Ref, key: str) -> str:
-    if _unmarked(reader, ref, key):
+def _late(reader: Reader, ref: Ref, note: Note) -> str:
+    if not restarted(reader, ref, note):
         return f"{ref} runs pods from before"
     match judge_rollout(reader, ref):
         case Ready():
             return ""
         case found:
             return found.why
-
-
-def _unmarked(reader: Reader, ref: Ref, key: str) -> bool:
-    """Whether it is there and was not restarted for this generation."""
-    live = reader.get(ref)
-    notes = (live or {}).get("spec", {}).get("template", {}).get("metadata", {}).get("annotations") or {}
-    return live is not None and notes.get(DRAINED) != key
 
 
 def _label(cluster: Cluster, certificate: Ref, value: str) -> None:

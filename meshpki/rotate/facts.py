@@ -9,6 +9,7 @@ from datetime import datetime
 from meshpki.cluster.manifest import Object
 from meshpki.components.spire_authorities import Slots, Trusted
 from meshpki.pki.certificate import Certificate
+from meshpki.verify.places import Place
 from meshpki.verify.pods import MeshPod
 
 
@@ -72,9 +73,14 @@ class Envoy:
 class Keeper:
     """An object that holds anchors: `istio-ca-root-cert` of a namespace, a webhook's caBundle, SPIRE's bundle."""
 
-    name: str
+    place: Place
     anchors: frozenset[str] | None
     why: str = ""
+
+    @property
+    def name(self) -> str:
+        """As people find it."""
+        return str(self.place)
 
 
 @dataclass(frozen=True)

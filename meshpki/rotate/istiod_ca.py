@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from meshpki.cluster.client import Clock, Cluster, Reader
 from meshpki.cluster.manifest import Object, Query, only
 from meshpki.components.approval import istiod_policy
 from meshpki.components.istio import istiods
 from meshpki.components.istiod_ca import istiod_ca
+from meshpki.components.renewal import read_time
 from meshpki.components.trust import Pin, issued, istiod_certificate, pinned, requests_of
 from meshpki.errors import MeshpkiError, PreconditionError
 from meshpki.install import wish_manifest
@@ -48,6 +49,11 @@ class Facts:
     def begun(self) -> Mark | None:
         """The rotation that is not finished."""
         return mark.read(self.live)
+
+    @property
+    def ends(self) -> datetime | None:
+        """When the CA of now ends (UTC), as cert-manager says, also of one whose chain is not to be had."""
+        return read_time(self.live.get("status", {}).get("notAfter"))
 
 
 @dataclass(frozen=True)
@@ -98,7 +104,7 @@ def rotation(facts: Facts, settings: Settings, wish: IstiodCA, *, compromised: b
     if begun and _same(begun, facts.live, at, wished) and begun.compromised >= compromised:
         return Rotation(wished, begun, resumed=True)
     if not facts.chain:
-        return Rotation(wished, Mark("", facts.pin.root.not_after, at, compromised))
+        return Rotation(wished, Mark("", facts.ends or facts.pin.root.not_after, at, compromised))
     ca = facts.chain[0]
     return Rotation(wished, Mark(f"{ca.serial:x}", ca.not_after, at, compromised))
 
@@ -115,9 +121,11 @@ def _same(begun: Mark, live: Object, at: int, wished: Settings) -> bool:
 def plan(todo: Rotation) -> Plan:
     """The steps: the wish kept and the start marked, the CA issued, every istiod on it, a new pod's leaf from it.
 
-    Where policies approve, they first allow what is now wished for.
+    Where policies approve, they first allow what is now wished for. Nobody waits for cert-manager to see by itself what
+    has changed where the key is known to somebody else, or the CA has ended.
     """
-    settings, patience = todo.settings, timedelta(0) if todo.start.compromised else PATIENCE
+    at_once = todo.start.compromised or todo.start.not_after <= datetime.now(UTC)
+    settings, patience = todo.settings, timedelta(0) if at_once else PATIENCE
     ref, before = istiod_certificate(settings), todo.start.revision
     allowed = (istiod_policy(settings),) if settings.approval.policy else ()
     issue = replace(

@@ -1,7 +1,8 @@
 """Whether a root can be rotated without a failed request: gathered once, judged by named checks, all of them told."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -13,6 +14,7 @@ from meshpki.components.spire_authorities import Slots
 from meshpki.components.trust import ALIAS, CERT_MANAGER, Pin, istiod_certificate, required, root_name
 from meshpki.errors import PreconditionError
 from meshpki.rights import missing
+from meshpki.rotate import goals
 from meshpki.rotate.acts import anchors_text
 from meshpki.rotate.clocks import deadlines
 from meshpki.rotate.rights import needed
@@ -78,6 +80,26 @@ def look(
 def examine(seen: Seen, settings: Settings) -> tuple[PreconditionError, ...]:
     """Every reason why the rotation would not be safe; none where it is."""
     return tuple(found for check in _CHECKS for found in check(seen, settings))
+
+
+def targets(seen: Seen) -> Mapping[str, int]:
+    """How many targets each stage has before anything was done, of what is there now: see `goals`."""
+    kinds = Counter(one.place.kind for one in seen.report.places)
+    verifiers = kinds[PlaceKind.ISTIO_BUNDLE] + kinds[PlaceKind.WEBHOOK]
+    envoys, servers = sum(one.pod.has_proxy for one in seen.report.pods), len(seen.slots)
+    ski = seen.pin.root.ski
+    beyond = sum(one.old is None or one.old.upstream != ski for one in seen.slots)
+    of_spire = kinds[PlaceKind.SPIRE_SERVER] + servers + kinds[PlaceKind.SPIRE_BUNDLE] + envoys
+    return {
+        goals.TRUST_ISTIOD: verifiers + kinds[PlaceKind.ISTIOD],
+        goals.PREPARE: 1 + servers,
+        goals.TRUST: verifiers + kinds[PlaceKind.SPIRE_BUNDLE] + envoys,
+        goals.ACTIVATE: servers + beyond + envoys,
+        goals.ISTIOD_CA: 1 + kinds[PlaceKind.ISTIOD],
+        goals.MOVED: envoys + kinds[PlaceKind.ISTIOD],
+        goals.TAINT: of_spire,
+        goals.FORGET: verifiers + kinds[PlaceKind.ISTIOD],
+    }
 
 
 def bearable(found: PreconditionError) -> bool:

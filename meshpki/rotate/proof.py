@@ -25,7 +25,7 @@ class Span:
     done: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Proof:
     """Everything that tells whether requests were lost while the mesh went from one root to the other.
 
@@ -89,7 +89,10 @@ class Proof:
         """The verdict in one line."""
         if self.tally is None:
             return f"not proven: {NO_PROBE}"
-        counted = f"{self.tally.failed} failed of {self.tally.requests} requests on new connections"
+        own, target = self.tally.own, self.tally.target
+        counted = f"{own.failed} failed of {own.requests} requests on new connections"
+        if target:
+            counted += f" and {target.failed} of {target.requests} to the target, on connections of its own"
         handshakes = f", {self.handshakes} handshakes" if self.handshakes is not None else ""
         why = "; ".join(self.doubts)
         return f"{self.verdict}: {counted}{handshakes}, {self.serials} serials{f' ({why})' if why else ''}"

@@ -84,8 +84,8 @@ def _not_ready(asked: Question) -> Refusals:
     if issuing(live):
         what, remedy = "it is being issued right now", "wait for it, and look with `meshpki status`"
         yield PreconditionError("MPK-402", f"cacerts: {what}", remedy=remedy)
-    elif start.compromised:
-        return  # what is known to somebody else is replaced, whatever state it is in
+    elif start.compromised or (asked.facts.ends and asked.facts.ends <= asked.at):
+        return  # what is known to somebody else, and what nobody accepts, is replaced, whatever state it is in
     elif again := retry_at(live):
         told = str((condition(live, "Issuing") or {}).get("message") or "it was not issued the last time")
         remedy = "mend that; cert-manager then tries by itself, or at once after `cmctl renew cacerts`"

@@ -1,7 +1,7 @@
 """A way between two roots and how it is gone: what is looked at, who is waited for, what keeps an act back."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from datetime import timedelta
 
 from meshpki.cluster.client import Clock, Reader
@@ -31,6 +31,7 @@ class Rotation:
     settings: Settings
     turn: Turn
     clock: Clock
+    _: KW_ONLY
     soak: timedelta = timedelta(0)
     excepted: frozenset[str] = frozenset()
     guards: tuple[Guard, ...] = ()

@@ -8,9 +8,6 @@ from meshpki.cluster.client import Reader
 from meshpki.cluster.envoy import Secrets
 from meshpki.cluster.manifest import Ref
 from meshpki.components import spire_authorities
-from meshpki.components.istio import ISTIOD_PORTS, WEBHOOKS
-from meshpki.components.rollout import deployment
-from meshpki.components.spire import SERVER_PORT
 from meshpki.components.trust import ALIAS, CERT_MANAGER, issued, istiod_certificate, root_name
 from meshpki.errors import MeshpkiError
 from meshpki.pki.bundle import read_bundle
@@ -19,10 +16,10 @@ from meshpki.pki.chain import proves
 from meshpki.rotate.acts import anchors_of_secret
 from meshpki.rotate.facts import Envoy, Facts, Keeper, Server, SpireServer, Turn
 from meshpki.settings import Settings
-from meshpki.verify import gather, looks
+from meshpki.verify import gather, looks, survey
 from meshpki.verify.bundles import ISTIO_BUNDLE
 from meshpki.verify.judge import Seen, Unread, Without, anchors_of
-from meshpki.verify.observation import Kept, Observation, Served
+from meshpki.verify.observation import Kept, Served
 from meshpki.verify.places import PlaceKind
 from meshpki.verify.pods import MeshPod, mesh_pods
 from meshpki.verify.scope import Scope
@@ -38,7 +35,7 @@ def facts(reader: Reader, settings: Settings, turn: Turn) -> Facts:
     with ThreadPoolExecutor(_IN_FLIGHT, thread_name_prefix="scan") as pool:
         envoys = pool.submit(lambda: tuple(_envoys(reader, settings, roots, at)))
         servers = pool.submit(lambda: spire(reader, settings))
-        seen = _joined(pool.map(lambda look: look.take(), _looks(reader, settings)))
+        seen = survey.joined(pool.map(lambda look: look.take(), survey.places_of_trust(reader, settings)))
         served = tuple(pool.map(lambda one: _listener(looks.asked(reader, one), roots, at), seen.served))
         kept = tuple((one.place.kind, _keeper(one)) for one in seen.kept)
         return Facts(
@@ -58,21 +55,31 @@ def facts(reader: Reader, settings: Settings, turn: Turn) -> Facts:
 
 def unseen(facts: Facts) -> tuple[str, ...]:
     """What of the mesh a look did not see, in words: nothing there, or no answer, is nobody who followed."""
-    kept = {one.name for one in facts.istio}
-    namespaces = sorted({one.pod.ref.namespace for one in facts.envoys})
-    maps = (f"ConfigMap {namespace}/{ISTIO_BUNDLE}" for namespace in namespaces)
-    return (
-        *unseen_spire(facts),
-        *(("there is no pod of istiod",) if not facts.istiod else ()),
-        *(f"{one.name}: {one.why or 'no answer'}" for one in facts.istiod if not one.sent),
-        *(f"{name} is not there" for name in maps if name not in kept),
-        *(("there is no webhook of Istio",) if not any("WebhookConfiguration" in name for name in kept) else ()),
-    )
+    return (*unseen_spire(facts), *_missing_istiods(facts), *_missing_bundles(facts), *_missing_webhooks(facts))
 
 
 def unseen_spire(facts: Facts) -> tuple[str, ...]:
     """What of spire-server cannot be seen: a server that is away may have tainted a root already."""
     return (*facts.absent, *(("there is no pod of spire-server",) if not facts.spire else ()))
+
+
+def _missing_istiods(facts: Facts) -> Iterator[str]:
+    if not facts.istiod:
+        yield "there is no pod of istiod"
+    yield from (f"{one.name}: {one.why or 'no answer'}" for one in facts.istiod if not one.sent)
+
+
+def _missing_bundles(facts: Facts) -> Iterator[str]:
+    """Every namespace with a proxy has a bundle of istiod's, by which whoever is born there verifies it."""
+    kept = {one.place.ref for one in facts.istio}
+    namespaces = sorted({one.pod.ref.namespace for one in facts.envoys})
+    bundles = (Ref("v1", "ConfigMap", namespace, ISTIO_BUNDLE) for namespace in namespaces)
+    return (f"{bundle} is not there" for bundle in bundles if bundle not in kept)
+
+
+def _missing_webhooks(facts: Facts) -> Iterator[str]:
+    if not any(one.place.kind is PlaceKind.WEBHOOK for one in facts.istio):
+        yield "there is no webhook of Istio"
 
 
 def alias(reader: Reader, known: Iterable[int]) -> int:
@@ -100,25 +107,6 @@ def _absent(reader: Reader, settings: Settings, there: int) -> tuple[str, ...]:
     """A server that is not there now comes back with the CAs it had, so none may be missed."""
     wanted = int((reader.get(spire_authorities.server_set(settings)) or {}).get("spec", {}).get("replicas", 1))
     return (f"spire-server: {there} of {wanted} pods are there",) if there < wanted else ()
-
-
-def _looks(reader: Reader, settings: Settings) -> tuple[looks.Look, ...]:
-    names = settings.namespaces
-    return (
-        looks.replicas(reader, deployment(names.istio, "istiod"), PlaceKind.ISTIOD, ISTIOD_PORTS),
-        looks.replicas(reader, spire_authorities.server_set(settings), PlaceKind.SPIRE_SERVER, (SERVER_PORT,)),
-        *(looks.webhooks(reader, query, names.istio) for query in WEBHOOKS),
-        looks.istio_bundles(reader, names.istio),
-        looks.spire_bundle(reader, names.spire_system),
-    )
-
-
-def _joined(parts: Iterable[Observation]) -> Observation:
-    every = tuple(parts)
-    return Observation(
-        served=tuple(one for part in every for one in part.served),
-        kept=tuple(one for part in every for one in part.kept),
-    )
 
 
 def _envoys(reader: Reader, settings: Settings, roots: Sequence[Certificate], at: datetime) -> Iterator[Envoy]:
@@ -153,10 +141,9 @@ def _listener(served: Served, roots: Sequence[Certificate], at: datetime) -> tup
 
 
 def _keeper(kept: Kept) -> Keeper:
-    name = str(kept.place)
     if kept.error:
-        return Keeper(name, None, kept.error.what)
+        return Keeper(kept.place, None, kept.error.what)
     try:
-        return Keeper(name, read_bundle(kept.pem).fingerprints)
+        return Keeper(kept.place, read_bundle(kept.pem).fingerprints)
     except MeshpkiError as error:
-        return Keeper(name, None, error.what)
+        return Keeper(kept.place, None, error.what)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 
 from meshpki.cluster.client import Reader
 from meshpki.cluster.manifest import Object
@@ -49,6 +49,7 @@ class Rotation:
     settings: Settings
     pin: Pin
     start: dict[str, Mark]
+    _: KW_ONLY
     resumed: frozenset[str] = frozenset()
     restart_agents: bool = False
     wait: bool = False
@@ -86,7 +87,7 @@ def rotation(
     resumed = frozenset(one.name for one in facts.servers if _goes_on(one, compromised=compromised))
     start = {one.name: _start(one, resumed, compromised=compromised) for one in facts.servers}
     hurried = restart_agents or compromised
-    return Rotation(settings, facts.pin, start, resumed, hurried, wait or hurried)
+    return Rotation(settings, facts.pin, start, resumed=resumed, restart_agents=hurried, wait=wait or hurried)
 
 
 def _goes_on(server: Server, *, compromised: bool) -> bool:

@@ -8,7 +8,7 @@ from functools import partial
 
 from meshpki.cluster.client import Clock, Cluster, ClusterError, Reader
 from meshpki.cluster.manifest import Object, Query, Ref, only
-from meshpki.components.rollout import judge_rollout
+from meshpki.components.rollout import Note, judge_rollout, restart, restarted
 from meshpki.components.spire_authorities import (
     Authority,
     activate,
@@ -178,22 +178,19 @@ def _prepared(cluster: Cluster, pod: Object, stop: threading.Event) -> Authority
 
 
 def _restart(name: str, workload: Ref, needs: str, todo: Rotation) -> Step:
-    """Its template is annotated by another manager, so that `up` leaves it; its controller goes one pod at a time."""
-    after = "-".join(sorted(start.name[:12] for start in todo.start.values()))
+    note = Note(RESTARTED, "-".join(sorted(start.name[:12] for start in todo.start.values())))
 
-    def restarted(reader: Reader) -> bool:
-        template = (reader.get(workload) or {}).get("spec", {}).get("template", {})
-        return bool((template.get("metadata", {}).get("annotations") or {}).get(RESTARTED) == after)
+    def settled(reader: Reader) -> bool:
+        return restarted(reader, workload, note)
 
-    def restart(cluster: Cluster, _stop: threading.Event) -> None:
-        annotations = {"metadata": {"annotations": {RESTARTED: after}}}
-        cluster.merge(workload, {"spec": {"template": annotations}}, MANAGER)
+    def act(cluster: Cluster, _stop: threading.Event) -> None:
+        restart(cluster, workload, note, MANAGER)
 
     return Step(
         name=name,
         summary=f"{workload.name} restarted, one at a time",
         needs=(needs,),
-        programs=(Program(f"restart {workload.name}", restarted, restart),),
+        programs=(Program(f"restart {workload.name}", settled, act),),
         gates=(
             Gate(
                 name="restarted",

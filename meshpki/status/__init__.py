@@ -12,6 +12,7 @@ from meshpki.status import authorities
 from meshpki.status.report import AuthorityStatus, State, StatusReport, StepStatus
 from meshpki.status.rotation import RotationStatus, rotation
 from meshpki.status.step import gather, judge
+from meshpki.status.unfinished import unfinished
 
 __all__ = ["AuthorityStatus", "RotationStatus", "State", "StatusReport", "StepStatus", "look", "unseen"]
 
@@ -25,17 +26,19 @@ def look(reader: Reader, settings: Settings, releases: Releases, at: datetime) -
     Raises ClusterError where the API server does not answer.
     """
     planned = steps(settings, releases, Target(), _generation(reader, settings))
-    with ThreadPoolExecutor(len(planned) + 4, thread_name_prefix="status") as pool:
+    with ThreadPoolExecutor(len(planned) + 5, thread_name_prefix="status") as pool:
         cas = [
             pool.submit(authorities.root, reader, at),
             pool.submit(authorities.istiod_ca, reader, settings, at),
             pool.submit(authorities.spire_ca, reader, settings, at),
         ]
         under_way = pool.submit(rotation, reader, settings)
+        half_done = pool.submit(unfinished, reader, settings, at)
         objects = gather(reader, settings, planned)
         judged = pool.map(lambda step: judge(reader, settings, step, objects, _missing(step.name, releases)), planned)
         found = tuple(one for ca in cas for one in ca.result())
-        return StatusReport(at, tuple(judged), found, settings.spire.svid_ttl, under_way.result())
+        ttl = settings.spire.svid_ttl
+        return StatusReport(at, tuple(judged), found, ttl, under_way.result(), half_done.result())
 
 
 def unseen(report: StatusReport) -> PreconditionError:

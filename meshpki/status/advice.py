@@ -34,13 +34,14 @@ def advice(report: StatusReport) -> tuple[Advice, ...]:
         state = f"{dead_root.subject} is expired: no new connection is accepted anywhere"
         owned = dead_root.renewal is not None and dead_root.renewal.by == OWNER
         return (Advice(state, "meshpki explain MPK-284" if owned else "meshpki rotate root"),)
-    return tuple(dict.fromkeys((*_authorities(report), *_steps(report))))
+    begun = (Advice(one.state, one.command) for one in report.unfinished)
+    return tuple(dict.fromkeys((*begun, *_authorities(report), *_steps(report))))
 
 
 def _authorities(report: StatusReport) -> Iterator[Advice]:
     for one in _expired(report, ISTIOD_CA):
         state = f"{one.name} is expired: proxies and the API server refuse istiod, workloads still accept each other"
-        yield Advice(state, "meshpki rotate istiod-ca --compromised")
+        yield Advice(state, "meshpki rotate istiod-ca")
     for one in _expired(report, SPIRE_CA):
         yield Advice(f"{one.name} is expired: no identity is issued", "meshpki rotate spire-ca --restart-agents")
     for one in report.authorities:

@@ -8,6 +8,7 @@ from meshpki import errors
 from meshpki.pki.renewal import Renewal
 from meshpki.status.drift import Drift
 from meshpki.status.rotation import RotationStatus
+from meshpki.status.unfinished import Unfinished
 
 
 class State(StrEnum):
@@ -54,7 +55,7 @@ class AuthorityStatus:
 class StatusReport:
     """Steps in their order and CAs from the root down, at one moment (UTC). `svid_ttl` is that of the settings.
 
-    `rotation` is None unless one of the root is under way.
+    `rotation` is None unless one of the root is under way; `unfinished` is what else a killed run left half done.
     """
 
     at: datetime
@@ -62,6 +63,7 @@ class StatusReport:
     authorities: tuple[AuthorityStatus, ...]
     svid_ttl: timedelta
     rotation: RotationStatus | None = None
+    unfinished: tuple[Unfinished, ...] = ()
 
     @property
     def installed(self) -> bool:

@@ -83,7 +83,8 @@ def _first(found: Iterable[T | None]) -> T | None:
     return next((one for one in found if one is not None), None)
 
 
-def _looks(reader: Reader, settings: Settings) -> tuple[Look, ...]:
+def places_of_trust(reader: Reader, settings: Settings) -> tuple[Look, ...]:
+    """Every place besides Envoys where the mesh serves a chain or keeps anchors; a root rotation looks at the same."""
     names = settings.namespaces
     server = Ref("apps/v1", "StatefulSet", names.spire_server, "spire-server")
     return (
@@ -92,6 +93,12 @@ def _looks(reader: Reader, settings: Settings) -> tuple[Look, ...]:
         *(looks.webhooks(reader, query, names.istio) for query in WEBHOOKS),
         looks.istio_bundles(reader, names.istio),
         looks.spire_bundle(reader, names.spire_system),
+    )
+
+
+def _looks(reader: Reader, settings: Settings) -> tuple[Look, ...]:
+    return (
+        *places_of_trust(reader, settings),
         looks.requests(reader, settings),
         looks.who_may_ask(reader, settings),
         looks.namespaces(reader),

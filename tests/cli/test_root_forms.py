@@ -16,7 +16,7 @@ from meshpki.cli.draining import Drained
 from meshpki.cli.format import Format
 from meshpki.cli.moments import Run
 from meshpki.cli.root_forms import Intent, Outcome
-from meshpki.cli.root_page import write_page
+from meshpki.cli.root_page import keep_page, write_page
 from meshpki.components.trust import Pin
 from meshpki.errors import FAILED, StepError, UsageError
 from meshpki.rotate import goals
@@ -28,7 +28,13 @@ from tests.support.reports import drawn
 SCHEMA = json.loads(files("meshpki").joinpath("schemas/rotate-root-report.json").read_text(encoding="utf-8"))
 ERROR = StepError("MPK-440", "3 of 2376 requests failed", where="trust")
 ROOT = turn().leaving.root
-INTENT = Intent("a-context", Pin(1, (ROOT,)), None, goals.NEW_ROOT, timedelta(seconds=90))
+INTENT = Intent(
+    context="a-context",
+    pin=Pin(1, (ROOT,)),
+    standing=None,
+    first=goals.NEW_ROOT,
+    planned=timedelta(seconds=90),
+)
 NAMES = pytest.mark.parametrize("name", EVERY)
 
 
@@ -98,6 +104,9 @@ def test_what_nobody_counted_is_null_and_not_zero() -> None:
     told = json.loads(outcome("unprobed").told(Format.JSON))
     assert {told[key] for key in ("requests", "failed", "streams", "handshakes", "control")} == {None}
     assert json.loads(outcome("failed").told(Format.JSON))["errors"] == {"503": 3}
+    targeted = json.loads(outcome("targeted").told(Format.JSON))
+    assert targeted["target"] == {"requests": 1000, "failed": 0}
+    assert targeted["requests"] == json.loads(outcome("proven").told(Format.JSON))["requests"]
 
 
 def test_the_page_of_a_run_that_went_back_is_written_whole_with_the_reason(tmp_path: Path) -> None:
@@ -120,9 +129,14 @@ def test_a_run_after_which_nobody_could_look_keeps_what_was_counted_and_is_no_su
     assert "could not be looked at in the end" in done.told(Format.TEXT)
 
 
-def test_a_page_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+def test_a_page_that_cannot_be_written_is_the_error_of_a_run_without_one_and_told_besides_another(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nowhere = tmp_path / "nowhere" / "proof.html"
     with pytest.raises(UsageError, match="cannot be written"):
-        write_page(outcome("proven"), tmp_path / "nowhere" / "proof.html")
+        keep_page(outcome("proven"), nowhere)
+    keep_page(outcome("failed"), nowhere)
+    assert "cannot be written" in capsys.readouterr().err
 
 
 def test_the_schema_is_printed_without_a_cluster() -> None:

@@ -19,7 +19,13 @@ def test_a_namespace_of_a_users_is_neither_labelled_nor_deleted_and_nothing_is_b
     mesh = rotating()
     mesh.put({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node-1"}}, namespace(NAMESPACE))
     theirs = mesh.objects[NAMESPACE_REF]
-    intent = Intent(mesh.context, journey.required_pin(mesh), None, goals.NEW_ROOT, timedelta(minutes=3))
+    intent = Intent(
+        context=mesh.context,
+        pin=journey.required_pin(mesh),
+        standing=None,
+        first=goals.NEW_ROOT,
+        planned=timedelta(minutes=3),
+    )
     with pytest.raises(PreconditionError, match="MPK-453"):
         RootRun(mesh, SETTINGS, Wish(), Limits(timedelta(seconds=20)), intent, mesh.hours).carried_out()
     assert mesh.objects[NAMESPACE_REF] == theirs

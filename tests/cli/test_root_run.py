@@ -1,6 +1,7 @@
 """`meshpki rotate root` from its first look to its last word, beside a probe, on a mesh in memory."""
 
 import _thread
+import json
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -20,7 +21,7 @@ from meshpki.cluster.manifest import Object, Ref
 from meshpki.components.probe import STEP
 from meshpki.components.probe_flow import NAMESPACE
 from meshpki.components.trust import ALIAS, pinned
-from meshpki.errors import FAILED, OK, GateTimeoutError, PreconditionError, StepError, UsageError
+from meshpki.errors import FAILED, OK, TIMED_OUT, GateTimeoutError, PreconditionError, UsageError
 from meshpki.rotate import compromise, goals
 from tests.support.cluster import InMemoryCluster
 from tests.support.hours import Hours
@@ -93,9 +94,11 @@ def test_a_request_that_fails_before_the_taint_has_the_mesh_go_back_by_itself() 
 def test_a_request_that_fails_after_the_taint_stops_the_run_and_the_next_one_goes_on() -> None:
     mesh = probed()
     at_command(mesh, "taint", mesh.lose)
-    with pytest.raises(StepError, match=r"requests failed") as stopped:
-        outcome(mesh)
-    assert stopped.value.code == "MPK-440"
+    stopped = outcome(mesh)
+    assert stopped.error
+    assert "requests failed" in stopped.error.what
+    assert (stopped.error.code, stopped.proof.verdict, stopped.exit_code) == ("MPK-440", "failed", FAILED)
+    assert "--abort" not in stopped.told(Format.TEXT)
     done = outcome(mesh)
     assert (alone(mesh), done.proof.verdict) == (2, "proven")
     assert "the verdict is of this run alone, which went on at taint" in done.told(Format.TEXT)
@@ -110,22 +113,32 @@ def test_on_the_way_back_a_request_that_fails_stops_nothing_and_is_told() -> Non
     assert alone(mesh) == 1
 
 
-def test_a_stage_that_fails_leaves_the_page_with_what_was_counted(tmp_path: Path) -> None:
-    mesh, path = probed(), tmp_path / "proof.html"
+def test_a_stage_that_fails_is_told_with_what_was_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    mesh = probed()
     at_command(mesh, "taint", mesh.lose)
-    with pytest.raises(StepError):
-        outcome(mesh, Wish(report=path))
-    written = path.read_text(encoding="utf-8")
-    assert "MPK-440" in written
-    assert "6 failed of" in written
+    done = outcome(mesh)
+    assert "failed: 6 failed of" in done.told(Format.TEXT)
+    told = json.loads(done.told(Format.JSON))
+    assert (told["verdict"], told["failed"], told["error"][:7]) == ("failed", 6, "MPK-440")
+    assert capsys.readouterr().err.count("error MPK-440") == 1
 
 
-def test_ctrl_c_leaves_the_page_and_no_probe(tmp_path: Path) -> None:
+def test_a_gate_that_stays_shut_keeps_its_own_exit_code_beside_the_verdict() -> None:
+    mesh = probed()
+    once(mesh, ALIAS, lambda: mesh.listeners.pop(("istiod-0", 15012)))
+    done = outcome(mesh, asked=SOON)
+    assert isinstance(done.error, GateTimeoutError)
+    assert (done.proof.verdict, done.proof.finished, done.exit_code) == ("proven", False, TIMED_OUT)
+    assert "meshpki rotate root --abort" in done.told(Format.TEXT)
+
+
+def test_ctrl_c_leaves_the_page_and_no_probe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     mesh, path = probed(), tmp_path / "proof.html"
     once(mesh, ALIAS, _thread.interrupt_main)
     with pytest.raises(KeyboardInterrupt):
         outcome(mesh, Wish(report=path))
     assert "MPK-447" in path.read_text(encoding="utf-8")
+    assert "requests: not proven: 0 failed of" in capsys.readouterr().err
     assert PLACE not in mesh.objects
     outcome(mesh)
     assert alone(mesh) == 2
@@ -207,24 +220,29 @@ def test_a_probe_that_cannot_be_deleted_hides_neither_ctrl_c_nor_the_stage_that_
         outcome(mesh)
     assert "no answer from the API server" in capsys.readouterr().err
     at_command(mesh, "taint", mesh.lose)
-    with pytest.raises(StepError, match="requests failed"):
-        outcome(mesh)
+    failed = outcome(mesh).error
+    assert failed
+    assert "requests failed" in failed.what
 
 
 @pytest.mark.parametrize("interrupt", [True, False], ids=["Ctrl-C", "a stage that failed"])
-def test_the_page_needs_no_answer_of_the_cluster(tmp_path: Path, *, interrupt: bool) -> None:
+def test_what_was_counted_needs_no_answer_of_the_cluster(tmp_path: Path, *, interrupt: bool) -> None:
     mesh, path = probed(), tmp_path / "proof.html"
 
     def away() -> None:
         mesh.denied = frozenset({"Pod"})
 
     mesh.farewell = away
+    wish = Wish(compromised=True, report=path)
     if interrupt:
         once(mesh, ALIAS, _thread.interrupt_main)
+        with pytest.raises(KeyboardInterrupt):
+            outcome(mesh, wish, SOON)
     else:
         once(mesh, ALIAS, lambda: mesh.listeners.pop(("istiod-0", 15012)))
-    with pytest.raises(KeyboardInterrupt if interrupt else GateTimeoutError):
-        outcome(mesh, Wish(compromised=True, report=path), SOON)
+        done = outcome(mesh, wish, SOON)
+        assert (done.report, done.exit_code) == (None, TIMED_OUT)
+        write_page(done, path)
     assert ("MPK-447" if interrupt else "MPK-440") in path.read_text(encoding="utf-8")
 
 
@@ -282,6 +300,26 @@ def test_a_root_that_was_said_to_be_compromised_is_one_although_that_run_never_b
     assert done.closing
     assert done.closing.drained is not None
     assert (alone(mesh), compromise.owed(mesh, SETTINGS)) == (2, None)
+
+
+def test_a_dry_run_counts_what_each_stage_has_left_as_the_run_does_after_its_first_stage() -> None:
+    mesh = probed()
+    planned = json.loads(rotated(mesh, SETTINGS, Asked(dry_run=True), Wish(), mesh.hours).told(Format.JSON))
+    outcome(mesh, Wish(until=goals.NEW_ROOT))
+    begun = json.loads(rotated(mesh, SETTINGS, Asked(dry_run=True), Wish(), mesh.hours).told(Format.JSON))
+    assert {one["name"]: one["left"] for one in planned["stages"]} == {
+        one["name"]: one["left"] for one in begun["stages"]
+    }
+    assert "0" not in {one["left"] for one in planned["stages"]}
+
+
+@pytest.mark.parametrize("wish", [Wish(), Wish(probe=False)], ids=["with a probe", "--no-probe"])
+def test_what_a_probe_makes_is_told_before_the_yes(wish: Wish) -> None:
+    intent = rotated(probed(), SETTINGS, Asked(dry_run=True), wish, Hours())
+    assert isinstance(intent, Intent)
+    told = [line for line in intent.lines() if "a probe" in line]
+    assert len(told) == wish.probe
+    assert all(part in line for line in told for part in (str(PLACE), "5 Deployment", "3 Service,", "1 Secret"))
 
 
 def test_a_root_of_which_nothing_was_said_is_not_compromised() -> None:

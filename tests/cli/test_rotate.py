@@ -68,8 +68,9 @@ def test_a_wrong_option_is_told_before_any_cluster_is_asked(argv: Sequence[str],
     assert said in result.output
 
 
-def test_options_before_the_name_of_a_ca_are_not_swallowed() -> None:
-    error = CliRunner().invoke(app, ["rotate", "--duration", "720h", "spire-ca"]).exception
+@pytest.mark.parametrize("option", [("--duration", "720h"), ("--timeout", "3m"), ("-o", "text"), ("--yes",)], ids=str)
+def test_options_before_the_name_of_a_ca_are_not_swallowed(option: tuple[str, ...]) -> None:
+    error = CliRunner().invoke(app, ["rotate", *option, "spire-ca"]).exception
     assert isinstance(error, UsageError)
     assert (error.code, error.remedy) == ("MPK-411", "write them behind it: meshpki rotate spire-ca ...")
 

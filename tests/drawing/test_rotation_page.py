@@ -118,6 +118,18 @@ def test_what_is_not_proven_is_told_with_its_reason() -> None:
     assert "Not looked at" in words("proven")
 
 
+def test_requests_to_a_target_are_not_counted_among_those_on_new_connections() -> None:
+    counted = shown("proven").tally
+    assert counted
+    own = f"{counted.own.requests:,} requests, each on a new TCP and TLS connection"
+    assert f"{own};" in words("proven")
+    assert f"{own}, and 1,000 to the target on its own;" in words("targeted")
+    begun = shown("proven").sentence.partition(" on new connections")[0]
+    assert shown("targeted").sentence.startswith(
+        f"{begun} on new connections and 0 of 1000 to the target, on connections of its own, "
+    )
+
+
 def test_why_a_run_did_not_go_through_stands_in_the_verdict() -> None:
     told = read(written("failed", "MPK-440 trust: 3 of 99 requests failed")).words()
     assert "The run did not go through: MPK-440 trust: 3 of 99 requests failed." in told

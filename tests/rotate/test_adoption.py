@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -11,6 +11,7 @@ from meshpki.cluster.client import ClusterError
 from meshpki.cluster.manifest import Object, Ref
 from meshpki.rotate.adoption import (
     HURRY,
+    LOG_BYTES,
     METRIC,
     METRICS_PORT,
     Loaded,
@@ -53,21 +54,22 @@ JSON = '{"time":"2026-11-24T12:00:07.111Z","msg":"x509 cert - Issuer: \\"CN=root
 REFUSED = "2036-11-24T12:00:07.105Z	warn	Updating new ROOT-CA not supported\n"
 EARLIER = "2026-11-24T09:00:07.105Z	warn	Updating new ROOT-CA not supported\n"
 AT = datetime(2026, 11, 24, 12, 0, 7, 111000, UTC)
+MUCH = f"{'x' * 4095}\n" * (LOG_BYTES // 4096)
 
 
 @pytest.mark.parametrize(
     ("log", "limit", "expected"),
     [
         ("", 10, Loaded()),
-        (LOADED, 100, Loaded(AT)),
-        (JSON, 100, Loaded(AT)),
-        (LOADED.replace("ab12", "ab123"), 100, Loaded()),
-        (LOADED.replace("ab12", "1ab12"), 100, Loaded()),
-        (REFUSED, 100, Loaded(refusal=REFUSED.strip())),
-        (LOADED + REFUSED, 100, Loaded(AT, REFUSED.strip())),
-        (REFUSED + LOADED, 100, Loaded(AT)),
-        (EARLIER, 100, Loaded()),
-        ("a line\n" * 10, 10, Loaded(cut=True)),
+        (LOADED, LOG_BYTES, Loaded(AT)),
+        (JSON, LOG_BYTES, Loaded(AT)),
+        (LOADED.replace("ab12", "ab123"), LOG_BYTES, Loaded()),
+        (LOADED.replace("ab12", "1ab12"), LOG_BYTES, Loaded()),
+        (REFUSED, LOG_BYTES, Loaded(refusal=REFUSED.strip())),
+        (LOADED + REFUSED, LOG_BYTES, Loaded(AT, REFUSED.strip())),
+        (REFUSED + LOADED, LOG_BYTES, Loaded(AT)),
+        (EARLIER, LOG_BYTES, Loaded()),
+        ("a line\n" * 10, 70, Loaded(cut=True)),
     ],
     ids=[
         *("nothing", "loaded", "in JSON", "a longer serial", "a serial before it", "refused", "refused since"),
@@ -102,13 +104,14 @@ class Istiods:
 
     serving: Sequence[made.Issued | None] = (None, None)
     log: str = LOADED
+    ago: timedelta = timedelta(0)
     metric: str = f"{METRIC} {CA.certificate.not_after.timestamp():.9e}\n"
 
     def cluster(self) -> Mesh:
         there = ControlPlane(ROOT, cacerts=CA, serving=SERVING, istiods=self.serving, others=(certificate(),)).cluster()
         there.put(rolled_out(len(self.serving)))
         lines = self.log.splitlines(keepends=True)
-        there.answers["logs discovery"] = "".join(f"{AT:%Y-%m-%dT%H:%M:%SZ} {line}" for line in lines)
+        there.answers["logs discovery"] = "".join(f"{NOW - self.ago:%Y-%m-%dT%H:%M:%SZ} {line}" for line in lines)
         for number in range(len(self.serving)):
             there.listeners[f"istiod-{number}", METRICS_PORT] = answering(self.metric.encode())
         return there
@@ -130,9 +133,9 @@ Judge = Callable[[Mesh, Settings], Readiness]
         (WELL, judge_served, "2 istiod, 15012 and 15017 through cacerts"),
         (WELL, judge_logged, "2 of 2 logged it, the last at 12:00:07Z"),
         (WELL, judge_metric, f"{CA.certificate.not_after:%FT%TZ}"),
-        (Istiods(log="a line\n" * 3000), judge_logged, "0 of 2 logged it"),
+        (Istiods(log=LOADED + MUCH), judge_logged, "2 of 2 logged it"),
     ],
-    ids=["served", "logged", "metric", "log gone by"],
+    ids=["served", "logged", "metric", "much logged since"],
 )
 def test_a_gate_opens_when_every_istiod_shows_the_new_ca(istiods: Istiods, judge: Judge, expected: str) -> None:
     readiness = judge(istiods.cluster(), defaults())
@@ -145,12 +148,17 @@ def test_a_gate_opens_when_every_istiod_shows_the_new_ca(istiods: Istiods, judge
     [
         (Istiods((None, OTHER)), judge_served, "istiod-1 port 15012: its certificate is signed by"),
         (Istiods(log=""), judge_logged, "istiod-0 has not logged"),
+        (Istiods(log=MUCH), judge_logged, "serial in the first 8 MiB since it was issued"),
+        (Istiods(ago=2 * made.HOUR), judge_logged, "istiod-0 has not logged the new serial"),
         (Istiods(metric=f"{METRIC} 1.7e+09\n"), judge_metric, "istiod-0: the metric says 2023-11-14T22:13:20Z"),
         (Istiods(metric="x 1\n"), judge_metric, f"istiod-0 has no {METRIC}"),
         (Istiods(()), judge_logged, "no pod"),
         (Istiods(()), judge_metric, "no pod"),
     ],
-    ids=["one behind", "silent", "the metric of before", "no metric", "nobody logs", "nobody counts"],
+    ids=[
+        *("one behind", "silent", "more is logged than is read", "logged before it was issued"),
+        *("the metric of before", "no metric", "nobody logs", "nobody counts"),
+    ],
 )
 def test_a_gate_stays_shut_and_names_the_replica_that_is_behind(istiods: Istiods, judge: Judge, expected: str) -> None:
     readiness = judge(istiods.cluster(), defaults())

@@ -16,6 +16,7 @@ from meshpki.rotate import goals
 from meshpki.rotate.facts import Envoy, Facts, Generation, Keeper, Server, SpireServer, Turn
 from meshpki.rotate.goals import ACTIVATE, FORGET, ISTIOD_CA, MOVED, PREPARE, TAINT, TRUST, TRUST_ISTIOD
 from meshpki.rotate.journey import Standing
+from meshpki.verify.places import Place, PlaceKind
 from meshpki.verify.pods import MeshPod, Workload
 from tests.support import certificates as made
 
@@ -75,8 +76,8 @@ class Seen:
                 for number, text in enumerate(self.slots)
             ),
             envoys=tuple(map(envoy, "ab", self.anchors, self.leaves)),
-            istio=tuple(Keeper(f"keeper-{number}", shas(held), "gone") for number, held in enumerate(self.kept)),
-            published=(Keeper("spire-bundle", shas(self.published)),),
+            istio=tuple(Keeper(place(f"keeper-{number}"), shas(held), "gone") for number, held in enumerate(self.kept)),
+            published=(Keeper(place("spire-bundle"), shas(self.published)),),
             istiod=tuple(
                 Server(f"istiod-{number}", sha(under), "" if under else "no answer", shas(loaded) or frozenset())
                 for number, (under, loaded) in enumerate(zip(self.istiods, self.loaded, strict=True))
@@ -87,6 +88,10 @@ class Seen:
             ),
             absent=self.absent,
         )
+
+
+def place(name: str) -> Place:
+    return Place(PlaceKind.ISTIO_BUNDLE, Ref("v1", "ConfigMap", "bookinfo", name))
 
 
 def sha(one: Certificate | None) -> str:
@@ -246,7 +251,7 @@ def test_every_target_that_is_left_is_named() -> None:
     assert goals.everybody_trusts(lagging.facts, FORTH) == (
         "bookinfo/a lacks CN=meshpki-root-g2",
         "bookinfo/b: no answer",
-        "spire-bundle lacks CN=meshpki-root-g2",
+        "ConfigMap bookinfo/spire-bundle lacks CN=meshpki-root-g2",
     )
 
 

@@ -26,6 +26,8 @@ FAILED: Object = {"type": "Issuing", "status": "False", "reason": "Failed", "mes
 ISSUING: Object = {"type": "Issuing", "status": "True"}
 WAITING = {"failedIssuanceAttempts": 2, "lastFailureTime": "2026-11-24T11:30:00Z"}
 BACK_OFF = certificate(READY, FAILED, **WAITING)
+PAST = {"notAfter": f"{AT - HOUR:%Y-%m-%dT%H:%M:%SZ}"}
+OVER = certificate({"type": "Ready", "status": "False", "reason": "Expired", "message": "it expired"}, **PAST)
 WELL = Facts(certificate(), (CA,), Pin(1, (ROOT,)), ROOT, 1, DAY)
 
 
@@ -67,6 +69,8 @@ CASES = (
         codes=("MPK-402",),
         said="Secret gone",
     ),
+    Case("it is expired, and not ready for that", replace(WELL, live=OVER, chain=())),
+    Case("it is expired in back-off", replace(WELL, live=certificate(READY, FAILED, **WAITING, **PAST), chain=())),
     Case("its request is gone", replace(WELL, chain=()), codes=("MPK-410",)),
     Case("the root came back with a new key", replace(WELL, signing=LOST), codes=("MPK-403",), said=LOST.sha256),
     Case("the CA in use lies under another root", replace(WELL, chain=(STRANGE,)), codes=("MPK-403",)),
@@ -165,6 +169,11 @@ def test_what_was_begun_and_not_taken_up_is_finished_and_not_begun_anew(
     at = live["status"]["revision"]
     assert todo.start == (read(live) if resumed else Mark(f"{CA.serial:x}", CA.not_after, at, compromised))
     assert todo.settings.istiod_ca == WISH
+
+
+def test_a_ca_that_has_ended_begins_a_rotation_with_its_own_end_and_nobody_who_has_its_key() -> None:
+    start = rotation(replace(WELL, live=OVER, chain=()), defaults(), WISH).start
+    assert start == Mark("", AT - HOUR, 1, compromised=False)
 
 
 def test_what_was_begun_goes_on_although_it_is_being_issued() -> None:

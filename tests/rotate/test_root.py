@@ -115,7 +115,7 @@ def test_from_the_renewal_of_cacerts_on_nothing_is_asked_before_its_second_root_
 def through(soak: float = 0, guard: str = "") -> tuple[Rotating, Callable[[Reader], Readiness]]:
     """A stage that everybody has followed, and the check of its last gate."""
     mesh, turn = begun()
-    rotation = Rotation(SETTINGS, turn.back, mesh.hours, timedelta(seconds=soak), guards=(lambda _reader: guard,))
+    rotation = Rotation(SETTINGS, turn.back, mesh.hours, soak=timedelta(seconds=soak), guards=(lambda _reader: guard,))
     return mesh, steps(rotation, goals.ISTIOD_CA)[0].gates[-1].check
 
 

@@ -10,6 +10,7 @@ from meshpki.status.advice import ISTIOD_CA, ROOT, SPIRE_CA, advice
 from meshpki.status.drift import Drift
 from meshpki.status.report import AuthorityStatus, State, StatusReport, StepStatus
 from meshpki.status.rotation import RotationStatus
+from meshpki.status.unfinished import Unfinished
 from tests.support.certificates import AT
 
 HOUR = timedelta(hours=1)
@@ -19,6 +20,8 @@ AUTHORITIES = tuple(
 )
 WELL = StatusReport(AT, STEPS, AUTHORITIES, HOUR)
 WAY = RotationStatus("a -> b", "trust", next_commands=("meshpki rotate root", "meshpki rotate root --abort"))
+
+HALF_DONE = Unfinished("begun and not through", "meshpki rotate istiod-ca")
 
 
 def ca(name: str, **changes: object) -> StatusReport:
@@ -44,7 +47,12 @@ TABLE = [
         ca(ROOT, **EXPIRED, renewal=Renewal(OWNER)),
         ["meshpki explain MPK-284"],
     ),
-    ("cacerts is expired", ca(ISTIOD_CA, **EXPIRED), ["meshpki rotate istiod-ca --compromised"]),
+    ("cacerts is expired", ca(ISTIOD_CA, **EXPIRED), ["meshpki rotate istiod-ca"]),
+    (
+        "a rotation of a CA is half done, and a step not ready",
+        replace(step("spire", state=State.NOT_READY), unfinished=(HALF_DONE,)),
+        [HALF_DONE.command, "meshpki up"],
+    ),
     ("SPIRE's CA is expired", ca(SPIRE_CA, **EXPIRED), ["meshpki rotate spire-ca --restart-agents"]),
     ("spire-server is gone", ca(SPIRE_CA, state=State.ABSENT, reason="no pod"), ["meshpki up"]),
     (

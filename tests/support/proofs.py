@@ -89,7 +89,16 @@ def proven() -> Proof:
     """A whole rotation, without one request lost."""
     moves = tuple(move(f"{name}-5d9-x", 47 + n * 1.5) for n, name in enumerate(WORKLOADS))
     control = "an untrusted identity was refused: TLS alert certificate unknown"
-    return Proof(turn(), AT, after(SECONDS), spans(), moves, tally(), control, changes())
+    return Proof(
+        turn=turn(),
+        began=AT,
+        ended=after(SECONDS),
+        spans=spans(),
+        moves=moves,
+        tally=tally(),
+        control=control,
+        changes=changes(),
+    )
 
 
 def failed() -> Proof:
@@ -104,6 +113,13 @@ def failed() -> Proof:
     )
 
 
+def targeted() -> Proof:
+    """A Service of the user was called too."""
+    called = tuple(FlowTally(one, 500, runs=1) for one in flows(NODES, "shop.prod:8080") if one.mark == "target")
+    whole = proven()
+    return replace(whole, tally=replace(tally(), flows=(*tally().flows, *called)))
+
+
 def unprobed() -> Proof:
     """Nobody sent a request."""
     return replace(proven(), tally=None, control="", changes=None)
@@ -111,7 +127,7 @@ def unprobed() -> Proof:
 
 def nothing() -> Proof:
     """A run that had nothing left to do."""
-    return Proof(turn(), AT, AT, (), ())
+    return Proof(turn=turn(), began=AT, ended=AT, spans=(), moves=())
 
 
 def large() -> Proof:
@@ -148,6 +164,7 @@ def hostile() -> Proof:
 EVERY = {
     "proven": proven,
     "failed": failed,
+    "targeted": targeted,
     "unprobed": unprobed,
     "nothing": nothing,
     "large": large,
