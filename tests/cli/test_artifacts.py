@@ -98,6 +98,22 @@ def test_a_file_that_is_missing_and_one_without_a_pin_are_told_and_are_no_succes
     assert run("verify").exit_code == 4
 
 
+def test_every_file_is_listed_with_the_version_that_the_settings_name(tmp_path: Path) -> None:
+    own = tmp_path / "own.yaml"
+    own.write_text(f"{HEADER}{POLICED}versions: {{certManager: v1.21.7, spireControllerManager: 0.6.9}}\n")
+    found = items("list", "-f", str(own))
+    crds = ("clusterfederatedtrustdomains", "clusterspiffeids", "clusterstaticentries")
+    assert {name: one["version"] for name, one in found.items()} == {
+        "cert-manager-v1.21.7.yaml": "v1.21.7",
+        "istioctl-1.29.1-linux-amd64.tar.gz": "1.29.1",
+        **{f"spire-crd-{kind}-v0.6.9.yaml": "v0.6.9" for kind in crds},
+        "approver-policy-crd-v0.28.0.yaml": "v0.28.0",
+    }
+    header, *lines = run("list", "-f", str(own)).stdout.splitlines()
+    assert header.split()[:3] == ["FILE", "VERSION", "STATE"]
+    assert [line.split()[1] for line in lines] == [one["version"] for one in found.values()]
+
+
 def test_nothing_is_fetched_while_a_file_has_no_pin(tmp_path: Path) -> None:
     target = tmp_path / "target"
     failed = run("fetch", str(target))
