@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from importlib import resources
@@ -31,9 +31,10 @@ _CRDS = ("clusterfederatedtrustdomains", "clusterspiffeids", "clusterstaticentri
 
 @dataclass(frozen=True)
 class Artifact:
-    """One release file: the name it is kept under, where upstream publishes it, and its pin (hex, empty where none)."""
+    """One release file: the name it is kept under, its version, where upstream publishes it, its pin (hex or empty)."""
 
     name: str
+    version: str
     url: str
     sha256: str
 
@@ -68,27 +69,26 @@ def unheard(_words: str) -> None:
 
 def wanted(settings: Settings) -> tuple[Artifact, ...]:
     """Every file that an installation with these settings needs; the user's pins go before ours."""
-    versions, pins = settings.versions, {**_published_pins(), **settings.artifacts.pins}
-    github = "https://github.com"
-    crds = f"{github}/spiffe/spire-controller-manager/raw/v{versions.spire_controller_manager}/config/crd/bases"
-    policies = f"{github}/cert-manager/approver-policy/raw/{versions.approver_policy}/deploy/crds"
-    urls = {
-        f"cert-manager-{versions.cert_manager}.yaml": (
-            f"{github}/cert-manager/cert-manager/releases/download/{versions.cert_manager}/cert-manager.yaml"
-        ),
-        f"istioctl-{versions.istio}-linux-amd64.tar.gz": (
-            f"{github}/istio/istio/releases/download/{versions.istio}/istioctl-{versions.istio}-linux-amd64.tar.gz"
-        ),
-        **{
-            f"spire-crd-{kind}-v{versions.spire_controller_manager}.yaml": f"{crds}/spire.spiffe.io_{kind}.yaml"
-            for kind in _CRDS
-        },
-    }
+    pins = {**_published_pins(), **settings.artifacts.pins}
+    return tuple(Artifact(name, version, url, pins.get(name, "")) for name, version, url in _published(settings))
+
+
+def _published(settings: Settings) -> Iterator[tuple[str, str, str]]:
+    """Name, version and URL of each file: cert-manager's first, then istioctl's, then the CRDs."""
+    versions, github = settings.versions, "https://github.com"
+    cert_manager, istio, approver = versions.cert_manager, versions.istio, versions.approver_policy
+    manager = f"v{versions.spire_controller_manager}"
+    released = f"{github}/cert-manager/cert-manager/releases/download/{cert_manager}"
+    yield f"cert-manager-{cert_manager}.yaml", cert_manager, f"{released}/cert-manager.yaml"
+    archive = f"istioctl-{istio}-linux-amd64.tar.gz"
+    yield archive, istio, f"{github}/istio/istio/releases/download/{istio}/{archive}"
+    crds = f"{github}/spiffe/spire-controller-manager/raw/{manager}/config/crd/bases"
+    for kind in _CRDS:
+        yield f"spire-crd-{kind}-{manager}.yaml", manager, f"{crds}/spire.spiffe.io_{kind}.yaml"
     if settings.approval.policy:
-        urls[f"{_POLICY_CRD}-{versions.approver_policy}.yaml"] = (
-            f"{policies}/policy.cert-manager.io_certificaterequestpolicies.yaml"
-        )
-    return tuple(Artifact(name, url, pins.get(name, "")) for name, url in urls.items())
+        policies = f"{github}/cert-manager/approver-policy/raw/{approver}/deploy/crds"
+        crd = "policy.cert-manager.io_certificaterequestpolicies.yaml"
+        yield f"{_POLICY_CRD}-{approver}.yaml", approver, f"{policies}/{crd}"
 
 
 def _published_pins() -> dict[str, str]:

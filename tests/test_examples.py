@@ -12,11 +12,20 @@ from meshpki.workflow.plan import Plan
 from tests.support import certificates as made
 from tests.support import pipelines
 from tests.support.existing import corporate
-from tests.support.readme import parse
+from tests.support.readme import blocks, parse
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*/meshpki.yaml"))
 LAID_OVER = {"05-air-gap": "mirror.yaml"}
 WITHOUT_SAMPLE = {"03-own-workloads"}
+# how many blocks of each README tests/e2e runs, one by one: in test_6_examples.py, of the second in test_6_existing.py
+RUN = {
+    "01-minimal": 1,
+    "02-existing-root": 3,
+    "03-own-workloads": 4,
+    "04-ci": 1,
+    "05-air-gap": 3,
+    "06-gitops": 4,
+}
 
 
 def placed(example: Path, folder: Path) -> list[Path]:
@@ -45,6 +54,19 @@ def test_every_folder_of_an_example_is_planned_and_named_in_the_readme() -> None
     assert folders == [example.parent for example in EXAMPLES]
     readme = (root / "README.md").read_text(encoding="utf-8")
     assert [one.name for one in folders if f"examples/{one.name}/README.md" not in readme] == []
+
+
+def test_every_block_of_a_readme_is_one_that_is_run_on_the_lab() -> None:
+    texts = {one.parent.name: one.with_name("README.md").read_text(encoding="utf-8") for one in EXAMPLES}
+    assert {name: len(blocks(text)) for name, text in texts.items()} == RUN
+
+
+def test_a_readme_has_no_commands_in_a_block_that_nobody_looks_for() -> None:
+    for example in EXAMPLES:
+        text = example.with_name("README.md").read_text(encoding="utf-8")
+        opening = re.findall(r"^ *```(.*)$", text, re.MULTILINE)[::2]
+        assert set(opening) <= {"console", "sh", "yaml"}, example
+        assert all(blocks(text)), example
 
 
 @pytest.mark.parametrize("line", [line for lines in pipelines.commands().values() for line in lines])

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = """\b
 Examples:
-  meshpki artifacts list                       every release file: URL, pin, and whether it lies here as pinned
+  meshpki artifacts list                       every release file: version, URL, pin, whether it is here
   meshpki artifacts fetch ./files              all of them into a directory, for a machine without a network
   meshpki artifacts verify ./files             whether each is, byte for byte, what is pinned
   meshpki artifacts lock ./files > pins.yaml   what lies there as settings, to be laid over your own
@@ -41,7 +41,7 @@ def artifacts() -> None:
 def list_artifacts(
     directory: MaybeFolder = None, *, files: options.OfflineFiles = None, form: Form = Format.TEXT
 ) -> None:
-    """List every release file with its URL, its pin and what lies here of it; downloads nothing."""
+    """List every release file with its version, its URL, its pin and what lies here of it; downloads nothing."""
     from meshpki.artifacts import kept
     from meshpki.cli.artifacts_forms import told
 

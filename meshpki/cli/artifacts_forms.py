@@ -14,13 +14,12 @@ from meshpki.settings.model import API_VERSION, KIND
 
 
 def told(found: Sequence[Kept], form: Format) -> str:
-    """Every file: how it compares, its pin and its digest where they differ, its URL."""
+    """Every file: its version, how it compares, its pin and its digest where they differ, its URL."""
     if form is Format.JSON:
         return json.dumps(
             {"apiVersion": API_VERSION, "kind": "ArtifactList", "items": list(map(_item, found))}, indent=2
         )
-    rows = [("FILE", "STATE", "SHA-256", "URL")]
-    rows += [(one.artifact.name, one.state, one.artifact.sha256 or "-", one.artifact.url) for one in found]
+    rows = [("FILE", "VERSION", "STATE", "SHA-256", "URL"), *(_row(one) for one in found)]
     differing = [one for one in found if one.state is State.DIFFERS]
     lines = [f"{one.path}: SHA-256 {one.digest}, but {one.artifact.sha256} is pinned" for one in differing]
     return output.plain("\n".join([*aligned(rows), *lines]))
@@ -53,9 +52,14 @@ def _digest(image: str) -> str | None:
     return image.partition("@")[2] or None
 
 
+def _row(one: Kept) -> tuple[str, ...]:
+    return one.artifact.name, one.artifact.version, one.state, one.artifact.sha256 or "-", one.artifact.url
+
+
 def _item(one: Kept) -> dict[str, object]:
     return {
         "name": one.artifact.name,
+        "version": one.artifact.version,
         "url": one.artifact.url,
         "pin": one.artifact.sha256 or None,
         "state": one.state,

@@ -15,7 +15,7 @@ from meshpki.preflight.surroundings import ENFORCE, Component, components_of, fo
 from meshpki.settings import Settings
 from meshpki.settings.fields import flatten
 from meshpki.settings.model import CAN_WAIT
-from meshpki.settings.releases import components, kubernetes_range, release_of
+from meshpki.settings.releases import components, in_words, kubernetes_range, release_of
 
 __all__ = ["CHECKS", "Check", "Found", "Outcome", "PreflightError", "Seen", "examine", "known", "look"]
 
@@ -100,8 +100,8 @@ def _kubernetes(seen: Seen, settings: Settings) -> Problem | None:
     major, minor = (int(part.rstrip("+")) for part in seen.version.removeprefix("v").split(".")[:2])
     if oldest <= (major, minor) <= newest:
         return None
-    wanted = f"{oldest[0]}.{oldest[1]} to {newest[0]}.{newest[1]}"
-    return f"Kubernetes is {seen.version}, these versions are for {wanted}", "API server", "choose other versions"
+    what = f"Kubernetes is {seen.version}, these versions are for {in_words((oldest, newest))}"
+    return what, "API server", "choose other versions"
 
 
 def _platform(seen: Seen, _settings: Settings) -> Problem | None:

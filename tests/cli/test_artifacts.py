@@ -9,12 +9,15 @@ from typer.testing import CliRunner, Result
 
 from meshpki.artifacts import obtain, wanted
 from meshpki.cli.app import app
-from meshpki.errors import PreconditionError
-from meshpki.settings import defaults, read
+from meshpki.errors import PRECONDITION, PreconditionError
+from meshpki.settings import defaults, read, read_text
+from tests.support.apiserver import Reply, StandIn, running
 from tests.test_artifacts import NOWHERE, brought
 
 HEADER = "apiVersion: meshpki.dev/v1alpha1\nkind: Mesh\n"
 FILES = len(wanted(defaults()))
+POLICED = "approval: {policy: true}\n"
+EVERY = [one.name for one in wanted(read_text(HEADER + POLICED, "test"))]
 
 
 def run(*argv: str) -> Result:
@@ -53,23 +56,38 @@ def test_what_is_locked_are_settings_by_which_the_same_files_are_taken(folder: P
     assert run("verify", str(folder), "-f", str(pins)).exit_code == 0
 
 
-@pytest.mark.parametrize("number", range(FILES))
-def test_one_flipped_byte_in_any_file_is_found_with_both_digests_and_stops_an_installation(
-    number: int, folder: Path, pins: Path
+@pytest.fixture
+def policed(tmp_path: Path, folder: Path) -> Path:
+    """Settings with approval by policies, which pin every file that there can be as it lies in the folder."""
+    for name in EVERY:
+        (folder / name).write_bytes(name.encode())
+    path = tmp_path / "policed.yaml"
+    path.write_text(HEADER + POLICED)
+    path.write_text(run("lock", str(folder), "-f", str(path)).stdout + POLICED)
+    return path
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_one_flipped_byte_in_any_file_is_found_with_both_digests_and_stops_up_before_it_writes(
+    name: str, folder: Path, policed: Path, tmp_path: Path
 ) -> None:
-    path = folder / wanted(defaults())[number].name
+    path = folder / name
     content = bytearray(path.read_bytes())
-    before = items("verify", str(folder), "-f", str(pins))[path.name]["sha256"]
+    before = items("verify", str(folder), "-f", str(policed))[name]["sha256"]
     content[len(content) // 2] ^= 1
     path.write_bytes(bytes(content))
-    told = run("verify", str(folder), "-f", str(pins))
-    after = items("verify", str(folder), "-f", str(pins))[path.name]["sha256"]
-    assert told.exit_code == 5
-    assert before != after
+    told = run("verify", str(folder), "-f", str(policed))
+    after = items("verify", str(folder), "-f", str(policed))[name]["sha256"]
+    assert (told.exit_code, before != after) == (5, True)
     assert f"SHA-256 {after}, but {before} is pinned" in told.stdout
-    with pytest.raises(PreconditionError) as refused:
-        obtain(read([pins]), folder)
-    assert (refused.value.code, before in refused.value.what, after in refused.value.what) == ("MPK-051", True, True)
+    api = StandIn(lambda _pod: Reply())
+    with running(api, tmp_path) as kubeconfig:
+        options = ["--kubeconfig", str(kubeconfig), "-f", str(policed), "--artifact-dir", str(folder), "--yes"]
+        refused = CliRunner().invoke(app, ["up", *options]).exception
+    assert isinstance(refused, PreconditionError)
+    assert (refused.code, refused.exit_code, refused.where) == ("MPK-051", PRECONDITION, str(path))
+    assert (before in refused.what, after in refused.what) == (True, True)
+    assert {line.partition(" ")[0] for line in api.seen.requests} == {"GET"}
 
 
 def test_a_file_that_is_missing_and_one_without_a_pin_are_told_and_are_no_success(folder: Path) -> None:
@@ -78,6 +96,22 @@ def test_a_file_that_is_missing_and_one_without_a_pin_are_told_and_are_no_succes
     (folder / wanted(defaults())[0].name).unlink()
     assert items("list", str(folder))[wanted(defaults())[0].name]["state"] == "missing"
     assert run("verify").exit_code == 4
+
+
+def test_every_file_is_listed_with_the_version_that_the_settings_name(tmp_path: Path) -> None:
+    own = tmp_path / "own.yaml"
+    own.write_text(f"{HEADER}{POLICED}versions: {{certManager: v1.21.7, spireControllerManager: 0.6.9}}\n")
+    found = items("list", "-f", str(own))
+    crds = ("clusterfederatedtrustdomains", "clusterspiffeids", "clusterstaticentries")
+    assert {name: one["version"] for name, one in found.items()} == {
+        "cert-manager-v1.21.7.yaml": "v1.21.7",
+        "istioctl-1.29.1-linux-amd64.tar.gz": "1.29.1",
+        **{f"spire-crd-{kind}-v0.6.9.yaml": "v0.6.9" for kind in crds},
+        "approver-policy-crd-v0.28.0.yaml": "v0.28.0",
+    }
+    header, *lines = run("list", "-f", str(own)).stdout.splitlines()
+    assert header.split()[:3] == ["FILE", "VERSION", "STATE"]
+    assert [line.split()[1] for line in lines] == [one["version"] for one in found.values()]
 
 
 def test_nothing_is_fetched_while_a_file_has_no_pin(tmp_path: Path) -> None:

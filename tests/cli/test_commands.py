@@ -148,10 +148,28 @@ def test_a_code_that_does_not_exist_is_refused(asked: str) -> None:
 def test_version_names_meshpki_python_and_every_component() -> None:
     text = run("version").stdout
     assert re.search(rf"^meshpki +{re.escape(__version__)}$", text, re.MULTILINE)
-    assert re.search(rf"^istio +{re.escape(defaults().versions.istio)}$", text, re.MULTILINE)
+    assert re.search(rf"^istio +{re.escape(defaults().versions.istio)} +Kubernetes 1.31 to 1.35 ", text, re.MULTILINE)
     written = json.loads(run("version", "-o", "json").stdout)
     assert (written["meshpki"], written["python"]) == (__version__, platform.python_version())
     assert written["components"]["certManager"] == defaults().versions.cert_manager
+
+
+def test_version_tells_for_which_kubernetes_each_component_is_who_says_so_and_when_that_was_read() -> None:
+    written = json.loads(run("version", "-o", "json").stdout)
+    rows = {row["component"]: row for row in written["releases"]}
+    without = {"bookinfo", "curl"}  # which every Kubernetes runs
+    assert set(rows) == set(written["components"]) - without
+    assert {name: row["tested"] for name, row in rows.items()} == {name: written["components"][name] for name in rows}
+    assert rows["certManager"]["oldest"] == "1.21.1"
+    assert rows["spiffeCSI"]["kubernetes"] == {"oldest": "1.16", "newest": None}
+    assert rows["approverPolicy"]["kubernetes"] == {"oldest": None, "newest": None}
+    assert written["kubernetes"] == {"oldest": "1.33", "newest": "1.35"}
+    lines = {line.split()[0]: line for line in run("version").stdout.splitlines()}
+    for name, row in rows.items():
+        assert lines[name].endswith(f"  {row['source']} ({row['seen']})")
+    assert "Kubernetes 1.16 or newer  " in lines["spiffeCSI"]
+    assert "any Kubernetes  " in lines["approverPolicy"]
+    assert lines["together"].endswith("  Kubernetes 1.33 to 1.35")
 
 
 def test_steps_are_listed_in_their_order_with_what_they_prove() -> None:

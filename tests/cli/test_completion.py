@@ -150,16 +150,25 @@ def test_a_line_is_read_as_the_shell_reads_it(line: str, said: list[str]) -> Non
     assert split(line) == said
 
 
-def test_an_api_server_that_hangs_is_given_up_silently(tmp_path: Path) -> None:
+def test_an_api_server_that_hangs_takes_a_second_of_whoever_types_and_says_nothing(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         file = tmp_path / "config"
         url = f"https://127.0.0.1:{silent.getsockname()[1]}"
         file.write_text(kubeconfig({"server": url}, {"token": "t"}))
-        began = time.monotonic()
-        done = asked("meshpki verify -n ", environment(tmp_path, file))
-        took = time.monotonic() - began
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    assert took < 20
+
+        def seconds(line: str, said: str) -> float:
+            began = time.monotonic()
+            done = asked(line, environment(tmp_path, file))
+            assert (done.returncode, done.stdout, done.stderr) == (0, said, "")
+            return time.monotonic() - began
+
+        # the best of some attempts: a busy machine is not as busy at each of them
+        for_nothing: list[float] = []
+        for_names: list[float] = []
+        while not for_names or (min(for_names) - min(for_nothing) > 1.5 and len(for_names) < 8):
+            for_nothing.append(seconds("meshpki verify --min-v", "--min-validity\n"))
+            for_names.append(seconds("meshpki verify -n ", ""))
+    assert min(for_names) - min(for_nothing) <= 1.5, (for_names, for_nothing)
 
 
 def test_a_credential_plugin_that_hangs_is_given_up_and_ended(tmp_path: Path) -> None:

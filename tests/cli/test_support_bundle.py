@@ -1,7 +1,7 @@
 """The file that `support-bundle` writes: whole or not at all, for its owner alone."""
 
 import stat
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,6 +14,7 @@ from meshpki.cli.whole_file import whole_file
 from meshpki.errors import PreconditionError, UsageError
 from tests.support.apiserver import Reply, StandIn, running
 from tests.support.canaries import members
+from tests.support.mesh import agent
 
 HOUR = timedelta(hours=1)
 
@@ -92,3 +93,23 @@ def test_of_an_empty_cluster_a_bundle_is_written_and_told_of(
     assert "manifest.json says why" in told.err
     assert "meshpki-support-bundle/manifest.json" in members(path.read_bytes())
     assert "token-of-a-test" not in str(members(path.read_bytes()))
+
+
+@pytest.mark.parametrize(
+    ("options", "since", "lines"),
+    [([], HOUR, 2000), (["--since", "15m", "--lines", "7"], timedelta(minutes=15), 7)],
+    ids=["by default", "as told"],
+)
+def test_logs_are_asked_for_as_far_back_as_the_command_line_says(
+    tmp_path: Path, options: list[str], since: timedelta, lines: int
+) -> None:
+    api = StandIn(lambda _pod: Reply(), {"/api/v1/pods": [agent()]})
+    before = datetime.now(UTC)
+    with running(api, tmp_path) as kubeconfig:
+        argv = ["support-bundle", "--kubeconfig", str(kubeconfig), "--out", str(tmp_path / "a"), *options]
+        done = CliRunner().invoke(app, argv)
+    assert done.exit_code == 0, done.output
+    asked = [query for path, query in api.seen.queries if path.endswith("/spire-agent-node-1/log")]
+    assert {line for query in asked for line in query["tailLines"]} == {str(lines)}
+    (told,) = {time for query in asked for time in query["sinceTime"]}
+    assert before.replace(microsecond=0) <= datetime.fromisoformat(told) + since <= datetime.now(UTC)

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -12,6 +13,7 @@ from meshpki.lab import archive
 from meshpki.lab.archive import Config, File
 from tests.conftest import Command
 from tests.e2e.conftest import Mesh
+from tests.support.reach import asked_for, reaching
 
 pytestmark = pytest.mark.lab
 
@@ -27,11 +29,16 @@ def test_an_artifact_directory_brings_the_release_files_without_a_network(
     wish["proxy"] = {"https": "http://127.0.0.1:9"}  # where nobody listens
     settings = tmp_path / "mesh.yaml"
     settings.write_text(yaml.safe_dump(wish))
-    nowhere = {"XDG_CACHE_HOME": str(tmp_path)}  # nor does an earlier download lie there
+    (cluster,) = yaml.safe_load(mesh.lab.kubeconfig.read_text())["clusters"]
+    # nor does an earlier download lie there, nor is there any other way
+    nowhere = reaching(
+        cluster["cluster"]["server"], tmp_path / "addresses", {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
+    )
     where = ["--kubeconfig", str(mesh.lab.kubeconfig), "--context", mesh.lab.context, "-f", str(settings)]
     brought = meshpki("up", *where, "--yes", "--artifact-dir", str(mesh.lab.artifacts), "-o", "json", env=nowhere)
     assert brought.returncode == 0, brought.stderr
     assert {step["state"] for step in json.loads(brought.stdout)["steps"]} == {"done"}
+    assert asked_for(nowhere) == {urlsplit(cluster["cluster"]["server"]).netloc}
     without = meshpki("up", *where, "--yes", env=nowhere)
     assert without.returncode == 4
     assert "MPK-053" in without.stderr

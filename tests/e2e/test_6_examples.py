@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -18,6 +19,7 @@ from tests.conftest import Command
 from tests.e2e.conftest import Mesh
 from tests.e2e.shell import Shell, environment, own_lab, placed
 from tests.support import pipelines
+from tests.support.reach import asked_for, reaching
 
 pytestmark = pytest.mark.lab
 
@@ -66,7 +68,10 @@ def with_program(shell: Shell, name: str, script: str) -> Shell:
 
 
 def cut_off(shell: Shell) -> Shell:
-    """The shell where no download can come: a dead proxy, an empty cache, no folder that the lab's settings name."""
+    """The shell where no download can come: an empty cache, no folder that the lab's settings name, a dead proxy.
+
+    Nor can it come past the proxy: what of it is Python reaches the API server alone.
+    """
     (overlay,) = shell.overlays
     wish = yaml.safe_load(overlay.read_text())
     artifacts = wish["artifacts"].pop("directory")
@@ -76,7 +81,14 @@ def cut_off(shell: Shell) -> Shell:
     # what a connected machine would have fetched: `artifacts fetch` finds each file there, as pinned
     shell.folder.joinpath("files").symlink_to(artifacts)
     nowhere = {**shell.environment, "XDG_CACHE_HOME": str(shell.folder.with_name("cache"))}
-    return replace(shell, overlays=(cut,), environment=nowhere)
+    alone = reaching(server(shell), shell.folder.with_name("addresses"), nowhere)
+    return replace(shell, overlays=(cut,), environment=alone)
+
+
+def server(shell: Shell) -> str:
+    """The URL of the API server that the shell's kubeconfig leads to."""
+    (one,) = yaml.safe_load(Path(shell.environment["KUBECONFIG"]).read_text())["clusters"]
+    return str(one["cluster"]["server"])
 
 
 def test_the_least_finds_nothing_to_do_on_a_mesh_that_is_as_it_says(shell: Callable[[str], Shell]) -> None:
@@ -134,6 +146,7 @@ def test_without_a_network_the_mesh_is_brought_up_from_a_folder(shell: Callable[
     # the nodes of this lab have the images under upstream's names
     example.folder.joinpath("mirror.yaml").write_text("apiVersion: meshpki.dev/v1alpha1\nkind: Mesh\n")
     assert "0 broken, 0 unknown" in example.readme(2)
+    assert asked_for(example.environment) == {urlsplit(server(example)).netloc}
 
 
 @pytest.mark.acceptance
@@ -143,6 +156,7 @@ def test_without_a_network_a_whole_mesh_comes_from_a_folder_and_a_mirror(tmp_pat
         for block in (0, 1):
             example.readme(block)
         assert "8 of 8 pods proven, 0 broken, 0 unknown" in example.readme(2)
+        assert asked_for(example.environment) == {urlsplit(server(example)).netloc}
         form = "jsonpath={.items[*].spec.containers[*].image}"
         images = lab.run(f"kubectl get pods -A --field-selector metadata.namespace!=kube-system -o '{form}'").split()
         assert [image for image in images if not image.startswith(MIRROR)] == []

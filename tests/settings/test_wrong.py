@@ -65,6 +65,8 @@ TEXTS = [
 VERSIONS = [
     ("versions:\n  istio: 1.28.0", "MPK-017", 4, "choose 1.29.1"),
     ("versions:\n  spire: 1.14.9", "MPK-017", 4, "choose 1.15.3"),
+    ("versions:\n  spireControllerManager: 0.5.9", "MPK-017", 4, "choose 0.6.4"),
+    ("versions:\n  spiffeCSI: 0.3.0", "MPK-017", 4, "choose 0.2.6"),
     ("versions:\n  certManager: v1.21.0", "MPK-017", 4, "choose v1.21.2"),
     ("versions:\n  certManager: 1.21.2", "MPK-017", 4, "v1.2.3"),
     ('versions:\n  istio: "1.29"', "MPK-017", 4, "all three numbers"),

@@ -86,6 +86,7 @@ class Seen:
     connections: int = 0
     resumed: int = 0
     requests: list[str] = field(default_factory=list)
+    queries: list[tuple[str, dict[str, list[str]]]] = field(default_factory=list)
     tokens: set[str] = field(default_factory=set)
 
 
@@ -162,6 +163,7 @@ class _Connection(asyncio.Protocol):
         url = urlsplit(target)
         seen = self._served.seen
         seen.tokens.add(headers.get("authorization", ""))
+        seen.queries.append((url.path, parse_qs(url.query)))
         if headers.get("upgrade") == "websocket":
             self._port = int(parse_qs(url.query).get("ports", ["15000"])[0])
             self._forward(url.path.split("/")[-2], headers["sec-websocket-key"], executes=url.path.endswith("/exec"))
@@ -170,7 +172,7 @@ class _Connection(asyncio.Protocol):
             self._send(201, {"status": {"allowed": True}})
         else:
             seen.requests.append(f"{verb} {url.path}")
-            self._send(*self._served.answer(url.path, parse_qs(url.query)))
+            self._send(*self._served.answer(*seen.queries[-1]))
 
     def _forward(self, pod: str, key: str, *, executes: bool) -> None:
         seen = self._served.seen

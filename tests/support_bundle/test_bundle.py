@@ -257,6 +257,23 @@ def test_logs_of_a_workload_and_of_strangers_in_our_namespaces_are_not_read() ->
     ]
 
 
+@pytest.mark.parametrize(
+    ("since", "lines", "told"),
+    [
+        (timedelta(hours=1), 2000, ["an hour ago", "a minute ago", "just now"]),
+        (timedelta(hours=2), 2000, ["older", "an hour ago", "a minute ago", "just now"]),
+        (timedelta(minutes=5), 2000, ["a minute ago", "just now"]),
+        (timedelta(minutes=5), 1, ["just now"]),
+    ],
+)
+def test_logs_go_back_as_far_as_was_asked_and_no_further(since: timedelta, lines: int, told: list[str]) -> None:
+    cluster, ago = mesh(), {"older": 61, "an hour ago": 60, "a minute ago": 1, "just now": 0}
+    said = [f"{(AT - timedelta(minutes=minutes)).isoformat()} {text}\n" for text, minutes in ago.items()]
+    cluster.answers["logs spire-agent"] = "".join(said)
+    found = collected(cluster, replace(ASKED, since=since, lines=lines))
+    assert found["logs/spire-system/spire-agent-node-1/spire-agent.log"].decode().splitlines() == told
+
+
 def test_a_restarted_container_brings_its_last_words_too() -> None:
     cluster = mesh()
     cluster.put(agent(ready=False))
