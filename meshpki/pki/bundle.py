@@ -1,7 +1,7 @@
 """Trust bundles: sets of anchors, told apart by fingerprint."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 
@@ -70,6 +70,23 @@ def difference(bundle: Bundle, pinned: Iterable[str]) -> Difference:
         tuple(anchor for anchor in bundle.anchors if anchor.sha256 not in expected),
         len(expected & bundle.fingerprints),
     )
+
+
+def bundle_differences(
+    differs: Difference, wrong: Callable[[str, Certificate | None], Finding], under_way: str
+) -> Iterator[Finding]:
+    """39: a bundle is exactly the pinned roots: one too few refuses peers, one too many lets strangers in.
+
+    `wrong` makes a finding of what was found and the anchor that it is about. One of several roots that has still to
+    come is a warning, whose remedy is `under_way`.
+    """
+    if differs.under_way:
+        yield replace(wrong(differs.progress, None), severity="warn", remedy=under_way)
+        return
+    for fingerprint in differs.missing:
+        yield wrong(f"{fingerprint[:16]} is missing", None)
+    for stranger in differs.strangers:
+        yield wrong(f"{stranger.subject} {stranger.sha256[:16]} is there too", stranger)
 
 
 def hidden(anchors: Sequence[Certificate], at: datetime) -> Iterator[Finding]:
