@@ -18,7 +18,7 @@ from meshpki.rotate.clocks import deadlines
 from meshpki.rotate.rights import needed
 from meshpki.settings import Settings
 from meshpki.settings.durations import moment
-from meshpki.verify import Report, verify
+from meshpki.verify import Report, Requirements, verify
 from meshpki.verify.bundles import ISTIO_BUNDLE
 from meshpki.verify.peers import PeerGroup
 from meshpki.verify.places import PlaceKind
@@ -62,7 +62,7 @@ def look(
         ends=at + planned,
         pin=pin,
         alias=str(alias.get("spec", {}).get("ca", {}).get("secretName", "")),
-        report=verify(reader, settings, at, authorities=True, now=now),
+        report=verify(reader, settings, at, requirements=Requirements(authorities=True), now=now),
         slots=tuple(spire_authorities.slots(reader, pod) for pod in servers),
         spire_server=reader.get(spire_authorities.server_set(settings)) or {},
         spire_config=_text(reader, spire_authorities.server_config(settings), "server.conf"),
