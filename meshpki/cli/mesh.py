@@ -3,10 +3,9 @@
 import json
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from meshpki import artifacts, install_rights, preflight
 from meshpki.cli import output, verdicts
@@ -45,10 +44,6 @@ class Wanted:
     force_conflicts: bool = False
     ask: bool = True
     dry_run: bool = False
-
-    def with_options(self, **options: Any) -> "Wanted":
-        """The same cluster with the command line's options."""
-        return replace(self, **options)
 
 
 @dataclass(frozen=True)
