@@ -12,7 +12,7 @@ Examples:
   meshpki verify
   meshpki verify productpage-v1 reviews-v3 -n bookinfo
   meshpki verify -l app=reviews -o wide --strict --root-fingerprint 9f:3a:...
-  meshpki verify --min-validity 33% --fail-on warn --ignore 'MPK-341=legacy/*'
+  meshpki verify --min-validity 10% --fail-on warn --ignore 'MPK-341=legacy/*'
   meshpki verify --junit-file verify.xml -o github
   meshpki verify --file chain.pem --anchors root.pem --at 2026-12-24T00:00:00Z
   istioctl proxy-config secret POD -o json | meshpki verify --config-dump - --anchors root.pem

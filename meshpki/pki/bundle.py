@@ -98,7 +98,7 @@ def hidden(anchors: Sequence[Certificate], at: datetime) -> Iterator[Finding]:
     for expired in (one for one in anchors if at > one.not_after):
         beside = next((one for one in valid if _alike(one, expired)), None)
         if beside:
-            found = f"it ended at {moment(expired.not_after)} and stands beside {beside.sha256[:16]}"
+            found = f"it expired at {moment(expired.not_after)} and stands beside {beside.sha256[:16]}"
             expected = f"valid anchors alone named {expired.subject}"
             remedy = "take the expired anchor out of the bundle"
             yield Finding("MPK-349", "warn", 43, expected, found, remedy, named(expired))

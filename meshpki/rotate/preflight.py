@@ -117,7 +117,7 @@ def _proven(seen: Seen, _settings: Settings) -> Found:
     left = [*pods, *places, *peers]
     if left:
         named = "; ".join(left[:_NAMED]) + (f"; and {len(left) - _NAMED} more" if len(left) > _NAMED else "")
-        remedy = "mend what `meshpki verify --authorities` says; name pods that may be left behind with --except"
+        remedy = "fix what `meshpki verify --authorities` says; name pods that may be left behind with --except"
         yield PreconditionError("MPK-431", f"the mesh is not proven: {named}", remedy=remedy)
 
 

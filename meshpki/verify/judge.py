@@ -211,5 +211,5 @@ def _wrong_bundle(pinned: Pinned, found: str, stranger: Certificate | None = Non
 
 def _no_identity(pod: MeshPod, pinned: Pinned, reason: str) -> Finding:
     expected = f"the identity {of_service_account(pinned.trust_domain, pod.ref.namespace, pod.service_account)}"
-    remedy = "mend what the pod waits for; it gets its identity as soon as the SPIRE agent of its node serves it"
+    remedy = "fix what the pod waits for; it gets its identity as soon as the SPIRE agent of its node serves it"
     return Finding("MPK-343", "fail", 38, expected, reason, remedy)

@@ -107,7 +107,7 @@ def _unpaired(pods: Sequence[PodVerdict]) -> Iterator[Unseen]:
     if groups:
         count = sum(len(group.pods) for group in groups)
         what = f"whether {count} pods in {len(groups)} more groups and the others accept each other"
-        yield Unseen(what, f"at most {GROUPS} kinds of chain and bundle: mend the pods that are broken by themselves")
+        yield Unseen(what, f"at most {GROUPS} kinds of chain and bundle: fix the pods that are broken by themselves")
 
 
 def _kept_out(pods: Sequence[MeshPod]) -> Iterator[Unseen]:

@@ -90,4 +90,4 @@ def unjudged(reader: Reader, report: Report) -> PreconditionError:
     why = [first.reason, *(f"expected {one.expected}; found {one.found}" for one in first.findings)]
     lacking = [f"not seen: {one.what}, which needs {one.needs}" for one in report.unseen]
     what = f"none of {len(report.pods)} pods could be judged: {'; '.join(one for one in (*why, *lacking) if one)}"
-    return PreconditionError("MPK-351", what, remedy="mend that, then run verify again")
+    return PreconditionError("MPK-351", what, remedy="fix that, then run verify again")
