@@ -20,6 +20,7 @@ from meshpki.errors import OK
 from meshpki.install import EVERY, Target, generation, install, steps, wish_manifest
 from meshpki.planning import Action, ObjectPlan, glance
 from meshpki.settings import Settings, read
+from meshpki.settings.model import API_VERSION
 from meshpki.verify import Report, verify
 from meshpki.workflow.event import Outcome
 from meshpki.workflow.plan import Plan, Selection, check_names, narrowed
@@ -74,7 +75,7 @@ class Result:
         changes = [{"change": str(_WOULD_BE[one.action]), "object": str(one.ref)} for one in self.preview]
         changes += [{"change": "run", "object": name} for name in self.programs]
         verified = json.loads(verdicts.as_json(self.report)) if self.report else None
-        kind = {"apiVersion": "meshpki.dev/v1alpha1", "kind": "UpReport"}
+        kind = {"apiVersion": API_VERSION, "kind": "UpReport"}
         return json.dumps({**kind, "steps": self.board.rows(), "changes": changes, "verify": verified}, indent=2)
 
 

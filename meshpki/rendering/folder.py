@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from meshpki.errors import UsageError
+from meshpki.settings.model import API_VERSION
 
 # Which files are ours, by their SHA-256; while a run is at work, by the one before and the one after it.
 MARKER = ".meshpki-render.json"
@@ -96,7 +97,7 @@ def _put(folder: Path, name: str, content: bytes) -> None:
 
 def _claim(folder: Path, claims: Claims) -> None:
     listed = {name: sorted(claims[name]) for name in sorted(claims)}
-    content = {"apiVersion": "meshpki.dev/v1alpha1", "kind": "RenderedFolder", "files": listed}
+    content = {"apiVersion": API_VERSION, "kind": "RenderedFolder", "files": listed}
     _put(folder, MARKER, f"{json.dumps(content, indent=1)}\n".encode())
 
 
