@@ -57,8 +57,27 @@ def verify(
     names, paths, ignores = tuple(workloads or ()), tuple(settings or ()), tuple(ignore or ())
     roots = tuple(root_fingerprint or ())
     wish = Wish(
-        OfMesh(names, namespace, everywhere, selector, roots, authorities, context, kubeconfig, paths),
-        OfFile(file, config_dump, anchors, at, rules, trust_domain, max_depth, eku),
+        OfMesh(
+            workloads=names,
+            namespace=namespace,
+            everywhere=everywhere,
+            selector=selector,
+            root_fingerprints=roots,
+            authorities=authorities,
+            context=context,
+            kubeconfig=kubeconfig,
+            settings=paths,
+        ),
+        OfFile(
+            chain=file,
+            dump=config_dump,
+            anchors=anchors,
+            at=at,
+            rules=rules,
+            trust_domain=trust_domain,
+            max_depth=max_depth,
+            usages=eku,
+        ),
         Telling(form, junit_file, watch, every),
         Counting(min_validity, ignores, strict, fail_on),
     )

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from meshpki.drawing.element import Content, element
 from meshpki.drawing.mark import Mark, of_result, rank, worst
 from meshpki.drawing.page_table import Cell, identity, marked, name, short, table
-from meshpki.drawing.words import PLACES, counted, left, short_name, some
+from meshpki.drawing.words import PLACES, counted, left, short_name
 from meshpki.verify.places import PlaceVerdict
 from meshpki.verify.report import Report
 from meshpki.verify.workloads import PodVerdict, WorkloadVerdict
+from meshpki.words import first_of
 
 _WORKLOADS = ("Workload", "Namespace", "Pods", "SPIFFE ID", "Chain", "Left", "Verdict")
 _PLACES = ("Place", "Object", "Seen", "Left", "Verdict")
@@ -96,7 +97,7 @@ def _place(alike: list[PlaceVerdict], report: Report) -> Iterator[Cell]:
     first = alike[0]
     ends = [one.expires for one in alike if one.expires]
     yield name(PLACES[first.place.kind])
-    yield name(some([one.name for one in alike], 1))
+    yield name(first_of([one.name for one in alike], 1))
     yield name(_shown(first, report))
     yield short(left(min(ends), report.at).removesuffix(" left") if ends else "-")
     yield marked(of_result(first.result, first.findings), (finding.code for finding in first.findings))

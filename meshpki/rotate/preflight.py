@@ -23,6 +23,7 @@ from meshpki.verify.bundles import ISTIO_BUNDLE
 from meshpki.verify.peers import PeerGroup
 from meshpki.verify.places import PlaceKind
 from meshpki.verify.pods import MeshPod
+from meshpki.words import first_of
 
 _NAMED = 5
 # In the mesh configuration, which is YAML: a value is quoted or not.
@@ -116,7 +117,7 @@ def _proven(seen: Seen, _settings: Settings) -> Found:
     )
     left = [*pods, *places, *peers]
     if left:
-        named = "; ".join(left[:_NAMED]) + (f"; and {len(left) - _NAMED} more" if len(left) > _NAMED else "")
+        named = first_of(left, _NAMED, "; ")
         remedy = "fix what `meshpki verify --authorities` says; name pods that may be left behind with --except"
         yield PreconditionError("MPK-431", f"the mesh is not proven: {named}", remedy=remedy)
 

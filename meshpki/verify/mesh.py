@@ -24,6 +24,7 @@ from meshpki.verify.pods import MeshPod, members
 from meshpki.verify.report import Report
 from meshpki.verify.scope import Scope
 from meshpki.verify.workloads import PodVerdict, grouped
+from meshpki.words import first_of
 
 # Envoys that are asked at a time.
 WIDTH = 64
@@ -114,9 +115,8 @@ def _kept_out(pods: Sequence[MeshPod]) -> Iterator[Unseen]:
     """The pods that are in no mesh by a wish of their own, in one line."""
     if pods:
         names = [f"{pod.ref.namespace}/{pod.ref.name}" for pod in pods]
-        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
         count = "1 pod that was" if len(names) == 1 else f"{len(names)} pods that were"
-        yield Unseen(f"{count} kept out of the mesh: {', '.join(names[:_NAMED])}{more}", f"a sidecar: {INJECT}=true")
+        yield Unseen(f"{count} kept out of the mesh: {first_of(names, _NAMED)}", f"a sidecar: {INJECT}=true")
 
 
 def _pinned(
