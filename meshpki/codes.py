@@ -1,4 +1,4 @@
-"""The catalogue of error codes: what each means, why it happens, how to mend it, and where that is written."""
+"""The catalogue of error codes: what each means, why it happens, how to fix it, and where that is written."""
 
 import tomllib
 from dataclasses import dataclass

@@ -17,7 +17,7 @@ class MeshpkiError(Exception):
     """A failure that says what was expected and found, at which object or file line, and what to do.
 
     `code` is an MPK-nnn that `meshpki explain` knows. Subclasses differ by what the user must do, which is what
-    the exit code says (ARCHITECTURE decision 7).
+    the exit code says.
     """
 
     exit_code: ClassVar[int] = FAILED

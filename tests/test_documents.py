@@ -2,11 +2,13 @@
 
 import re
 import runpy
+import tomllib
 from pathlib import Path
 
 import pytest
 from typer.main import get_command
 
+from meshpki import __version__
 from meshpki.cli.app import app
 from meshpki.settings import read
 from tests.conformance.mesh_table import CASES
@@ -20,6 +22,7 @@ DOCUMENTS = [
     path for pattern in ("*.md", "docs/*.md", "docs/*/*.md", "examples/*/*.md") for path in sorted(ROOT.glob(pattern))
 ]
 HEADER = "apiVersion: meshpki.dev/v1alpha1\nkind: Mesh\n"
+STATUS = re.compile(r"(Accepted|Replaced by \d+), \d{4}-\d{2}-\d{2}\.")
 ROW = re.compile(r"^\| `meshpki ([^`]+)` \| (.*) \|$", re.MULTILINE)
 
 
@@ -87,13 +90,21 @@ def anchors(document: Path) -> set[str]:
     return {re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-def test_every_decision_is_numbered_once() -> None:
+def test_every_decision_is_numbered_once_and_says_since_when_it_stands() -> None:
     decisions = sorted((ROOT / "docs" / "decisions").glob("0*.md"))
     numbers = [int(path.name[:4]) for path in decisions]
     assert numbers == list(range(1, len(numbers) + 1))
     assert [path.read_text().splitlines()[0].partition(". ")[0] for path in decisions] == [f"# {n}" for n in numbers]
+    assert [path.name for path in decisions if not STATUS.fullmatch(path.read_text().splitlines()[2])] == []
     index = (ROOT / "docs" / "decisions" / "README.md").read_text(encoding="utf-8")
     assert re.findall(r"\((0[^)]+)\)", index) == [path.name for path in decisions]
+
+
+def test_the_version_is_the_same_wherever_it_stands() -> None:
+    packaged = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    newest = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert newest is not None
+    assert {packaged, __version__, newest[1]} == {__version__}
 
 
 def test_no_document_or_module_names_a_path_of_one_machine() -> None:

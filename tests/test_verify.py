@@ -16,7 +16,7 @@ from meshpki.components.trust import PIN
 from meshpki.errors import PreconditionError, UsageError
 from meshpki.pki import chain
 from meshpki.settings import Settings, defaults
-from meshpki.verify import Report, Scope, control_plane, unjudged, verify
+from meshpki.verify import Report, Requirements, Scope, control_plane, unjudged, verify
 from meshpki.verify.places import PlaceKind
 from tests.support import certificates as made
 from tests.support import mesh as support
@@ -141,7 +141,7 @@ def test_a_leaf_without_an_authority_key_identifier_fails_where_strictness_is_as
     ca = made.mesh_spire_ca()
     issued = ca.issue(SVID.but(uris=(REVIEWS,), aki=False))
     cluster = healthy(pod(), reviews_v1_5d9_x=support.dump(made.pem(issued, ca), {TRUST_DOMAIN: ROOT.pem}))
-    report = verify(cluster, defaults(), AT, strict=strict)
+    report = verify(cluster, defaults(), AT, requirements=Requirements(strict=strict))
     assert [(one.code, one.severity) for one in report.pods[0].findings] == [("MPK-314", severity)]
     assert report.exit_code(strict=strict) == (errors.BROKEN if strict else errors.OK)
 
@@ -497,7 +497,7 @@ def test_so_it_does_where_spires_own_list_was_asked_for_and_refused() -> None:
             raise ClusterError("MPK-102", "exec refused: pods/exec", status=403)
 
     cluster = Shut(**vars(ControlPlane().cluster()))
-    report = verify(cluster, defaults(), AT, authorities=True)
+    report = verify(cluster, defaults(), AT, requirements=Requirements(authorities=True))
     assert [(one.place.detail, one.result) for one in report.places if one.result != "proven"] == [
         ("its own list of CAs", "unknown")
     ]
@@ -558,9 +558,9 @@ def test_a_fingerprint_from_outside_must_be_the_pinned_one() -> None:
     cluster = healthy(pod(), reviews_v1_5d9_x=held())
     good = ROOT.certificate.sha256
     colons = ":".join(good[place : place + 2] for place in range(0, 64, 2)).upper()
-    assert verify(cluster, defaults(), AT, root_fingerprints=[colons]).counts["proven"] == 1
+    assert verify(cluster, defaults(), AT, requirements=Requirements((colons,))).counts["proven"] == 1
     with pytest.raises(PreconditionError, match=f"the pinned root is {good}"):
-        verify(cluster, defaults(), AT, root_fingerprints=["0" * 64])
+        verify(cluster, defaults(), AT, requirements=Requirements(("0" * 64,)))
 
 
 @pytest.mark.parametrize(
@@ -572,7 +572,7 @@ def test_while_a_rotation_runs_a_root_that_was_not_named_is_the_one_thing_broken
     known: tuple[made.Issued, ...], broken: list[made.Issued]
 ) -> None:
     cluster = ControlPlane(pinned=(NEW, ROOT)).around(pod(), reviews_v1_5d9_x=leaf(example_org=made.pem(NEW, ROOT)))
-    report = verify(cluster, defaults(), AT, root_fingerprints=[one.certificate.sha256 for one in known])
+    report = verify(cluster, defaults(), AT, requirements=Requirements(tuple(one.certificate.sha256 for one in known)))
     found = [finding for finding in report.findings if finding.severity == "fail"]
     assert [(one.code, one.certificate.sha256) for one in found if one.certificate] == [
         ("MPK-354", one.certificate.sha256) for one in broken
@@ -584,7 +584,7 @@ def test_while_a_rotation_runs_a_root_that_was_not_named_is_the_one_thing_broken
 def test_every_root_that_is_named_must_be_pinned() -> None:
     known = [ROOT.certificate.sha256, STRANGER.certificate.sha256]
     with pytest.raises(PreconditionError, match=f"not {known[1]}"):
-        verify(healthy(pod()), defaults(), AT, root_fingerprints=known)
+        verify(healthy(pod()), defaults(), AT, requirements=Requirements(tuple(known)))
 
 
 @pytest.mark.parametrize(

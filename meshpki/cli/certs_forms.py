@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from meshpki.cli.validity import renewal_json, seconds_left, when
-from meshpki.cli.verdicts import API_VERSION
 from meshpki.cli.verdicts.words import aligned, left, moment, short_name
 from meshpki.pki.certificate import Certificate
+from meshpki.settings.model import API_VERSION
 from meshpki.verify.expiry import Held
 from meshpki.verify.report import Report
 

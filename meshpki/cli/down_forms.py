@@ -10,8 +10,9 @@ from meshpki.cluster.manifest import Ref
 from meshpki.errors import OK, MeshpkiError
 from meshpki.remove.removal import Kept, Removal
 from meshpki.remove.seen import CRD
+from meshpki.settings.model import API_VERSION
 
-API_VERSION, KIND = "meshpki.dev/v1alpha1", "DownReport"
+KIND = "DownReport"
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Outcome:
         if self.removal.nothing:
             lines.append("nothing to remove: there is no mesh of meshpki's here")
         if self.dry_run:
-            lines.append("a dry run: nothing was changed")
+            lines.append(output.DRY_RUN)
         return "\n".join([*lines, *self._next()])
 
     def as_json(self) -> str:

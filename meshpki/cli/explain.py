@@ -1,4 +1,4 @@
-"""`meshpki explain`: what an error code means and how to mend its cause."""
+"""`meshpki explain`: what an error code means and how to fix its cause."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,7 +25,7 @@ def explain(
     ] = "",
     form: Annotated[Format, typer.Option("--output", "-o", help="text or json")] = Format.TEXT,
 ) -> None:
-    """Say what an error code means, why it happens and how to mend it."""
+    """Say what an error code means, why it happens and how to fix it."""
     from meshpki.codes import catalogue
 
     entries = catalogue()
@@ -50,7 +50,7 @@ def _entry(code: str, entries: dict[str, "Entry"]) -> "Entry":
 def _page(entry: "Entry") -> str:
     from textwrap import fill
 
-    parts = ((entry.what, ""), (f"Why: {entry.why}", "     "), (f"Mend: {entry.mend}", "      "))
+    parts = ((entry.what, ""), (f"Why: {entry.why}", "     "), (f"Fix: {entry.mend}", "     "))
     body = "\n\n".join(fill(text, 100, subsequent_indent=indent) for text, indent in parts)
     return f"{entry.code} {entry.title}\n\n{body}\n\nSource: {entry.source}"
 

@@ -5,11 +5,11 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from meshpki.cli.validity import apart, seconds_left
-from meshpki.cli.verdicts import API_VERSION
 from meshpki.cli.verdicts.words import aligned, moment, plain
 from meshpki.forecast import Forecast
 from meshpki.forecast.clocks import Clock
 from meshpki.forecast.outages import Effect, Outage, Part
+from meshpki.settings.model import API_VERSION
 
 KIND = "Forecast"
 _HEADER = ("IN", "WHEN", "WHAT", "EVENT", "BY", "ELSE IT ENDS")

@@ -2,10 +2,10 @@
 
 import json
 
-from meshpki.cli.verdicts import API_VERSION
 from meshpki.cli.verdicts.words import moment
 from meshpki.inspection.model import Inspection, Link, Part
 from meshpki.pki.certificate import Certificate
+from meshpki.settings.model import API_VERSION
 
 KIND = "Inspection"
 

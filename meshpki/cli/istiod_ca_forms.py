@@ -6,6 +6,7 @@ from datetime import datetime
 from meshpki.cli.format import Format
 from meshpki.cli.moments import Run
 from meshpki.cli.rotate_document import carried_out, exposed, foreseen
+from meshpki.cli.verdicts.words import aligned
 from meshpki.rotate.adoption import Replica
 from meshpki.rotate.exposure import Exposure, of_istiod_ca
 from meshpki.rotate.istiod_ca import Done, Facts, Rotation
@@ -76,15 +77,13 @@ class Outcome:
     def _lines(self) -> list[str]:
         start, ca = self.intent.todo.start, self.done.ca
         rows = [("ISTIOD", "LOADED", "AFTER", "15012", "15017", "METRIC"), *map(self._row, self.done.replicas)]
-        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-        table = ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)) for row in rows]
         leaf = self.run.board.lines["leaf"].said.get("signed", "")
         exposure = self.intent.exposure
         return [
             f"revision {start.revision} -> {self.done.revision}",
             f"serial   {start.name or '-'} until {moment(start.not_after)}",
             f"      -> {ca.serial:x} until {moment(ca.not_after)}",
-            *(line.rstrip() for line in table),
+            *aligned(rows),
             f"a pod born now: {leaf}",
             f"seconds: {self.run.board.seconds()}",
             *(exposure.lines() if exposure else ()),

@@ -3,10 +3,9 @@
 import json
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from meshpki import artifacts, install_rights, preflight
 from meshpki.cli import output, verdicts
@@ -21,6 +20,7 @@ from meshpki.errors import OK, MeshpkiError
 from meshpki.install import EVERY, Target, generation, install, steps, wish_manifest
 from meshpki.planning import Action, ObjectPlan, glance
 from meshpki.settings import Settings, read
+from meshpki.settings.model import API_VERSION
 from meshpki.verify import Report, verify
 from meshpki.workflow.event import Outcome
 from meshpki.workflow.plan import Plan, Selection, check_names, narrowed
@@ -45,10 +45,6 @@ class Wanted:
     force_conflicts: bool = False
     ask: bool = True
     dry_run: bool = False
-
-    def with_options(self, **options: Any) -> "Wanted":
-        """The same cluster with the command line's options."""
-        return replace(self, **options)
 
 
 @dataclass(frozen=True)
@@ -83,7 +79,7 @@ class Result:
         changes = [{"change": str(_WOULD_BE[one.action]), "object": str(one.ref)} for one in self.preview]
         changes += [{"change": "run", "object": name} for name in self.programs]
         verified = json.loads(verdicts.as_json(self.report)) if self.report else None
-        kind = {"apiVersion": "meshpki.dev/v1alpha1", "kind": "UpReport"}
+        kind = {"apiVersion": API_VERSION, "kind": "UpReport"}
         content = {**kind, "steps": self.board.rows(), "changes": changes, "verify": verified, "error": self._error()}
         return json.dumps(content, indent=2)
 

@@ -37,7 +37,7 @@ def look(wanted: Wanted) -> "tuple[KubernetesCluster, Report]":
     from meshpki.cli.counting import counting
     from meshpki.cli.session import SystemClock, open_cluster, settings_of
     from meshpki.settings import read
-    from meshpki.verify import Scope, verify
+    from meshpki.verify import Requirements, Scope, verify
 
     if wanted.files:
         read(wanted.files)  # wrong files are told before a cluster is asked
@@ -50,9 +50,7 @@ def look(wanted: Wanted) -> "tuple[KubernetesCluster, Report]":
             settings,
             SystemClock().now(),
             scope,
-            root_fingerprints=wanted.root_fingerprints,
-            authorities=wanted.authorities,
-            strict=wanted.strict,
+            Requirements(wanted.root_fingerprints, wanted.authorities, wanted.strict),
             progress=progress,
             now=SystemClock().now,
         )

@@ -1,4 +1,4 @@
-"""Where words go: stdout carries data, stderr the story. The one place that knows the terminal."""
+"""Where words go: data to stdout, progress to stderr. The one place that knows the terminal."""
 
 import os
 import re
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 from meshpki.errors import MeshpkiError
 
 ASCII = "MESHPKI_ASCII"
+DRY_RUN = "a dry run: nothing was changed"
 # what the forms draw with, and what stands for it where that cannot be shown
 _PLAINLY = str.maketrans(
     {"─": "-", "│": "|", "├": "|", "└": "`", "…": "...", "✔": "+", "✓": "+", "✘": "x", "✗": "x", "·": "-", "→": "->"}

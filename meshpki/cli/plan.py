@@ -59,7 +59,9 @@ def plan(
     from meshpki.planning import look
     from meshpki.workflow.plan import Selection
 
-    wanted = Wanted(context, kubeconfig).with_options(
+    wanted = Wanted(
+        context,
+        kubeconfig,
         files=options.given(files),
         selection=Selection(options.given(only), first, last, options.given(skip)),
         artifact_dir=artifact_dir,

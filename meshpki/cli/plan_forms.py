@@ -4,13 +4,13 @@ import json
 from collections.abc import Iterable, Iterator
 from difflib import unified_diff
 
-from meshpki.cli.verdicts import API_VERSION
 from meshpki.cli.verdicts.words import plain
 from meshpki.cluster.documents import document
 from meshpki.cluster.manifest import Object, Ref
 from meshpki.planning import Action, ObjectPlan, PlanReport, ProgramPlan, StepPlan
 from meshpki.planning.difference import Field, Kind
 from meshpki.planning.report import counted
+from meshpki.settings.model import API_VERSION
 
 KIND = "PlanReport"
 _SIGNS = {Kind.ADD: "+", Kind.CHANGE: "~", Kind.REMOVE: "-"}

@@ -35,8 +35,8 @@ def preflight(
     from meshpki.cli import preflight_forms as forms
     from meshpki.cli.mesh import Wanted, examined, headline, prepared
 
-    wanted = Wanted(context, kubeconfig).with_options(
-        files=options.given(files), artifact_dir=artifact_dir, ignore=options.given(ignore)
+    wanted = Wanted(
+        context, kubeconfig, files=options.given(files), artifact_dir=artifact_dir, ignore=options.given(ignore)
     )
     cluster, _before, settings, plan = prepared(wanted)
     output.progress(output.plain(headline(cluster)))

@@ -5,6 +5,7 @@ import json
 from meshpki.cli import output
 from meshpki.cli.verdicts.words import aligned
 from meshpki.preflight import CHECKS, Found, Outcome
+from meshpki.settings.model import API_VERSION
 
 _OK, _WARNED, _REFUSED = "ok", "ignored", "refused"
 
@@ -25,7 +26,7 @@ def as_json(outcome: Outcome) -> str:
     found = _by_name(outcome)
     checks = [_check(one.name, one.code, *found.get(one.name, (_OK, None))) for one in CHECKS]
     there = [{"object": str(one.ref), "version": one.version, "owner": one.owner} for one in outcome.there]
-    content = {"apiVersion": "meshpki.dev/v1alpha1", "kind": "PreflightReport", "checks": checks, "there": there}
+    content = {"apiVersion": API_VERSION, "kind": "PreflightReport", "checks": checks, "there": there}
     return json.dumps(content, indent=2)
 
 

@@ -23,7 +23,7 @@ from meshpki.errors import PRECONDITION
 from meshpki.pki.certificate import CHAIN_LIMIT
 from meshpki.pki.path import Expected
 from meshpki.settings import Settings, read
-from meshpki.verify import WIDTH, Scope, offline, terms, unjudged, verify
+from meshpki.verify import WIDTH, Requirements, Scope, offline, terms, unjudged, verify
 from meshpki.verify.assessment import Assessment, assess
 from meshpki.verify.demands import Demands
 from meshpki.verify.gather import Progress
@@ -57,9 +57,7 @@ def look(reader: Reader, settings: Settings, mesh: OfMesh, demands: Demands, pro
         settings,
         clock.now(),
         Scope(mesh.namespace, mesh.selector, mesh.workloads),
-        root_fingerprints=mesh.root_fingerprints,
-        authorities=mesh.authorities,
-        strict=demands.strict,
+        Requirements(mesh.root_fingerprints, mesh.authorities, demands.strict),
         width=mesh.width or WIDTH,
         progress=progress,
         now=clock.now,

@@ -22,6 +22,7 @@ from meshpki.remove.removal import Removal, decide, intruders
 from meshpki.remove.seen import Seen, left, look
 from meshpki.remove.steps import Log, removal_plan
 from meshpki.settings import Settings, read
+from meshpki.words import first_of
 from meshpki.workflow.plan import Plan
 from meshpki.workflow.run import run
 from meshpki.workflow.work import Limits
@@ -92,8 +93,7 @@ def remove_from(cluster: Named, asked: Asked) -> Outcome:
 def _warn(seen: Seen) -> None:
     others = intruders(seen)
     if others:
-        more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
-        said = f"nobody will act upon these objects of others any more: {', '.join(others[:_SHOWN])}{more}"
+        said = f"nobody will act upon these objects of others any more: {first_of(others, _SHOWN)}"
         output.progress(output.plain(f"warning: {said}"))
     for name in seen.volumes:
         said = f"PersistentVolume {name} outlives its claim (it is to be retained): SPIRE's keys stay on it"

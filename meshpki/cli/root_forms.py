@@ -9,6 +9,7 @@ from meshpki.cli import output
 from meshpki.cli.board import Board
 from meshpki.cli.format import Format
 from meshpki.cli.root_json import KIND, closing, evidence, serial
+from meshpki.cli.verdicts.words import aligned
 from meshpki.components.trust import Pin, root_name
 from meshpki.errors import FAILED, OK, MeshpkiError
 from meshpki.rotate import goals
@@ -73,8 +74,7 @@ class Intent:
                 (f"  {goals.NEW_ROOT}", "1", "another root is issued and pinned beside", "it is pinned no more")
             )
         rows += [self._row(stage) for stage in STAGES]
-        widths = [max(len(row[column]) for row in rows) for column in range(3)]
-        return ["  ".join((*map(str.ljust, row[:3], widths), row[3])).rstrip() for row in rows]
+        return [*aligned(rows)]
 
     def _row(self, stage: Stage) -> tuple[str, str, str, str]:
         if self.standing is None:
@@ -90,7 +90,7 @@ class Intent:
     def told(self, form: Format) -> str:
         """See Told."""
         if form is Format.TEXT:
-            return output.plain("\n".join([*self.lines(), "a dry run: nothing was changed"]))
+            return output.plain("\n".join([*self.lines(), output.DRY_RUN]))
         stages = [self._row(stage) for stage in STAGES]
         rows = [
             {"name": name.strip(), "left": left, "goal": goal, "wayBack": back} for name, left, goal, back in stages
@@ -127,11 +127,10 @@ class Outcome:
     def _lines(self) -> list[str]:
         turn, proof = self.proof.turn, self.proof
         rows = [("POD", "BEFORE", "AFTER", "SEEN AT"), *map(_moved, proof.moves)]
-        widths = [max(len(row[column]) for row in rows) for column in range(4)]
         return [
             f"from  {turn.leaving.root.subject}  sha256 {turn.leaving.root.sha256}",
             f"to    {turn.entering.root.subject}  sha256 {turn.entering.root.sha256}",
-            *("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows),
+            *aligned(rows),
             f"seconds: {self.board.seconds()}",
             f"requests: {proof.sentence}",
             *self._covered(),

@@ -7,8 +7,9 @@ from meshpki.rotate.facts import Generation
 from meshpki.rotate.proof import Proof, Span
 from meshpki.rotate.witness import Move
 from meshpki.settings.durations import moment
+from meshpki.settings.model import API_VERSION
 
-KIND = {"apiVersion": "meshpki.dev/v1alpha1", "kind": "RotateRootReport"}
+KIND = {"apiVersion": API_VERSION, "kind": "RotateRootReport"}
 
 
 def evidence(proof: Proof) -> dict[str, object]:

@@ -124,7 +124,7 @@ def retire_root(asked: Asked, name: str) -> str:
     certificate = retire.checked(cluster, settings, journey.required_pin(cluster), name)
     lines = [f"the key of {name} is destroyed: Certificate and Secret {certificate.namespace}/{name}"]
     if asked.dry_run:
-        return output.plain("\n".join([*lines, "a dry run: nothing was changed"]))
+        return output.plain("\n".join([*lines, output.DRY_RUN]))
     announce(cluster, lines, asked)
     with one_run(cluster, before) as leased:
         gone = retire.retire(leased, certificate, SystemClock())

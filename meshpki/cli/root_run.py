@@ -23,7 +23,7 @@ from meshpki.rotate.proof import Proof, Span
 from meshpki.rotate.rotation import Rotation
 from meshpki.rotate.witness import Move, Witness
 from meshpki.settings import Settings
-from meshpki.verify import Report, verify
+from meshpki.verify import Report, Requirements, verify
 from meshpki.workflow.plan import Plan
 from meshpki.workflow.run import run
 from meshpki.workflow.step import Step
@@ -115,7 +115,8 @@ class RootRun:
             if self._wish.compromised:
                 seen = replace(seen, beyond_reach=compromise.beyond_reach(self._cluster))
             clock = partial(datetime.now, UTC)
-            report = verify(self._cluster, self._settings, clock(), authorities=True, now=clock)
+            asked = Requirements(authorities=True)
+            report = verify(self._cluster, self._settings, clock(), requirements=asked, now=clock)
             return replace(seen, report=report)
         except MeshpkiError as silent:
             output.failure(silent)

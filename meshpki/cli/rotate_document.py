@@ -8,8 +8,9 @@ from meshpki.cli.format import Format
 from meshpki.cli.moments import Run
 from meshpki.rotate.exposure import Exposure
 from meshpki.settings.durations import moment
+from meshpki.settings.model import API_VERSION
 
-_KIND = {"apiVersion": "meshpki.dev/v1alpha1", "kind": "RotateReport"}
+_KIND = {"apiVersion": API_VERSION, "kind": "RotateReport"}
 Content = Mapping[str, object]
 
 
@@ -17,7 +18,7 @@ def foreseen(form: Format, lines: Iterable[str], content: Content) -> str:
     """What is to be done, and that nothing was."""
     if form is Format.JSON:
         return json.dumps({**_KIND, **content, "dryRun": True}, indent=2)
-    return output.plain("\n".join([*lines, "a dry run: nothing was changed"]))
+    return output.plain("\n".join([*lines, output.DRY_RUN]))
 
 
 def carried_out(form: Format, lines: Iterable[str], content: Content, evidence: Content, run: Run) -> str:

@@ -1,13 +1,12 @@
 """`--schema` of the commands whose JSON is a versioned document: each prints its own schema, from the package."""
 
-from typing import Any
-
 import typer
+from typer.models import OptionInfo
 
 from meshpki.cli import output
 
 
-def option(name: str) -> Any:
+def option(name: str) -> OptionInfo:
     """The option that prints `schemas/NAME.json` (JSON Schema 2020-12), and ends the command."""
 
     def show(asked: bool) -> None:
@@ -18,4 +17,5 @@ def option(name: str) -> Any:
             raise typer.Exit
 
     told = "Print the JSON Schema of -o json, and do nothing else."
-    return typer.Option("--schema", is_eager=True, callback=show, help=told)
+    asked: OptionInfo = typer.Option("--schema", is_eager=True, callback=show, help=told)
+    return asked

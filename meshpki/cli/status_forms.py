@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from meshpki.cli.validity import renewal_json, seconds_left, when
-from meshpki.cli.verdicts import API_VERSION
 from meshpki.cli.verdicts.words import aligned, left, moment, plain
 from meshpki.pki.renewal import SPIRE_AGENT
 from meshpki.settings import go_duration
+from meshpki.settings.model import API_VERSION
 from meshpki.status.advice import Advice, advice
 from meshpki.status.drift import Drift
 from meshpki.status.report import AuthorityStatus, State, StatusReport, StepStatus

@@ -1,5 +1,6 @@
 """`meshpki up`: from settings to a mesh whose every identity chains to one root."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -65,7 +66,8 @@ def up(
     given, selection = options.given(files), Selection(options.given(only), first, last, options.given(skip))
     refuse_unknown(selection, options.given(ignore))
     place = on_lab(nodes, driver, given, install=install_packages) if lab else Wanted(context, kubeconfig)
-    wanted = place.with_options(
+    wanted = replace(
+        place,
         files=given,
         selection=selection,
         limits=Limits(timeout, total_timeout),

@@ -12,7 +12,7 @@ Examples:
   meshpki verify
   meshpki verify productpage-v1 reviews-v3 -n bookinfo
   meshpki verify -l app=reviews -o wide --strict --root-fingerprint 9f:3a:...
-  meshpki verify --min-validity 33% --fail-on warn --ignore 'MPK-341=legacy/*'
+  meshpki verify --min-validity 10% --fail-on warn --ignore 'MPK-341=legacy/*'
   meshpki verify --junit-file verify.xml -o github
   meshpki verify --file chain.pem --anchors root.pem --at 2026-12-24T00:00:00Z
   istioctl proxy-config secret POD -o json | meshpki verify --config-dump - --anchors root.pem
@@ -58,8 +58,28 @@ def verify(
     names, paths, ignores = tuple(workloads or ()), tuple(settings or ()), tuple(ignore or ())
     roots = tuple(root_fingerprint or ())
     wish = Wish(
-        OfMesh(names, namespace, everywhere, selector, roots, authorities, width, context, kubeconfig, paths),
-        OfFile(file, config_dump, anchors, at, rules, trust_domain, max_depth, eku),
+        OfMesh(
+            workloads=names,
+            namespace=namespace,
+            everywhere=everywhere,
+            selector=selector,
+            root_fingerprints=roots,
+            authorities=authorities,
+            width=width,
+            context=context,
+            kubeconfig=kubeconfig,
+            settings=paths,
+        ),
+        OfFile(
+            chain=file,
+            dump=config_dump,
+            anchors=anchors,
+            at=at,
+            rules=rules,
+            trust_domain=trust_domain,
+            max_depth=max_depth,
+            usages=eku,
+        ),
         Telling(form, junit_file, watch, every),
         Counting(min_validity, ignores, strict, fail_on),
     )

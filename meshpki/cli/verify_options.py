@@ -80,7 +80,7 @@ Strict = Annotated[
 ]
 Failing = Annotated[FailOn, typer.Option("--fail-on", help="warn: fail on warnings, too.")]
 MinValidity = Annotated[
-    str, typer.Option(metavar="DURATION|%", help="Fail where a proven path has less left: 168h, or 33% of a lifetime.")
+    str, typer.Option(metavar="DURATION|%", help="Fail where a proven path has less left: 168h, or 10% of a lifetime.")
 ]
 Ignores = Annotated[
     list[str] | None,

@@ -19,7 +19,7 @@ _OF_A_FILE = (Form.TABLE, Form.WIDE, Form.SHORT, Form.JSON, Form.YAML)
 _REDRAWN = (Form.TABLE, Form.WIDE, Form.SHORT, Form.TREE)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class OfMesh:
     """A look at a mesh: which cluster, which pods, and what is asked besides."""
 
@@ -35,7 +35,7 @@ class OfMesh:
     settings: tuple[Path, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class OfFile:
     """A file to be judged, and by what; what was not said is empty."""
 

@@ -29,7 +29,7 @@ class ClusterError(MeshpkiError):
 
 
 class NoAccessError(ClusterError):
-    """There is no answer at all, or none for this user: a precondition that no step can mend."""
+    """There is no answer at all, or none for this user: a precondition that no step can fix."""
 
     exit_code = PRECONDITION
 

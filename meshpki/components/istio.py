@@ -2,7 +2,7 @@
 
 import base64
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from functools import cache
 from http import HTTPStatus
@@ -18,7 +18,7 @@ from meshpki.components.istioctl import Istioctl, claim, mark, marked, record, r
 from meshpki.components.rollout import deployment, judge_rollout, pods_of
 from meshpki.components.serving import Listener, pod_ref, unproven
 from meshpki.components.spire import CSI_DRIVER
-from meshpki.components.trust import issued, istiod_certificate, pinned
+from meshpki.components.trust import Pin, issued, istiod_certificate, pinned
 from meshpki.errors import MeshpkiError
 from meshpki.pki.bundle import read_bundle
 from meshpki.settings import Settings
@@ -169,28 +169,31 @@ def judge_injection(reader: Reader, namespace: str) -> Readiness:
     hooks = [hook for query in WEBHOOKS for item in reader.list(query) for hook in istio_hooks(item)]
     if pin is None or not hooks:
         return Waiting("no root is pinned yet" if pin is None else "there is no webhook of istiod yet")
+    shut = _distrusting(hooks, pin) or _uninjected(reader, namespace)
+    return shut or Ready(f"{len(hooks)} webhooks trust the pinned root, a pod is injected")
+
+
+def _distrusting(hooks: Iterable[Object], pin: Pin) -> Waiting | None:
+    """The first webhook whose callers would trust another root than the pinned one."""
     for hook in hooks:
         if _trusts(hook) != pin.fingerprints:
             return Waiting(f"webhook {hook['name']}: its caBundle is not the pinned root")
-    match _judge_pod(reader, namespace):
-        case Ready():
-            return Ready(f"{len(hooks)} webhooks trust the pinned root, a pod is injected")
-        case shut:
-            return shut
+    return None
 
 
-def _judge_pod(reader: Reader, namespace: str) -> Readiness:
+def _uninjected(reader: Reader, namespace: str) -> Waiting | Failed | None:
+    """Why a new pod would not come with SPIRE's socket; None where it would."""
     try:
         pod = reader.dry_run(_probe(namespace))
+    except NoAccessError:
+        raise
     except ClusterError as error:
-        if isinstance(error, NoAccessError):
-            raise
         told = f"a pod is not injected in namespace {namespace}: {error.what}"
         return Failed(told) if _denied_by_others(error) else Waiting(told)
     drivers = [volume.get("csi", {}).get("driver") for volume in pod["spec"].get("volumes", [])]
-    if CSI_DRIVER in drivers:
-        return Ready()
-    return Waiting(f"a pod of namespace {namespace} comes back without the spire template")
+    if CSI_DRIVER not in drivers:
+        return Waiting(f"a pod of namespace {namespace} comes back without the spire template")
+    return None
 
 
 def _denied_by_others(error: ClusterError) -> bool:

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -231,19 +231,42 @@ def fingerprint(reader: Reader) -> str:
 
 
 def _content(item: Object) -> object:
-    """What says that an object is as it was; istiod itself keeps the webhooks' caBundle and failure policy."""
-    match item["kind"]:
-        case "Deployment":
-            # Its replicas may belong to an autoscaler, and its restart annotation to a rotation.
-            pod = item["spec"]["template"]["spec"]
-            return {"containers": pod.get("containers"), "volumes": pod.get("volumes")}
-        case "Service":
-            return {key: item["spec"].get(key) for key in ("selector", "type")}
-        case "MutatingWebhookConfiguration" | "ValidatingWebhookConfiguration":
-            return [hook["name"] for hook in item.get("webhooks", [])]
-        case "CustomResourceDefinition":
-            return [version["name"] for version in item["spec"]["versions"]]
-        case "PodDisruptionBudget":
-            return item["spec"]
-        case _:
-            return {key: item.get(key) for key in ("data", "rules", "roleRef", "subjects")}
+    """What says that an object is as it was, without what others keep in it."""
+    return _KEPT.get(item["kind"], _data_and_rules)(item)
+
+
+def _pod_template(deployment: Object) -> object:
+    """Its replicas may belong to an autoscaler, and its restart annotation to a rotation."""
+    pod = deployment["spec"]["template"]["spec"]
+    return {key: pod.get(key) for key in ("containers", "volumes")}
+
+
+def _service(item: Object) -> object:
+    return {key: item["spec"].get(key) for key in ("selector", "type")}
+
+
+def _hook_names(configuration: Object) -> object:
+    """The caBundle and the failure policy are kept by istiod itself."""
+    return [hook["name"] for hook in configuration.get("webhooks", [])]
+
+
+def _version_names(definition: Object) -> object:
+    return [version["name"] for version in definition["spec"]["versions"]]
+
+
+def _spec(item: Object) -> object:
+    return item["spec"]
+
+
+def _data_and_rules(item: Object) -> object:
+    return {key: item.get(key) for key in ("data", "rules", "roleRef", "subjects")}
+
+
+_KEPT: dict[str, Callable[[Object], object]] = {
+    "Deployment": _pod_template,
+    "Service": _service,
+    "MutatingWebhookConfiguration": _hook_names,
+    "ValidatingWebhookConfiguration": _hook_names,
+    "CustomResourceDefinition": _version_names,
+    "PodDisruptionBudget": _spec,
+}

@@ -17,6 +17,8 @@ _RULE = ("networking.istio.io/v1", "DestinationRule")
 _NETWORK = ("networking.k8s.io/v1", "NetworkPolicy")
 _GATEWAY_LABELS = {"istio": "ingressgateway", "app": "istio-ingressgateway"}
 _GATEWAY_ACCOUNT = "istio-ingressgateway-service-account"
+# What the probe asks of the gateway, from outside the mesh.
+_OUTSIDE = Asked("", "", HOST)
 
 
 @dataclass(frozen=True)
@@ -72,22 +74,31 @@ def _namespace(seen: Surroundings) -> Iterator[Block]:
 
 def _authorization(seen: Surroundings, settings: Settings) -> Iterator[Block]:
     """DENY and CUSTOM for servers and gateway; ALLOW for the gateway alone, as the probe brings its own for servers."""
-    root, domain = settings.namespaces.istio, settings.trust_domain
-    client = Asked(f"{domain}/ns/{NAMESPACE}/sa/{CLIENT}", NAMESPACE, f"{SERVER}-0:8080")
-    gateway = Asked(f"{domain}/ns/{root}/sa/{_GATEWAY_ACCOUNT}", root, HOST)
-    outside = Asked("", "", HOST)
     others = [one for one in seen.authorization if not ours(one)]
     for policy in others:
-        at_servers = [client, gateway] if _selects(policy, {"app": SERVER}) else []
-        at_gateway = [outside] if policy["metadata"]["namespace"] == root and _selects(policy, _GATEWAY_LABELS) else []
-        for asked in (*at_servers, *at_gateway):
+        for asked in _reached(policy, settings):
             yield from _refusing(policy, meets(policy, asked))
-    allowing = [
-        one
-        for one in others
-        if _action(one) == "ALLOW" and one["metadata"]["namespace"] == root and _selects(one, _GATEWAY_LABELS)
-    ]
-    answers = [meets(policy, outside) for policy in allowing]
+    yield from _closed_gateway([one for one in others if _at_gateway(one, settings)])
+
+
+def _reached(policy: Object, settings: Settings) -> Iterator[Asked]:
+    """The probe's requests that a policy has a say in: those at its servers, and the one at the gateway."""
+    root, domain = settings.namespaces.istio, settings.trust_domain
+    if _selects(policy, {"app": SERVER}):
+        yield Asked(f"{domain}/ns/{NAMESPACE}/sa/{CLIENT}", NAMESPACE, f"{SERVER}-0:8080")
+        yield Asked(f"{domain}/ns/{root}/sa/{_GATEWAY_ACCOUNT}", root, HOST)
+    if _at_gateway(policy, settings):
+        yield _OUTSIDE
+
+
+def _at_gateway(policy: Object, settings: Settings) -> bool:
+    return policy["metadata"]["namespace"] == settings.namespaces.istio and _selects(policy, _GATEWAY_LABELS)
+
+
+def _closed_gateway(policies: Iterable[Object]) -> Iterator[Block]:
+    """Where one policy allows something, what none of them allows is refused."""
+    allowing = [one for one in policies if _action(one) == "ALLOW"]
+    answers = [meets(policy, _OUTSIDE) for policy in allowing]
     if allowing and True not in answers:
         why = f"the gateway allows only what it names, and it does not name host {HOST}"
         yield Block(ref_of(allowing[0]), why, certain=None not in answers)

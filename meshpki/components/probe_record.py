@@ -5,7 +5,7 @@ Whoever answers a request writes a part of its line: nothing in it is believed f
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Literal
@@ -49,20 +49,30 @@ def parse(line: str) -> Record | None:
     found = _LINE.fullmatch(line)
     if found is None or (found["kind"] == "r") != (found["status"] is not None):
         return None
+    at = _moment(found["at"])
+    if at is None:
+        return None
+    base = Record(at, _KINDS[found["kind"]], found["mark"], int(found["run"]), int(found["number"]))
+    match base.kind:
+        case "echo":
+            return base
+        case "broken":
+            return replace(base, error=_exit(base.number) or "closed")
+        case "request":
+            text = _printable(found["text"][:_TEXT_LIMIT])
+            error = error_class(base.mark, int(found["status"]), int(found["exit"]), text)
+            return replace(base, error=error, text=text if error else "")
+
+
+def _moment(text: str) -> datetime | None:
     try:
-        at = datetime.fromisoformat(found["at"]).astimezone(UTC)
+        return datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
-    kind, mark, run, number = _KINDS[found["kind"]], found["mark"], int(found["run"]), int(found["number"])
-    match kind:
-        case "echo":
-            return Record(at, kind, mark, run, number)
-        case "broken":
-            return Record(at, kind, mark, run, number, error=_exit(number) or "closed")
-        case "request":
-            text = "".join(c if c.isprintable() else "?" for c in found["text"][:_TEXT_LIMIT])
-            error = error_class(mark, int(found["status"]), int(found["exit"]), text)
-            return Record(at, kind, mark, run, number, error, text if error else "")
+
+
+def _printable(text: str) -> str:
+    return "".join(one if one.isprintable() else "?" for one in text)
 
 
 def error_class(mark: str, status: int, ended: int, text: str) -> str:

@@ -11,10 +11,12 @@ from meshpki.components.trust import (
     ALIAS,
     CERT_MANAGER,
     PIN,
+    certificate_of,
     is_root_name,
     issued,
     pinned,
     requests_of,
+    revision_of,
     root_certificate,
     root_name,
 )
@@ -61,17 +63,13 @@ def root_spec(settings: Settings, generation: int) -> Object:
 def issued_roots(reader: Reader, settings: Settings) -> dict[int, str]:
     """The SHA-256 (hex) of each generation that was issued, by its number; from the requests' status, no Secret's."""
     found: dict[int, str] = {}
-    for request in sorted(reader.list(requests_of(root_certificate(settings, 1))), key=_revision):
-        name = request["metadata"].get("annotations", {}).get("cert-manager.io/certificate-name", "")
+    for request in sorted(reader.list(requests_of(root_certificate(settings, 1))), key=revision_of):
+        name = certificate_of(request)
         encoded = request.get("status", {}).get("certificate", "")
         if is_root_name(name) and encoded:
             number = int(name.rpartition("-g")[2])
             found[number] = read_chain(base64.b64decode(encoded, validate=True))[0].sha256
     return found
-
-
-def _revision(request: Object) -> int:
-    return int(request["metadata"].get("annotations", {}).get("cert-manager.io/certificate-revision", 0))
 
 
 def _gates(settings: Settings, generation: int, certificate: Ref) -> tuple[Gate, ...]:

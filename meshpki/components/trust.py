@@ -22,8 +22,10 @@ from meshpki.workflow.step import Failed, Readiness, Ready, Waiting
 STATE_NAMESPACE = "kube-system"
 PIN = Ref("v1", "ConfigMap", STATE_NAMESPACE, "meshpki-trust")
 ALIAS = "meshpki-root"
-_ROOT_NAME = re.compile(rf"{ALIAS}-g[0-9]+")
 CERT_MANAGER = "cert-manager.io/v1"
+# of a generation or a revision: anybody may write an annotation
+_DIGITS = 9
+_ROOT_NAME = re.compile(rf"{ALIAS}-g[0-9]{{1,{_DIGITS}}}")
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,22 @@ def requests_of(certificate: Ref) -> Query:
     return Query(CERT_MANAGER, "CertificateRequest", certificate.namespace)
 
 
+def certificate_of(request: Object) -> str:
+    """The Certificate that a CertificateRequest says it is of; empty where it says nothing."""
+    return str(_notes(request).get("cert-manager.io/certificate-name", ""))
+
+
+def revision_of(request: Object) -> int:
+    """The revision of its Certificate that a CertificateRequest says it is of; 0 where it says no such number."""
+    text = str(_notes(request).get("cert-manager.io/certificate-revision", ""))
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= _DIGITS else 0
+
+
+def _notes(request: Object) -> Mapping[str, str]:
+    notes: Mapping[str, str] = request["metadata"].get("annotations") or {}
+    return notes
+
+
 def issued(reader: Reader, ref: Ref) -> tuple[Readiness, tuple[Certificate, ...]]:
     """Whether a Certificate is issued for its newest generation, and then the chain that was issued, leaf first."""
     live = reader.get(ref)
@@ -165,9 +183,7 @@ def _current_request(reader: Reader, live: Object, ref: Ref) -> Object | None:
 
 def _request(reader: Reader, ref: Ref, revision: int) -> Object | None:
     for request in reader.list(requests_of(ref)):
-        notes = request["metadata"].get("annotations", {})
-        named = notes.get("cert-manager.io/certificate-name") == ref.name
-        if named and notes.get("cert-manager.io/certificate-revision") == str(revision):
+        if certificate_of(request) == ref.name and revision_of(request) == revision > 0:
             return request
     return None
 

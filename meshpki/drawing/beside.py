@@ -5,9 +5,10 @@ from collections.abc import Iterator, Sequence
 
 from meshpki.drawing.mark import Mark, of_result, worst
 from meshpki.drawing.node import Kind, Node
-from meshpki.drawing.words import PLACES, counted, digest, left, short_name, some
+from meshpki.drawing.words import PLACES, counted, digest, left, short_name
 from meshpki.verify.places import PlaceKind, PlaceVerdict
 from meshpki.verify.report import Report
+from meshpki.words import first_of
 
 _SHOWN = 3
 
@@ -28,7 +29,7 @@ def _kind(kind: PlaceKind, places: Sequence[PlaceVerdict], report: Report) -> No
     proven = sum(1 for place in places if place.result == "proven")
     codes = tuple(sorted({finding.code for place in places for finding in place.findings}))
     reasons = sorted({place.reason for place in places if place.reason})
-    said = [some(reasons, 1)] if reasons else []
+    said = [first_of(reasons, 1)] if reasons else []
     ends = [left(min(moments), report.at)] if (moments := [one.expires for one in places if one.expires]) else []
     tally = f"{proven:,} of {counted(len(places), 'place')} proven"
     return Node(Kind.PLACE, PLACES[kind], (tally, *_kept(places, report), *said, *ends), mark, codes)
@@ -40,7 +41,7 @@ def _kept(places: Sequence[PlaceVerdict], report: Report) -> Iterator[str]:
     sets = Counter(place.bundle for place in places if place.bundle).most_common()
     for bundle, count in sets[:_SHOWN]:
         names = [known.get(fingerprint, f"a stranger, {digest(fingerprint)}") for fingerprint in bundle]
-        yield f"{count:,} {'keeps' if count == 1 else 'keep'} {some(names, _SHOWN)}"
+        yield f"{count:,} {'keeps' if count == 1 else 'keep'} {first_of(names, _SHOWN)}"
     if len(sets) > _SHOWN:
         yield f"and {counted(len(sets) - _SHOWN, 'other set')} of anchors"
 

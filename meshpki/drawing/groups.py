@@ -8,12 +8,13 @@ from typing import TypeVar
 
 from meshpki.drawing.mark import Mark, of_result, rank, worst
 from meshpki.drawing.node import Kind, Node
-from meshpki.drawing.words import PLACES, counted, left, some
+from meshpki.drawing.words import PLACES, counted, left
 from meshpki.pki.certificate import Certificate
 from meshpki.verify.places import PlaceVerdict
 from meshpki.verify.pods import Workload
 from meshpki.verify.report import Report
 from meshpki.verify.workloads import PodVerdict, WorkloadVerdict
+from meshpki.words import first_of
 
 Key = TypeVar("Key", bound=Hashable)
 _NAMED = 3
@@ -102,14 +103,14 @@ def _serving(name: str, members: Sequence[Holder], report: Report) -> Node:
 def _owner(owner: Workload, members: Sequence[Holder], report: Report) -> Node:
     known = sorted({_within(holder.spiffe_id, report) for holder in members if holder.spiffe_id})
     reasons = sorted({holder.reason for holder in members if holder.reason and not holder.path})
-    said = [some(words, 1) for words in (known, reasons) if words]
+    said = [first_of(words, 1) for words in (known, reasons) if words]
     lines = (", ".join((f"{owner.kind} in {owner.namespace}", *_ends(members, report))), _tally(members, "pod"), *said)
     return Node(Kind.WORKLOADS, owner.name, lines, worst(_marks(members)), _codes(members))
 
 
 def _namespace(name: str, members: Sequence[Holder], report: Report) -> Node:
     bad = sorted({holder.owner.name for holder in members if holder.mark in (Mark.BROKEN, Mark.UNKNOWN)})
-    named = [f"not proven: {some(bad, _NAMED)}"] if bad else []
+    named = [f"not proven: {first_of(bad, _NAMED)}"] if bad else []
     workloads = counted(len({holder.owner for holder in members}), "workload")
     lines = (", ".join((workloads, *_ends(members, report))), _tally(members, "pod"), *named)
     return Node(Kind.WORKLOADS, name, lines, worst(_marks(members)), _codes(members))

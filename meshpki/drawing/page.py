@@ -98,5 +98,5 @@ def _expiry(report: Report) -> list[Content]:
 def _footer(origin: Origin) -> list[Content]:
     return [
         made_by(origin, "meshpki report -o html"),
-        element("p", "What a code means, and how to mend its cause: ", element("code", "meshpki explain MPK-344")),
+        element("p", "What a code means, and how to fix its cause: ", element("code", "meshpki explain MPK-344")),
     ]

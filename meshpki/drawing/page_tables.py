@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from meshpki.drawing.element import Content, element
 from meshpki.drawing.mark import Mark, of_result, rank, worst
 from meshpki.drawing.page_table import Cell, identity, marked, name, short, table
-from meshpki.drawing.words import PLACES, counted, left, short_name, some
+from meshpki.drawing.words import PLACES, counted, left, short_name
 from meshpki.verify.places import PlaceVerdict
 from meshpki.verify.report import Report
 from meshpki.verify.workloads import PodVerdict, WorkloadVerdict
+from meshpki.words import first_of
 
 _WORKLOADS = ("Workload", "Namespace", "Pods", "SPIFFE ID", "Chain", "Left", "Verdict")
 _PLACES = ("Place", "Object", "Seen", "Left", "Verdict")
@@ -39,23 +40,29 @@ def places(report: Report) -> list[Content]:
 
 def unseen(report: Report) -> list[Content]:
     """What could not be judged, with the reason, and what verify did not look at, with what it needs."""
+    said = [*_unjudged(report), *_uncompared(report), *_not_looked_at(report)]
+    return said or [element("p", "Everything that verify looks at was seen and judged.")]
+
+
+def _unjudged(report: Report) -> Iterator[Content]:
     verdicts: tuple[PodVerdict | PlaceVerdict, ...] = (*report.pods, *report.places)
     unknown = [(one.name, one.reason) for one in verdicts if one.result == "unknown"]
-    pairs = sum(1 for pair in report.peers if pair.result == "unknown")
-    if not unknown and not pairs and not report.unseen:
-        return [element("p", "Everything that verify looks at was seen and judged.")]
-    said: list[Content] = []
     if unknown:
         more = f", of which {_REASONS} are shown" if len(unknown) > _REASONS else ""
         caption = f"{counted(len(unknown), 'pod or place', 'pods and places')} that could not be judged{more}"
-        rows = ((name(whom), name(reason)) for whom, reason in unknown[:_REASONS])
-        said.append(table(caption, ("What", "Why"), rows))
+        yield table(caption, ("What", "Why"), ((name(whom), name(reason)) for whom, reason in unknown[:_REASONS]))
+
+
+def _uncompared(report: Report) -> Iterator[Content]:
+    pairs = sum(1 for pair in report.peers if pair.result == "unknown")
     if pairs:
-        said.append(element("p", f"{counted(pairs, 'pair')} of groups of pods could not be compared."))
+        yield element("p", f"{counted(pairs, 'pair')} of groups of pods could not be compared.")
+
+
+def _not_looked_at(report: Report) -> Iterator[Content]:
     if report.unseen:
         rows = ((name(one.what), name(one.needs)) for one in report.unseen)
-        said.append(table("Not looked at", ("What", "It needs"), rows))
-    return said
+        yield table("Not looked at", ("What", "It needs"), rows)
 
 
 def _workload(one: WorkloadVerdict, report: Report) -> Iterator[Cell]:
@@ -90,7 +97,7 @@ def _place(alike: list[PlaceVerdict], report: Report) -> Iterator[Cell]:
     first = alike[0]
     ends = [one.expires for one in alike if one.expires]
     yield name(PLACES[first.place.kind])
-    yield name(some([one.name for one in alike], 1))
+    yield name(first_of([one.name for one in alike], 1))
     yield name(_shown(first, report))
     yield short(left(min(ends), report.at).removesuffix(" left") if ends else "-")
     yield marked(of_result(first.result, first.findings), (finding.code for finding in first.findings))

@@ -1,7 +1,7 @@
 """When what expires: one bar a CA, and one for the leaves below it in a namespace, on a logarithmic scale of time."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import log
@@ -12,6 +12,7 @@ from meshpki.drawing.element import element
 from meshpki.drawing.mark import Mark, of_result, worst
 from meshpki.drawing.words import PLACES, counted, left, moment, short_name
 from meshpki.pki.certificate import Certificate
+from meshpki.pki.verdict import Result
 from meshpki.verify.places import PlaceVerdict
 from meshpki.verify.report import Report
 from meshpki.verify.workloads import PodVerdict
@@ -91,18 +92,32 @@ def share(remaining: timedelta, span: timedelta) -> float:
 
 
 def _authorities(report: Report) -> Iterator[Ending]:
-    """Each CA once; as in the tree, one that is no root stands by a proven chain that runs through it."""
-    verdicts: tuple[PodVerdict | PlaceVerdict, ...] = (*report.pods, *report.places)
-    through = [(certificate, verdict.result) for verdict in verdicts for certificate in _cas(verdict.path)]
-    seen = {certificate.sha256: certificate for certificate in (*report.roots, *(one for one, _ in through))}
-    standing = {root.sha256 for root in report.roots} | {one.sha256 for one, result in through if result == "proven"}
-    names = Counter(map(short_name, seen.values()))
-    for certificate in seen.values():
-        name = f"{'root' if certificate in report.roots else 'CA'} {short_name(certificate)}"
-        if names[short_name(certificate)] > 1:
-            name = f"{name} {certificate.sha256[:6]}"
+    """Each CA once."""
+    standing = _standing(report)
+    found = {one.sha256: one for one in (*report.roots, *(one for one, _ in _passed(report)))}
+    alike = Counter(map(short_name, found.values()))
+    for certificate in found.values():
         mark = Mark.PROVEN if certificate.sha256 in standing else Mark.UNKNOWN
-        yield Ending(name, certificate.not_after, mark if certificate.valid_at(report.at) else Mark.BROKEN)
+        said = _name_of(certificate, alike, report)
+        yield Ending(said, certificate.not_after, mark if certificate.valid_at(report.at) else Mark.BROKEN)
+
+
+def _standing(report: Report) -> frozenset[str]:
+    """The CAs that are proven: the roots and, as in the tree, those that a proven chain runs through."""
+    proven = {one.sha256 for one, result in _passed(report) if result == "proven"}
+    return frozenset(root.sha256 for root in report.roots) | proven
+
+
+def _passed(report: Report) -> Iterator[tuple[Certificate, Result]]:
+    """Each CA on each path, and what became of the path."""
+    verdicts: tuple[PodVerdict | PlaceVerdict, ...] = (*report.pods, *report.places)
+    return ((certificate, verdict.result) for verdict in verdicts for certificate in _cas(verdict.path))
+
+
+def _name_of(certificate: Certificate, alike: Mapping[str, int], report: Report) -> str:
+    """What a CA is called, with its fingerprint's beginning where another has the same name."""
+    name = f"{'root' if certificate in report.roots else 'CA'} {short_name(certificate)}"
+    return f"{name} {certificate.sha256[:6]}" if alike[short_name(certificate)] > 1 else name
 
 
 def _cas(path: tuple[Certificate, ...]) -> tuple[Certificate, ...]:

@@ -71,11 +71,5 @@ def counted(number: int, one: str, many: str = "") -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
-def some(names: list[str], limit: int) -> str:
-    """The first of some names, and how many more there are."""
-    rest = len(names) - limit
-    return ", ".join(names[:limit]) + (f", and {rest:,} more" if rest > 0 else "")
-
-
 def _steers(char: str) -> bool:
     return unicodedata.category(char)[0] == "C" or unicodedata.category(char) in ("Zl", "Zp")

@@ -14,6 +14,7 @@ from meshpki.forecast.clocks import rotate_by, svid_of
 from meshpki.forecast.observation import SPIRE_LIST, Observation, Svid
 from meshpki.forecast.signing import Signing, lifetimes, signing
 from meshpki.verify.places import PlaceKind
+from meshpki.words import first_of
 
 
 class Part(StrEnum):
@@ -178,8 +179,7 @@ def _unrenewed(held: list[Svid]) -> Iterator[Effect]:
         return
     ends = min(one.ends for one in held)
     names = sorted({svid_of(one) for one in held if one.ends == ends})
-    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-    yield Effect(ends, Hits.REQUESTS, f"{names[0]}{more} ends: peers refuse its new connections", _ENVOY)
+    yield Effect(ends, Hits.REQUESTS, f"{first_of(names, 1)} ends: peers refuse its new connections", _ENVOY)
     last = max(one.ends for one in held)
     if last > ends:
         yield Effect(last, Hits.REQUESTS, f"the last of {len(held)} SVIDs ends", _ENVOY)

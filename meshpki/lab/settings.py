@@ -3,6 +3,7 @@
 import yaml
 
 from meshpki.lab.parts import Parts
+from meshpki.settings.model import API_VERSION, KIND
 
 # The Envoy of the lab is the upstream one: it lacks the filters that only Istio's own build has.
 WITHOUT_ISTIO_FILTERS = {
@@ -17,8 +18,8 @@ CPU = "5m"
 def overlay(parts: Parts) -> str:
     """The settings file (meshpki.dev/v1alpha1, Mesh) for a lab made of `parts`."""
     document = {
-        "apiVersion": "meshpki.dev/v1alpha1",
-        "kind": "Mesh",
+        "apiVersion": API_VERSION,
+        "kind": KIND,
         "artifacts": {"directory": str(parts.artifacts), "pins": dict(parts.pins)},
         "resources": {"cpu": CPU},
         "istio": {"operator": WITHOUT_ISTIO_FILTERS},

@@ -1,7 +1,7 @@
 """Trust bundles: sets of anchors, told apart by fingerprint."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 
@@ -74,6 +74,23 @@ def difference(bundle: Bundle, pinned: Iterable[str]) -> Difference:
     )
 
 
+def bundle_differences(
+    differs: Difference, wrong: Callable[[str, Certificate | None], Finding], under_way: str
+) -> Iterator[Finding]:
+    """39: a bundle is exactly the pinned roots: one too few refuses peers, one too many lets strangers in.
+
+    `wrong` makes a finding of what was found and the anchor that it is about. One of several roots that has still to
+    come is a warning, whose remedy is `under_way`.
+    """
+    if differs.under_way:
+        yield replace(wrong(differs.progress, None), severity="warn", remedy=under_way)
+        return
+    for fingerprint in differs.missing:
+        yield wrong(f"{fingerprint[:16]} is missing", None)
+    for stranger in differs.strangers:
+        yield wrong(f"{stranger.subject} {stranger.sha256[:16]} is there too", stranger)
+
+
 def hidden(anchors: Sequence[Certificate], at: datetime) -> Iterator[Finding]:
     """43: no expired anchor stands beside a valid one of the same name, unless their key identifiers differ.
 
@@ -83,7 +100,7 @@ def hidden(anchors: Sequence[Certificate], at: datetime) -> Iterator[Finding]:
     for expired in (one for one in anchors if at > one.not_after):
         beside = next((one for one in valid if _alike(one, expired)), None)
         if beside:
-            found = f"it ended at {moment(expired.not_after)} and stands beside {beside.sha256[:16]}"
+            found = f"it expired at {moment(expired.not_after)} and stands beside {beside.sha256[:16]}"
             expected = f"valid anchors alone named {expired.subject}"
             remedy = "take the expired anchor out of the bundle"
             yield Finding("MPK-349", "warn", 43, expected, found, remedy, named(expired))

@@ -56,7 +56,7 @@ def within_validity(path: Path, expected: Expected) -> Iterator[Finding]:
     for certificate in (one for one in path if not one.valid_at(expected.at)):
         wanted = f"valid at {moment(expected.at)}"
         if expected.at > certificate.not_after:
-            found = f"it ended at {moment(certificate.not_after)}"
+            found = f"it expired at {moment(certificate.not_after)}"
             yield _finding("MPK-305", 23, certificate, wanted, found)
         else:
             found = f"it begins at {moment(certificate.not_before)}"

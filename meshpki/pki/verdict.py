@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from meshpki.pki.certificate import Certificate
+from meshpki.pki.certificate import Certificate, UnparsableError
 
 Severity = Literal["fail", "warn", "unknown"]
 Result = Literal["proven", "broken", "unknown"]
@@ -55,6 +55,11 @@ class Verdict:
 def named(certificate: Certificate) -> Subject:
     """The certificate's names for a finding."""
     return Subject(certificate.subject, f"{certificate.serial:x}", certificate.sha256)
+
+
+def unparsable(error: UnparsableError, expected: str) -> Finding:
+    """35: PEM text is of whole certificates within the limits."""
+    return Finding(error.code, "fail", 35, expected, error.what, error.remedy)
 
 
 def result_of(findings: tuple[Finding, ...]) -> Result:

@@ -9,6 +9,7 @@ from meshpki.components.approval import NAME, POLICY
 from meshpki.components.trust import CERT_MANAGER
 from meshpki.preflight.surroundings import foreign
 from meshpki.settings import Settings
+from meshpki.words import first_of
 
 Problem = tuple[str, str, str]
 _SHOWN = 5
@@ -44,8 +45,7 @@ def denied_unawares(seen: Seen, _settings: Settings) -> Problem | None:
     """Certificates that could not be renewed any more."""
     if not seen.denied:
         return None
-    more = f" and {len(seen.denied) - _SHOWN} more" if len(seen.denied) > _SHOWN else ""
-    what = f"their next renewal would be denied: {', '.join(map(str, seen.denied[:_SHOWN]))}{more}"
+    what = f"their next renewal would be denied: {first_of([*map(str, seen.denied)], _SHOWN)}"
     return what, "approval.policy", "write a CertificateRequestPolicy for their issuers"
 
 

@@ -9,6 +9,7 @@ from meshpki.errors import MeshpkiError, PreconditionError, UsageError
 from meshpki.remove.removal import Removal, intruders
 from meshpki.remove.seen import Seen
 from meshpki.remove.whose import Whose, uses_mesh, whose_pod
+from meshpki.words import first_of
 
 _SHOWN = 20
 
@@ -21,12 +22,12 @@ def refusals(seen: Seen, *, purge: bool) -> tuple[MeshpkiError, ...]:
 def _reasons(seen: Seen, *, purge: bool) -> Iterator[MeshpkiError]:
     users = foreign_users(seen)
     if users:
-        what = f"{len(users)} pods that meshpki did not make use this mesh: {_listed(users)}"
+        what = f"{len(users)} pods that meshpki did not make use this mesh: {first_of(users, _SHOWN)}"
         remedy = "take them out of the mesh first: without it they lose their identity, and cannot end"
         yield PreconditionError("MPK-233", what, remedy=remedy)
     others = intruders(seen) if purge else ()
     if others:
-        what = f"{len(others)} objects of others would go with the CRDs: {_listed(others)}"
+        what = f"{len(others)} objects of others would go with the CRDs: {first_of(others, _SHOWN)}"
         yield PreconditionError("MPK-237", what, remedy="delete them yourself, or leave --purge-ca out: CRDs stay then")
     if not purge and seen.pin and len(seen.pin.roots) > 1:
         what = "a root rotation is under way: two roots are pinned, and `up` could not come back under either"
@@ -53,8 +54,3 @@ def named(removal: Removal, name: str) -> None:
         return
     what = f"`{name}` is not the root of this mesh" if name else "--purge-ca destroys the root's key: name the root"
     raise UsageError("MPK-236", what, remedy=f"the root here is {removal.root}: meshpki down --yes --purge-ca NAME")
-
-
-def _listed(names: tuple[str, ...]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more

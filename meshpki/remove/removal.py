@@ -10,6 +10,7 @@ from meshpki.install import EVERY, WISH
 from meshpki.remove.seen import CRD, ISTIO_BUNDLES, NAMESPACE, Seen
 from meshpki.remove.whose import dependent, everywhere, foreign, granted, istios, made_elsewhere, told
 from meshpki.rotate.generations import numbered
+from meshpki.words import first_of
 
 ROTATION, SETTINGS = "rotation", "settings"
 # Backwards through the steps, after what a killed rotation left; the kept settings are the last to go.
@@ -136,8 +137,7 @@ def _namespaces(seen: Seen, needed: set[str]) -> tuple[dict[Ref, str], tuple[Ref
         if made_elsewhere(one) and ref.name not in needed:
             released.append(ref)
         elif strangers:
-            more = f" and {len(strangers) - _SHOWN} more" if len(strangers) > _SHOWN else ""
-            stay[ref] = f"holds what is not ours: {', '.join(strangers[:_SHOWN])}{more}"
+            stay[ref] = f"holds what is not ours: {first_of(strangers, _SHOWN)}"
         elif ref.name in needed:
             stay[ref] = "the root lies in it"
     return stay, tuple(released)

@@ -211,8 +211,8 @@ def _why(reader: Reader, one: Object) -> str:
 def _in_namespace(reader: Reader, ref: Ref) -> str:
     conditions = (reader.get(ref) or {}).get("status", {}).get("conditions") or []
     said = [str(one.get("message", "")) for one in conditions if one.get("status") == "True"]
-    stuck = [str(pod_ref(pod)) for pod in stuck_now(reader, reader.date() or datetime.now(UTC))]
-    mine = [pod for pod in stuck if f" {ref.name}/" in pod]
+    stuck = (pod_ref(pod) for pod in stuck_now(reader, reader.date() or datetime.now(UTC)))
+    mine = [str(pod) for pod in stuck if pod.namespace == ref.name]
     hung = f"; {', '.join(mine)} hangs: no CSI driver runs on its node" if mine else ""
     return f"{' '.join(said) or 'being emptied'}{hung}"
 

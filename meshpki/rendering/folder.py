@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from meshpki.errors import UsageError
+from meshpki.settings.model import API_VERSION
+from meshpki.words import first_of
 
 # Which files are ours, by their SHA-256; while a run is at work, by the one before and the one after it.
 MARKER = ".meshpki-render.json"
@@ -56,7 +58,7 @@ def _claims(folder: Path) -> Claims:
         return _parsed(marker)
     others = sorted(one.name for one in folder.iterdir() if one.name != _PART)
     if others:
-        raise _foreign(folder, f"it is not empty, and not of `meshpki render`: {_some(others)}")
+        raise _foreign(folder, f"it is not empty, and not of `meshpki render`: {first_of(others, _SHOWN)}")
     return {}
 
 
@@ -74,7 +76,7 @@ def _parsed(marker: Path) -> Claims:
 def _check(folder: Path, claimed: Claims, final: Claims) -> None:
     wrong = sorted(name for name, digests in _either(claimed, final).items() if not _ours(folder, name, digests))
     if wrong:
-        raise _foreign(folder, f"not as `meshpki render` wrote them: {_some(wrong)}")
+        raise _foreign(folder, f"not as `meshpki render` wrote them: {first_of(wrong, _SHOWN)}")
 
 
 def _ours(folder: Path, name: str, digests: tuple[str, ...]) -> bool:
@@ -96,7 +98,7 @@ def _put(folder: Path, name: str, content: bytes) -> None:
 
 def _claim(folder: Path, claims: Claims) -> None:
     listed = {name: sorted(claims[name]) for name in sorted(claims)}
-    content = {"apiVersion": "meshpki.dev/v1alpha1", "kind": "RenderedFolder", "files": listed}
+    content = {"apiVersion": API_VERSION, "kind": "RenderedFolder", "files": listed}
     _put(folder, MARKER, f"{json.dumps(content, indent=1)}\n".encode())
 
 
@@ -113,11 +115,6 @@ def _found(path: Path) -> str:
 
 def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
-
-
-def _some(names: list[str]) -> str:
-    more = len(names) - _SHOWN
-    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def _foreign(place: Path, why: str) -> UsageError:

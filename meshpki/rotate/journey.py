@@ -96,7 +96,7 @@ def _beginning(facts: Facts, turn: Turn) -> Stage:
     """Where a run begins: in the first stage of all where a look did not see everything, since no later one asks again.
 
     A stage that is through costs two looks. From `istiod-ca` on, a silent istiod keeps its own stage waiting, and what
-    a run was killed at there (`cacerts` without its second root) is mended before anybody is waited for.
+    a run was killed at there (`cacerts` without its second root) is made good before anybody is waited for.
     """
     here, names = position(facts, turn) or STAGES[-1], [stage.name for stage in STAGES]
     taken_for_granted = names.index(here.name) < names.index(goals.ISTIOD_CA)

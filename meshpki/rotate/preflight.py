@@ -20,11 +20,12 @@ from meshpki.rotate.clocks import deadlines
 from meshpki.rotate.rights import needed
 from meshpki.settings import Settings
 from meshpki.settings.durations import moment
-from meshpki.verify import Report, verify
+from meshpki.verify import Report, Requirements, verify
 from meshpki.verify.bundles import ISTIO_BUNDLE
 from meshpki.verify.peers import PeerGroup
 from meshpki.verify.places import PlaceKind
 from meshpki.verify.pods import MeshPod
+from meshpki.words import first_of
 
 _NAMED = 5
 # In the mesh configuration, which is YAML: a value is quoted or not.
@@ -64,7 +65,7 @@ def look(
         ends=at + planned,
         pin=pin,
         alias=str(alias.get("spec", {}).get("ca", {}).get("secretName", "")),
-        report=verify(reader, settings, at, authorities=True, now=now),
+        report=verify(reader, settings, at, requirements=Requirements(authorities=True), now=now),
         slots=tuple(spire_authorities.slots(reader, pod) for pod in servers),
         spire_server=reader.get(spire_authorities.server_set(settings)) or {},
         spire_config=_text(reader, spire_authorities.server_config(settings), "server.conf"),
@@ -138,8 +139,8 @@ def _proven(seen: Seen, _settings: Settings) -> Found:
     )
     left = [*pods, *places, *peers]
     if left:
-        named = "; ".join(left[:_NAMED]) + (f"; and {len(left) - _NAMED} more" if len(left) > _NAMED else "")
-        remedy = "mend what `meshpki verify --authorities` says; name pods that may be left behind with --except"
+        named = first_of(left, _NAMED, "; ")
+        remedy = "fix what `meshpki verify --authorities` says; name pods that may be left behind with --except"
         yield PreconditionError("MPK-431", f"the mesh is not proven: {named}", remedy=remedy)
 
 

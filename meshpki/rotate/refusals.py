@@ -88,7 +88,7 @@ def _not_ready(asked: Question) -> Refusals:
         return  # what is known to somebody else, and what nobody accepts, is replaced, whatever state it is in
     elif again := retry_at(live):
         told = str((condition(live, "Issuing") or {}).get("message") or "it was not issued the last time")
-        remedy = "mend that; cert-manager then tries by itself, or at once after `cmctl renew cacerts`"
+        remedy = "fix that; cert-manager then tries by itself, or at once after `cmctl renew cacerts`"
         yield PreconditionError("MPK-402", f"cacerts: {told}; cert-manager waits until {moment(again)}", remedy=remedy)
     elif not holds(live, "Ready"):
         told = str((condition(live, "Ready") or {}).get("message") or "no condition says that it is")

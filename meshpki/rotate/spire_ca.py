@@ -17,6 +17,7 @@ from meshpki.rotate.mark import Mark
 from meshpki.rotate.svids import Moving, moving
 from meshpki.settings import Settings
 from meshpki.settings.durations import moment
+from meshpki.words import first_of
 
 _IN_MEMORY = re.compile(r'\bKeyManager\s+"memory"')
 _NAMED = 3
@@ -130,8 +131,7 @@ def _not_through(facts: Facts) -> Iterator[MeshpkiError]:
 
 def brief(names: list[str]) -> str:
     """The first of many names."""
-    more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+    return first_of(names, _NAMED)
 
 
 def _two_roots(facts: Facts) -> Iterator[MeshpkiError]:

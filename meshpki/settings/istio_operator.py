@@ -1,6 +1,6 @@
 """The shapes of Istio that meshpki does not install, as far as the overlay on the IstioOperator asks for them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from meshpki.settings.model import Settings
@@ -86,6 +86,10 @@ _REFUSALS = (
     _Refusal("MPK-025", ("namespace",), _other_namespace, _CONTRADICTION),
     _Refusal("MPK-025", ("values", "global", "istioNamespace"), _other_namespace, _CONTRADICTION),
 )
+_GATEWAY_REFUSALS = (
+    _Refusal("MPK-025", ("enabled",), _false, _NEEDED),
+    _Refusal("MPK-025", ("namespace",), _other_namespace, _NEEDED),
+)
 
 
 def refusals(operator: MappingNode, settings: Settings) -> Iterator[Problem]:
@@ -98,15 +102,20 @@ def refusals(operator: MappingNode, settings: Settings) -> Iterator[Problem]:
             yield Problem(
                 "MPK-006", where, f"istio.operator: {shown(key)} is no field of an IstioOperator's spec", remedy
             )
-    for rule in _REFUSALS:
-        node = _at(operator, rule.path)
-        if isinstance(node, ScalarNode) and node.tag != "null" and rule.refused(node.text, settings):
-            what = f"istio.operator.{'.'.join(rule.path)}: {shown(node.text)} is not supported"
-            yield Problem(rule.code, node.where, what, rule.remedy)
+    yield from _refused(operator, _REFUSALS, "istio.operator.", settings)
     yield from _gateway_problems(operator, settings)
     tags = _at(operator, ("values", "revisionTags"))
     if tags is not None and not isinstance(tags, ScalarNode):
         yield Problem("MPK-024", tags.where, "istio.operator.values.revisionTags is not supported", _REVISION)
+
+
+def _refused(node: Node, rules: Iterable[_Refusal], name: str, settings: Settings) -> Iterator[Problem]:
+    """The rules that a part of the overlay breaks; `name` is how the part is called before a rule's path."""
+    for rule in rules:
+        value = _at(node, rule.path)
+        if isinstance(value, ScalarNode) and value.tag != "null" and rule.refused(value.text, settings):
+            what = f"{name}{'.'.join(rule.path)}: {shown(value.text)} is not supported"
+            yield Problem(rule.code, value.where, what, rule.remedy)
 
 
 def _gateway_problems(operator: MappingNode, settings: Settings) -> Iterator[Problem]:
@@ -115,16 +124,12 @@ def _gateway_problems(operator: MappingNode, settings: Settings) -> Iterator[Pro
     if node is None:
         return
     entries = node.items if isinstance(node, SequenceNode) else ()
-    if not entries or any(not isinstance(one, MappingNode) or "name" not in one.entries for one in entries):
+    if not entries or not all(isinstance(one, MappingNode) and "name" in one.entries for one in entries):
         remedy = "give each entry a name: it is laid over meshpki's own of that name, or added"
         yield Problem("MPK-025", node.where, f"{path} would take the mesh's own gateway away", remedy)
-    own = [one for one in entries if _text(one, "name") == _GATEWAY]
-    for key, refused in (("enabled", _false), ("namespace", _other_namespace)):
-        for one in own:
-            value = _at(one, (key,))
-            if isinstance(value, ScalarNode) and value.tag != "null" and refused(value.text, settings):
-                what = f"{path}, {_GATEWAY}: {key} {shown(value.text)} is not supported"
-                yield Problem("MPK-025", value.where, what, _NEEDED)
+    for one in entries:
+        if _text(one, "name") == _GATEWAY:
+            yield from _refused(one, _GATEWAY_REFUSALS, f"{path}, {_GATEWAY}: ", settings)
 
 
 def _text(node: Node, key: str) -> str:

@@ -34,7 +34,7 @@ class SettingsError(UsageError):
         else:
             count = f"the settings have {len(self.problems)} problems:"
             what = "\n".join((count, *(f"  {problem}" for problem in self.problems)))
-            super().__init__(first.code, what, remedy="mend each, then `meshpki config validate`")
+            super().__init__(first.code, what, remedy="fix each, then `meshpki config validate`")
 
 
 def shown(text: str) -> str:

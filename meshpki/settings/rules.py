@@ -17,7 +17,7 @@ SHORTEST_RENEWAL = timedelta(minutes=5)  # the same: MinimumRenewBefore
 
 @dataclass(frozen=True)
 class Breach:
-    """A rule that is broken; `paths` are the keys it speaks of, the one to mend first."""
+    """A rule that is broken; `paths` are the keys it speaks of, the one to fix first."""
 
     code: str
     paths: tuple[str, ...]

@@ -136,7 +136,7 @@ def _syntax_problem(error: Exception, origin: str) -> Problem:
     reason = getattr(error, "problem", None) or "it holds characters that YAML does not allow"
     if "nesting depth" in reason:  # libyaml has a limit of its own from 0.2.6 on
         return Problem("MPK-003", where, _TOO_DEEP, _PLAIN_DATA)
-    return Problem("MPK-002", where, f"is no YAML: {reason}", "mend the syntax; indent with spaces")
+    return Problem("MPK-002", where, f"is no YAML: {reason}", "fix the syntax; indent with spaces")
 
 
 def _place(origin: str, mark: object) -> str:

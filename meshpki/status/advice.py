@@ -12,7 +12,7 @@ ROOT, EXISTING_CA, ISTIOD_CA, SPIRE_CA = "root", "existing CA", "istiod CA", "SP
 
 @dataclass(frozen=True)
 class Advice:
-    """One thing to do: what is the matter, and the command that mends it or goes on."""
+    """One thing to do: what is the matter, and the command that fixes it or goes on."""
 
     state: str
     command: str

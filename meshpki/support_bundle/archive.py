@@ -16,6 +16,7 @@ from typing import BinaryIO, Self
 from meshpki import __version__
 from meshpki.errors import MeshpkiError
 from meshpki.settings.durations import moment
+from meshpki.settings.model import API_VERSION
 from meshpki.support_bundle.redaction import without_forms
 
 FOLDER = "meshpki-support-bundle"
@@ -124,7 +125,7 @@ class Archive:
     def _manifest(self) -> object:
         """The members in the order in which they lie, and what is not among them."""
         return {
-            "apiVersion": "meshpki.dev/v1alpha1",
+            "apiVersion": API_VERSION,
             "kind": "SupportBundle",
             "at": moment(self._at),
             "meshpki": __version__,

@@ -13,6 +13,7 @@ from meshpki.verify.peers import PeerVerdict
 from meshpki.verify.places import PlaceVerdict
 from meshpki.verify.report import Report
 from meshpki.verify.workloads import PodVerdict, WorkloadVerdict
+from meshpki.words import first_of
 
 State = Literal["proven", "broken", "unknown", "ignored"]
 WORST_FIRST: tuple[State, ...] = ("broken", "unknown", "ignored", "proven")
@@ -155,5 +156,4 @@ def _counted(state: State) -> Result:
 def _group(pods: Sequence[Ref]) -> str:
     if not pods:
         return "everybody after the next stage"
-    more = f" and {len(pods) - 1} more" if len(pods) > 1 else ""
-    return f"{scope_name(pods[0])}{more}"
+    return first_of([*map(scope_name, pods)], 1)

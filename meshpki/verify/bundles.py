@@ -1,13 +1,13 @@
 """The trust bundles that the control plane keeps in objects: each is exactly the pinned set."""
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import replace
+from functools import partial
 
 from meshpki.cluster.manifest import Ref
 from meshpki.pki import chain
-from meshpki.pki.bundle import Bundle, Difference, difference, hidden, read_bundle
+from meshpki.pki.bundle import Bundle, bundle_differences, difference, hidden, read_bundle
 from meshpki.pki.certificate import Certificate, UnparsableError
-from meshpki.pki.verdict import Finding, named, result_of
+from meshpki.pki.verdict import Finding, named, result_of, unparsable
 from meshpki.verify.judge import Pinned
 from meshpki.verify.observation import Kept, Served
 from meshpki.verify.places import Place, PlaceKind, PlaceVerdict
@@ -21,7 +21,7 @@ _REMEDIES = {
     PlaceKind.ISTIO_BUNDLE: "istiod writes it from its own root: delete the ConfigMap, and look who changed it",
     PlaceKind.SPIRE_BUNDLE: "spire-server writes it: compare `spire-server bundle show`, and look who changed it",
 }
-_UNDER_WAY = "let the rotation go on; if none runs, "
+_WHOLE = "a bundle of whole certificates"
 # What the readers of a bundle connect to, and judge by it.
 _SERVERS = {
     PlaceKind.WEBHOOK: PlaceKind.ISTIOD,
@@ -37,7 +37,7 @@ def judge_bundle(kept: Kept, pinned: Pinned, served: Sequence[Served] = ()) -> P
     are `served`.
     """
     if isinstance(kept.error, UnparsableError):
-        return _broken(kept.place, (_torn(kept.error),))
+        return _broken(kept.place, (unparsable(kept.error, _WHOLE),))
     if kept.error:
         return PlaceVerdict(kept.place, "unknown", reason=f"{kept.error.what} ({kept.error.code})")
     if not kept.pem.strip():
@@ -45,10 +45,10 @@ def judge_bundle(kept: Kept, pinned: Pinned, served: Sequence[Served] = ()) -> P
     try:
         bundle = read_bundle(kept.pem)
     except UnparsableError as error:
-        return _broken(kept.place, (_torn(error),))
+        return _broken(kept.place, (unparsable(error, _WHOLE),))
     differs = difference(bundle, (root.sha256 for root in pinned.roots))
     findings = (
-        *_differing(kept.place, pinned, differs),
+        *bundle_differences(differs, partial(_another_set, kept.place, pinned), _under_way(kept.place)),
         *(_unproven(kept.place, pinned, bundle, served) if differs.under_way else ()),
         *hidden(bundle.anchors, pinned.at),
     )
@@ -78,19 +78,8 @@ def _broken(place: Place, findings: tuple[Finding, ...]) -> PlaceVerdict:
     return PlaceVerdict(place, "broken", findings=findings, reason=findings[0].found)
 
 
-def _torn(error: UnparsableError) -> Finding:
-    return Finding(error.code, "fail", 35, "a bundle of whole certificates", error.what, error.remedy)
-
-
-def _differing(place: Place, pinned: Pinned, differs: Difference) -> Iterator[Finding]:
-    if differs.under_way:
-        warning = _another_set(place, pinned, differs.progress)
-        yield replace(warning, severity="warn", remedy=f"{_UNDER_WAY}{warning.remedy}")
-        return
-    for fingerprint in differs.missing:
-        yield _another_set(place, pinned, f"{fingerprint[:16]} is missing")
-    for stranger in differs.strangers:
-        yield _another_set(place, pinned, f"{stranger.subject} {stranger.sha256[:16]} is there too", stranger)
+def _under_way(place: Place) -> str:
+    return f"let the rotation go on; if none runs, {_REMEDIES[place.kind]}"
 
 
 def _unproven(place: Place, pinned: Pinned, bundle: Bundle, served: Sequence[Served]) -> Iterator[Finding]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from meshpki.pki.certificate import Certificate
 from meshpki.pki.verdict import Finding, named
 from meshpki.settings import Settings
+from meshpki.words import first_of
 
 _REMEDY = "take it out of the ClusterSPIFFEID or registration entry that gives it, and look who wrote that"
 _SHOWN = 5
@@ -31,10 +32,10 @@ def judge_dns_names(leaf: Certificate, namespace: str, control_plane: Reserved) 
     foreign = [name for name, labels in names if name not in taken and not _is_own(labels, namespace)]
     if taken:
         expected = "no DNS name of the control plane"
-        yield Finding("MPK-377", "fail", 38, expected, _some(taken), _REMEDY, named(leaf))
+        yield Finding("MPK-377", "fail", 38, expected, first_of(taken, _SHOWN), _REMEDY, named(leaf))
     if foreign:
         expected = f"DNS names in namespace {namespace} alone"
-        yield Finding("MPK-377", "warn", 38, expected, _some(foreign), _REMEDY, named(leaf))
+        yield Finding("MPK-377", "warn", 38, expected, first_of(foreign, _SHOWN), _REMEDY, named(leaf))
 
 
 def _is_reserved(labels: Sequence[str], control_plane: Reserved) -> bool:
@@ -53,8 +54,3 @@ def _lies_in(labels: Sequence[str], place: int) -> bool:
     """Whether the label at a place can be a namespace: the last, or with `svc` after it."""
     following = labels[place + 1 : place + 2]
     return len(labels) > place and following in ([], ["svc"])
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return f"{', '.join(names[:_SHOWN])}{more}"

@@ -13,6 +13,7 @@ from meshpki.cluster.response import AnswerError
 from meshpki.components.trust import PIN, Pin
 from meshpki.errors import MeshpkiError, PreconditionError
 from meshpki.pki.certificate import Certificate
+from meshpki.settings import Settings
 from meshpki.verify.judge import Seen, Unread, Without
 from meshpki.verify.pods import MeshPod, agent_trouble
 from meshpki.verify.scope import Scope
@@ -56,6 +57,23 @@ def secrets(reader: Reader, mesh: Sequence[MeshPod], width: int, progress: Progr
 
 
 def explained(
+    reader: Reader, settings: Settings, seen: Iterable[tuple[MeshPod, Seen]]
+) -> Iterator[tuple[MeshPod, Seen]]:
+    """Add the reasons that only a pod's surroundings know, where its Envoy told nothing or holds nothing.
+
+    What holds something comes at once; the surroundings are read when all is told, and only where they are needed.
+    """
+    silent: list[tuple[MeshPod, Unread | Without]] = []
+    for pod, answer in seen:
+        if isinstance(answer, envoy.Secrets):
+            yield pod, answer
+        else:
+            silent.append((pod, answer))
+    if silent:
+        yield from _reasoned(reader, silent, _agents(reader, settings))
+
+
+def _reasoned(
     reader: Reader, silent: Iterable[tuple[MeshPod, Unread | Without]], agents: Sequence[Object] | MeshpkiError
 ) -> Iterator[tuple[MeshPod, Seen]]:
     """The reasons with what is known besides: the pod's own trouble, its node's SPIRE agent, its newest warning.
@@ -74,6 +92,14 @@ def explained(
         told = replace(answer, reason="; ".join(dict.fromkeys(reason for reason in reasons if reason)))
         lacks_agent = bool(agent) and not isinstance(agents, MeshpkiError)
         yield pod, replace(told, evident=lacks_agent) if isinstance(told, Without) else told
+
+
+def _agents(reader: Reader, settings: Settings) -> list[Object] | MeshpkiError:
+    """SPIRE's agents, or why they cannot be seen, which is no reason to judge nothing at all."""
+    try:
+        return reader.list(Query("v1", "Pod", settings.namespaces.spire_system))
+    except MeshpkiError as error:
+        return error
 
 
 def _agent(agents: Sequence[Object] | MeshpkiError, pod: MeshPod) -> str:

@@ -1,12 +1,11 @@
 """What cert-manager issued and for whom: CertificateRequests as values, and those that nobody of the mesh made."""
 
 import base64
-import re
 from collections.abc import Iterable, Iterator
 
 from meshpki.cluster.manifest import Object, Ref, ref_of
 from meshpki.cluster.readiness import condition, holds
-from meshpki.components.trust import ALIAS, CERT_MANAGER, root_name
+from meshpki.components.trust import ALIAS, CERT_MANAGER, certificate_of, is_root_name, revision_of, root_name
 from meshpki.errors import MeshpkiError
 from meshpki.pki.certificate import Certificate, UnparsableError, read_chain
 from meshpki.pki.verdict import Finding, Severity, named, result_of
@@ -17,9 +16,6 @@ from meshpki.verify.places import Place, PlaceKind, PlaceVerdict
 
 SELF_SIGNED = "meshpki-selfsigned"
 _GROUP = CERT_MANAGER.partition("/")[0]
-# of a revision: anybody may write an annotation
-_DIGITS = 9
-_ROOT_NAME = re.compile(re.escape(ALIAS) + "-g[0-9]+")
 
 
 def service_account(namespace: str, name: str) -> str:
@@ -127,15 +123,14 @@ def _what(leaf: Certificate, trust_domain: str) -> tuple[str, Severity]:
 
 
 def _signed(request: Object, settings: Settings) -> Signed:
-    metadata, spec = request["metadata"], request["spec"]
-    notes = metadata.get("annotations", {})
+    spec = request["spec"]
     chain = _chain(request.get("status", {}).get("certificate", ""))
     return Signed(
         ref=ref_of(request),
         issuer=_issuer(request),
         asks_ca=bool(spec.get("isCA")),
-        certificate=notes.get("cert-manager.io/certificate-name", ""),
-        revision=_number(notes.get("cert-manager.io/certificate-revision", "")),
+        certificate=certificate_of(request),
+        revision=revision_of(request),
         chain=chain if isinstance(chain, tuple) else (),
         error=chain if isinstance(chain, MeshpkiError) else None,
         requester=spec.get("username", ""),
@@ -145,14 +140,13 @@ def _signed(request: Object, settings: Settings) -> Signed:
 
 def _party(request: Object, settings: Settings) -> Party:
     """Which part of the mesh made a request: anybody may write an annotation, but not whom the webhook saw."""
-    names, metadata = settings.namespaces, request["metadata"]
-    certificate = metadata.get("annotations", {}).get("cert-manager.io/certificate-name", "")
-    made = (request["spec"].get("username", ""), _issuer(request), metadata.get("namespace", ""))
+    names, certificate = settings.namespaces, certificate_of(request)
+    made = (request["spec"].get("username", ""), _issuer(request), request["metadata"].get("namespace", ""))
     controller, alias = service_account(names.cert_manager, "cert-manager"), f"ClusterIssuer {ALIAS}"
     if made == (controller, alias, names.istio) and certificate == "cacerts":
         return "istiod-ca"
     own = f"Issuer {names.cert_manager}/{SELF_SIGNED}"
-    if made == (controller, own, names.cert_manager) and _ROOT_NAME.fullmatch(certificate):
+    if made == (controller, own, names.cert_manager) and is_root_name(certificate):
         return "root"
     if made == (service_account(names.spire_server, "spire-server"), alias, names.spire_server):
         return "spire"
@@ -183,7 +177,3 @@ def _chain(encoded: str) -> tuple[Certificate, ...] | MeshpkiError:
         return UnparsableError("the certificate in the request's status is no base64")
     except UnparsableError as error:
         return error
-
-
-def _number(text: str) -> int:
-    return int(text) if text.isascii() and text.isdecimal() and len(text) <= _DIGITS else 0

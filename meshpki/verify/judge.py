@@ -1,16 +1,17 @@
 """The decision about one pod, from what was gathered: pure, and the same for every pod."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from meshpki.cluster.envoy import Secrets
 from meshpki.pki import chain
-from meshpki.pki.bundle import difference, hidden, read_bundle
+from meshpki.pki.bundle import bundle_differences, difference, hidden, read_bundle
 from meshpki.pki.certificate import Certificate, UnparsableError, read_chain
 from meshpki.pki.path import Expected
 from meshpki.pki.spiffe import of_service_account
-from meshpki.pki.verdict import Finding, Verdict, named, result_of
+from meshpki.pki.verdict import Finding, Verdict, named, result_of, unparsable
 from meshpki.verify.authorities import Authorities, judge_issuer
 from meshpki.verify.dns_names import Reserved, judge_dns_names
 from meshpki.verify.pods import MeshPod
@@ -119,7 +120,8 @@ def _judge_secrets(pod: MeshPod, seen: Secrets, pinned: Pinned) -> PodVerdict:
     try:
         sent = read_chain(seen.chain_pem)
     except UnparsableError as error:
-        return PodVerdict(pod, "broken", findings=(_unparsable(error, "the chain"),), reason=error.what)
+        finding = unparsable(error, "the chain in whole certificates")
+        return PodVerdict(pod, "broken", findings=(finding,), reason=error.what)
     verdict = chain.judge(sent, pinned.expected(pinned.trust_domain))
     return _with_topology(pod, seen, pinned, verdict)
 
@@ -170,27 +172,21 @@ def _identity(pod: MeshPod, leaf: Certificate, pinned: Pinned) -> Iterator[Findi
 
 
 def _bundle(seen: Secrets, pinned: Pinned) -> Iterator[Finding]:
-    """39: a root too few refuses peers, one too many lets strangers in."""
+    wrong = partial(_wrong_bundle, pinned)
     pem = _bundle_pem(seen, pinned.trust_domain)
     if not pem:
-        yield _wrong_bundle(pinned, "Envoy holds no bundle for it")
+        yield wrong("Envoy holds no bundle for it")
         return
     try:
         bundle = read_bundle(pem)
     except UnparsableError as error:
-        yield _unparsable(error, "the bundle")
+        yield unparsable(error, "the bundle in whole certificates")
         return
-    differs = difference(bundle, (root.sha256 for root in pinned.roots))
     yield from hidden(bundle.anchors, pinned.at)
     for name in _others(seen, pinned.trust_domain):
         yield from _other_domain(name, seen.bundle_pem[name], pinned)
-    if differs.under_way:
-        yield replace(_wrong_bundle(pinned, differs.progress), severity="warn", remedy=_UNDER_WAY)
-        return
-    for fingerprint in differs.missing:
-        yield _wrong_bundle(pinned, f"{fingerprint[:16]} is missing")
-    for stranger in differs.strangers:
-        yield _wrong_bundle(pinned, f"{stranger.subject} {stranger.sha256[:16]} is there too", stranger)
+    differs = difference(bundle, (root.sha256 for root in pinned.roots))
+    yield from bundle_differences(differs, wrong, _UNDER_WAY)
 
 
 def _others(seen: Secrets, trust_domain: str) -> list[str]:
@@ -204,7 +200,7 @@ def _other_domain(name: str, pem: bytes, pinned: Pinned) -> Iterator[Finding]:
     try:
         read_bundle(pem)
     except UnparsableError as error:
-        yield _unparsable(error, f"the bundle of trust domain {name}")
+        yield unparsable(error, f"the bundle of trust domain {name} in whole certificates")
 
 
 def _wrong_bundle(pinned: Pinned, found: str, stranger: Certificate | None = None) -> Finding:
@@ -215,9 +211,5 @@ def _wrong_bundle(pinned: Pinned, found: str, stranger: Certificate | None = Non
 
 def _no_identity(pod: MeshPod, pinned: Pinned, reason: str) -> Finding:
     expected = f"the identity {of_service_account(pinned.trust_domain, pod.ref.namespace, pod.service_account)}"
-    remedy = "mend what the pod waits for; it gets its identity as soon as the SPIRE agent of its node serves it"
+    remedy = "fix what the pod waits for; it gets its identity as soon as the SPIRE agent of its node serves it"
     return Finding("MPK-343", "fail", 38, expected, reason, remedy)
-
-
-def _unparsable(error: UnparsableError, what: str) -> Finding:
-    return Finding(error.code, "fail", 35, f"{what} in whole certificates", error.what, error.remedy)

@@ -8,7 +8,7 @@ from meshpki.cluster.client import ClusterError
 from meshpki.pki import chain
 from meshpki.pki.certificate import Certificate, UnparsableError
 from meshpki.pki.svid import SERVER_AUTH
-from meshpki.pki.verdict import Finding, Verdict, named, result_of
+from meshpki.pki.verdict import Finding, Verdict, named, result_of, unparsable
 from meshpki.verify.authorities import judge_issuer
 from meshpki.verify.issuance import being_issued, of_istiod
 from meshpki.verify.judge import Pinned
@@ -29,8 +29,8 @@ def server_name(served: Served) -> str:
 def judge_listener(served: Served, observation: Observation, pinned: Pinned) -> PlaceVerdict:
     """41: the chain that is served leads to a pinned root, is the server's own, and goes through the CA of now."""
     if isinstance(served.error, UnparsableError):
-        whole = Finding(served.error.code, "fail", 35, "whole certificates", served.error.what, served.error.remedy)
-        return PlaceVerdict(served.place, "broken", findings=(whole,), reason=served.error.what)
+        finding = unparsable(served.error, "whole certificates")
+        return PlaceVerdict(served.place, "broken", findings=(finding,), reason=served.error.what)
     if served.error:
         return PlaceVerdict(
             served.place, "unknown", reason=f"{served.error.what} ({served.error.code}); {_mend(served)}"

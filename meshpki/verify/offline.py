@@ -12,7 +12,7 @@ from meshpki.errors import BROKEN, OK, UsageError
 from meshpki.pki import chain
 from meshpki.pki.certificate import CHAIN_LIMIT, Certificate, UnparsableError, read_chain
 from meshpki.pki.path import Expected
-from meshpki.pki.verdict import Finding, Result, Verdict, result_of
+from meshpki.pki.verdict import Finding, Result, Verdict, result_of, unparsable
 from meshpki.verify.demands import Demands, short_lived
 from meshpki.verify.judge import Pinned, anchors_of, topology
 from meshpki.verify.terms import garbage
@@ -109,8 +109,7 @@ def _of(file: str, expected: Expected, verdict: Verdict) -> FileVerdict:
 
 
 def _unparsable(file: str, expected: Expected, error: UnparsableError) -> FileVerdict:
-    finding = Finding(error.code, "fail", 35, "whole certificates", error.what, error.remedy)
-    return FileVerdict(file, expected, "broken", findings=(finding,))
+    return FileVerdict(file, expected, "broken", findings=(unparsable(error, "whole certificates"),))
 
 
 def _bundle(seen: envoy.Secrets, expected: Expected) -> tuple[str, ...]:

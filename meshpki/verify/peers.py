@@ -11,6 +11,7 @@ from meshpki.pki.certificate import Certificate
 from meshpki.pki.path import Expected
 from meshpki.pki.verdict import Finding, Result
 from meshpki.verify.workloads import PodVerdict
+from meshpki.words import first_of
 
 # A mesh has as many as it has CAs and bundles, a few; but what a pod presents and trusts its tenant chooses, and pairs
 # are as many as the square of it.
@@ -133,5 +134,4 @@ def _refused(presenter: _Member, verifier: _Member, why: Finding) -> Finding:
 
 
 def _some(group: PeerGroup) -> str:
-    first = f"{group.pods[0].namespace}/{group.pods[0].name}"
-    return first if len(group.pods) == 1 else f"{first} and {len(group.pods) - 1} more"
+    return first_of([f"{pod.namespace}/{pod.name}" for pod in group.pods], 1)

@@ -6,6 +6,8 @@ from datetime import datetime
 from typing import Literal
 
 from meshpki import errors
+from meshpki.cluster.client import Reader
+from meshpki.errors import PreconditionError
 from meshpki.pki.certificate import Certificate
 from meshpki.pki.verdict import Finding, Result
 from meshpki.verify.peers import PeerVerdict
@@ -72,3 +74,20 @@ class Report:
         if not self.judged:
             return errors.PRECONDITION
         return errors.BROKEN if strict and self.results["unknown"] else errors.OK
+
+
+def unjudged(reader: Reader, report: Report) -> PreconditionError:
+    """The error for a report in which nothing could be judged: the right that is missing, or the first reason."""
+    if not report.pods:
+        return PreconditionError("MPK-351", "there is no pod of the mesh here", remedy="install the mesh: meshpki up")
+    if not reader.allowed("create", "", "pods/portforward", report.pods[0].pod.ref.namespace):
+        return PreconditionError(
+            "MPK-351",
+            "no proxy could be asked: the right to `create` pods/portforward is missing",
+            remedy="have an administrator grant `get` and `create` on pods/portforward",
+        )
+    first = report.pods[0]
+    why = [first.reason, *(f"expected {one.expected}; found {one.found}" for one in first.findings)]
+    lacking = [f"not seen: {one.what}, which needs {one.needs}" for one in report.unseen]
+    what = f"none of {len(report.pods)} pods could be judged: {'; '.join(one for one in (*why, *lacking) if one)}"
+    return PreconditionError("MPK-351", what, remedy="fix that, then run verify again")

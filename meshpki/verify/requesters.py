@@ -10,6 +10,7 @@ from meshpki.roles.role import PART_OF
 from meshpki.settings import Settings
 from meshpki.verify.observation import Requester
 from meshpki.verify.places import Place, PlaceKind, PlaceVerdict
+from meshpki.words import first_of
 
 KINDS = ("ClusterRole", "Role", "ClusterRoleBinding", "RoleBinding")
 _GROUP = CERT_MANAGER.partition("/")[0]
@@ -64,19 +65,14 @@ def judge_requesters(found: Sequence[Requester] | None, *, policed: bool = False
         return
     remedy = "narrow these bindings, or have policies approve the mesh's own CAs alone (approval.policy)"
     expected = "by RBAC, only the mesh's own parts may ask the root for a certificate"
-    warning = Finding("MPK-370", "warn", 44, expected, _some(everybody, _SHOWN, "; "), remedy)
+    warning = Finding("MPK-370", "warn", 44, expected, first_of(everybody, _SHOWN, "; "), remedy)
     yield PlaceVerdict(PLACE, "proven", findings=(warning,), reason=f"{len(everybody)} others may ask it, by RBAC")
 
 
 def _in_words(subject: str, rights: Sequence[Requester]) -> str:
     where = sorted({f"namespace {one.namespace}" if one.namespace else "every namespace" for one in rights})
     through = sorted({str(one.through) for one in rights})
-    return f"{subject[:_LONGEST]} ({_some(where, _FEW, ', ')}; through {_some(through, _FEW, ', ')})"
-
-
-def _some(texts: Sequence[str], most: int, between: str) -> str:
-    left = f"{between}and {len(texts) - most} more" if len(texts) > most else ""
-    return between.join(texts[:most]) + left
+    return f"{subject[:_LONGEST]} ({first_of(where, _FEW)}; through {first_of(through, _FEW)})"
 
 
 def _resources(role: Object) -> tuple[str, ...]:

@@ -127,7 +127,7 @@ def test_view_shows_the_effective_settings_in_both_forms(tmp_path: Path) -> None
 def test_a_code_is_explained_however_it_is_written(asked: str) -> None:
     text = run("explain", asked).stdout
     assert text.startswith("MPK-009 a duration has no unit\n")
-    assert [part for part in ("Why:", "Mend:", "Source:") if part not in text] == []
+    assert [part for part in ("Why:", "Fix:", "Source:") if part not in text] == []
     assert max(map(len, text.splitlines())) <= 100
 
 

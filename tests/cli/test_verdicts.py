@@ -59,7 +59,7 @@ def test_places_and_peers_that_are_proven_are_a_line_of_the_sum_alone() -> None:
         "1 of 1 pairs of peers can verify each other",
     ]
     assert "webhook" not in text
-    assert "1 thing was not looked at: -o wide names what" in text
+    assert "1 thing was not looked at; -o wide lists each" in text
 
 
 def test_what_is_not_proven_is_named_with_code_expectation_finding_and_remedy() -> None:
@@ -164,7 +164,7 @@ def test_hostile_names_do_not_reach_the_terminal() -> None:
 def test_several_things_unseen_are_counted() -> None:
     found = replace(healthy(), unseen=(Unseen("a", "b"), Unseen("c", "d")))
     assert "2 things were not looked at" in verdicts.table(found)
-    counted = "2 things were not looked at: -o wide names what, and what it needs"
+    counted = "2 things were not looked at; -o wide lists each with what it needs"
     assert verdicts.short(found) == f"{verdicts.summary(found)}\n{counted}"
     assert verdicts.short(replace(found, unseen=())) == verdicts.summary(found)
 

@@ -213,11 +213,21 @@ def test_values_that_mean_nothing_are_refused(argv: list[str], code: str) -> Non
 
 
 def test_what_goes_together_is_let_through() -> None:
-    mesh_wish = OfMesh(("reviews-v3",), "bookinfo", selector="a=b", authorities=True, settings=(Path("-"),))
+    mesh_wish = OfMesh(
+        workloads=("reviews-v3",), namespace="bookinfo", selector="a=b", authorities=True, settings=(Path("-"),)
+    )
     strict = Counting("33%", ("341=*",), strict=True, fail_on=FailOn.WARN)
     check(Wish(mesh_wish, OfFile(), Telling(Form.GITHUB, Path("x.xml")), strict))
     check(Wish(OfMesh(), OfFile(), Telling(Form.TREE, watch=True, every=timedelta(seconds=1)), Counting()))
-    of_file = OfFile(None, Path("-"), Path("root.pem"), "x", Rules.SPIFFE, "a.org", 0, "serverAuth")
+    of_file = OfFile(
+        dump=Path("-"),
+        anchors=Path("root.pem"),
+        at="x",
+        rules=Rules.SPIFFE,
+        trust_domain="a.org",
+        max_depth=0,
+        usages="serverAuth",
+    )
     check(Wish(OfMesh(), of_file, Telling(Form.YAML), Counting("1h", strict=True)))
     assert strict.demands() == Demands(MinValidity(share=Fraction(33, 100)), ALL, strict=True, fail_on="warn")
 

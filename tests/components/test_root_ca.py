@@ -5,10 +5,12 @@ from datetime import timedelta
 
 import pytest
 
-from meshpki.components.root_ca import unfit_root
+from meshpki.components.root_ca import issued_roots, unfit_root
 from meshpki.settings import Root, Settings, defaults
 from tests.support import certificates as made
 from tests.support.certificates import AT, ROOT, TRUST_DOMAIN
+from tests.support.cluster import InMemoryCluster
+from tests.support.control_plane import SELF_SIGNED, request
 
 SETTINGS = replace(defaults(), trust_domain=TRUST_DOMAIN)
 FIT, CA = made.root(), made.root().issue(made.SPIRE_CA)
@@ -36,3 +38,13 @@ def test_a_root_that_is_unfit_is_told_why(one: made.Issued, settings: Settings, 
     said = unfit_root(one.certificate, settings, AT + later)
     assert said.endswith(why)
     assert bool(said) is bool(why)
+
+
+@pytest.mark.parametrize("certificate", ["meshpki-root-g1", f"meshpki-root-g{'1' * 5000}", "cacerts"])
+@pytest.mark.parametrize("revision", ["x", "²", "-1", "9" * 5000, ""])
+def test_what_anybody_writes_on_a_request_keeps_no_generation_from_being_known(certificate: str, revision: str) -> None:
+    cluster, place = InMemoryCluster(), {"namespace": "cert-manager", "issuer": SELF_SIGNED}
+    stray = request("stray", CA, certificate=certificate, **place)
+    stray["metadata"]["annotations"]["cert-manager.io/certificate-revision"] = revision
+    cluster.put(request("meshpki-root-g1-1", FIT, certificate="meshpki-root-g1", **place), stray)
+    assert issued_roots(cluster, SETTINGS) == {1: FIT.certificate.sha256}

@@ -25,7 +25,7 @@ def certificate(*conditions: Object, revision: int = 1) -> Object:
     return {"apiVersion": CERT_MANAGER, "kind": "Certificate", "metadata": metadata, "status": status}
 
 
-def request(revision: int, *conditions: Object, pem: bytes = b"") -> Object:
+def request(revision: int | str, *conditions: Object, pem: bytes = b"") -> Object:
     notes = {"cert-manager.io/certificate-name": REF.name, "cert-manager.io/certificate-revision": str(revision)}
     metadata = {"name": f"cacerts-{revision}", "namespace": REF.namespace, "annotations": notes}
     status = {"conditions": list(conditions), **({"certificate": base64.b64encode(pem).decode()} if pem else {})}
@@ -46,6 +46,10 @@ DENIED = condition("Issuing", "False", reason="Denied", message="no")
         ([certificate(READY, DENIED)], Failed(f"{REF}: Denied: no")),
         ([certificate(READY)], Waiting(f"{REF}: no CertificateRequest of revision 1 holds it")),
         ([certificate(READY), request(2, pem=PEM)], Waiting(f"{REF}: no CertificateRequest of revision 1 holds it")),
+        (
+            [certificate(READY, revision=0), request("x", pem=PEM)],
+            Waiting(f"{REF}: no CertificateRequest of revision 0 holds it"),
+        ),
         ([certificate(READY), request(1)], Waiting(f"{REF}: no CertificateRequest of revision 1 holds it")),
         ([certificate(READY), request(1, pem=PEM)], Ready()),
         ([certificate(READY, ISSUING), request(1, pem=PEM)], Waiting(f"{REF} is being issued")),
@@ -63,7 +67,16 @@ DENIED = condition("Issuing", "False", reason="Denied", message="no")
         ),
     ],
     ids=[
-        *("absent", "new", "not ready", "ready for an older generation", "denied", "no request", "another revision's"),
+        *(
+            "absent",
+            "new",
+            "not ready",
+            "ready for an older generation",
+            "denied",
+            "no request",
+            "another revision's",
+            "no revision's",
+        ),
         *("unanswered", "issued", "issued anew", "asked anew", "its request denied", "its request failed"),
     ],
 )

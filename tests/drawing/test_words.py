@@ -3,7 +3,7 @@ from datetime import timedelta
 
 import pytest
 
-from meshpki.drawing.words import counted, left, moment, some, visible
+from meshpki.drawing.words import counted, left, moment, visible
 from tests.support.certificates import AT
 
 
@@ -34,5 +34,4 @@ def test_the_time_left_is_in_one_unit(seconds: int, shown: str) -> None:
 def test_numbers_have_their_noun_and_moments_their_zone() -> None:
     assert (counted(1, "pod"), counted(0, "pod"), counted(10_000, "pod")) == ("1 pod", "0 pods", "10,000 pods")
     assert counted(2, "leaf", "leaves") == "2 leaves"
-    assert some(["a", "b", "c"], 2) == "a, b, and 1 more"
     assert moment(AT) == "2026-11-24 12:00 UTC"

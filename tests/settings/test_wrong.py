@@ -23,7 +23,7 @@ SHAPE = [
     ("workloads:\n  enabled: 1", "MPK-007", 4, "write true or false"),
 ]
 YAML = [
-    ("root: [1", "MPK-002", 4, "mend the syntax"),
+    ("root: [1", "MPK-002", 4, "fix the syntax"),
     ("\troot: 1", "MPK-002", 3, "indent with spaces"),
     ("trustDomain: a\ntrustDomain: b", "MPK-004", 4, "keep one of the two"),
     ("root:\n  duration: 2400h\n  duration: 100d", "MPK-004", 5, "keep one of the two"),

@@ -3,14 +3,13 @@
 Names in certificates and messages of the cluster are data: characters that steer a terminal are shown by number.
 """
 
-from meshpki.cli.verdicts.document import API_VERSION, KIND, as_json, as_yaml, schema
+from meshpki.cli.verdicts.document import KIND, as_json, as_yaml, schema
 from meshpki.cli.verdicts.table import short, summary, table
 from meshpki.cli.verdicts.tree import tree
 from meshpki.cli.verdicts.wide import wide
 from meshpki.cli.verdicts.words import left, plain, short_name
 
 __all__ = [
-    "API_VERSION",
     "KIND",
     "as_json",
     "as_yaml",

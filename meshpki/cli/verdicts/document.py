@@ -8,13 +8,13 @@ from importlib.resources import files
 from meshpki.cli.verdicts.words import moment
 from meshpki.pki.certificate import Certificate
 from meshpki.pki.verdict import Finding
+from meshpki.settings.model import API_VERSION
 from meshpki.verify.assessment import State, counting, let_be, state_of, states, worst
 from meshpki.verify.peers import PeerGroup, PeerVerdict
 from meshpki.verify.places import PlaceVerdict
 from meshpki.verify.report import Report
 from meshpki.verify.workloads import PodVerdict, WorkloadVerdict
 
-API_VERSION = "meshpki.dev/v1alpha1"
 KIND = "VerifyReport"
 
 

@@ -3,10 +3,11 @@
 import json
 from collections.abc import Iterator
 
-from meshpki.cli.verdicts.document import API_VERSION, certificate, finding, in_yaml
+from meshpki.cli.verdicts.document import certificate, finding, in_yaml
 from meshpki.cli.verdicts.reasons import finding_lines
 from meshpki.cli.verdicts.words import aligned, left, moment, plain, short_name
 from meshpki.pki.certificate import Certificate
+from meshpki.settings.model import API_VERSION
 from meshpki.verify.offline import FileVerdict
 
 KIND = "ChainReport"

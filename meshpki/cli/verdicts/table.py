@@ -84,4 +84,4 @@ def failing_codes(verdicts: Sequence[PodVerdict]) -> list[str]:
 def _unseen(report: Report) -> Iterator[str]:
     if report.unseen:
         things = "1 thing was" if len(report.unseen) == 1 else f"{len(report.unseen)} things were"
-        yield f"  {things} not looked at: -o wide names what, and what it needs"
+        yield f"  {things} not looked at; -o wide lists each with what it needs"

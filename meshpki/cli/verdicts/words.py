@@ -7,6 +7,7 @@ from meshpki.drawing.words import age, short_name
 from meshpki.drawing.words import visible as plain
 from meshpki.pki.certificate import Certificate
 from meshpki.settings.durations import moment
+from meshpki.words import first_of
 
 __all__ = ["aligned", "chain", "left", "moment", "plain", "short_name", "some"]
 
@@ -27,9 +28,7 @@ def chain(path: Sequence[Certificate], roots: Sequence[Certificate]) -> str:
 
 def some(names: Sequence[str], most: int) -> str:
     """A few names, and how many more there are; 0 names them all."""
-    if not most or len(names) <= most:
-        return ", ".join(names)
-    return f"{', '.join(names[:most])} and {len(names) - most} more"
+    return first_of(names, most or len(names))
 
 
 def aligned(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
