@@ -1,7 +1,6 @@
 """A rotation from the open cluster to its last word: look, refuse or say what is to be done, ask, run, show."""
 
 from collections.abc import Generator, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Protocol
 from meshpki.cli import istiod_ca_forms, output, spire_ca_forms
 from meshpki.cli.board import Board
 from meshpki.cli.consent import consent
-from meshpki.cli.follow import following
+from meshpki.cli.follow import followed
 from meshpki.cli.format import Format
 from meshpki.cli.holding import mesh_state, one_run
 from meshpki.cli.moments import Moment, Run, moment
@@ -132,9 +131,5 @@ def follow(plan: Plan, clock: Clock, events: Generator[Event]) -> Run:
     """Run a rotation as a person or a log follows it."""
     board, began = Board([(step.name, step.summary) for step in plan.steps]), clock.now()
     moments: list[Moment] = []
-    with following(board) as follower, closing(events):
-        for event in events:
-            now = clock.now()
-            follower.show(event, board.note(event, now))
-            moments.extend(moment(event, now - began))
+    followed(board, events, clock, lambda event, now: moments.extend(moment(event, now - began)))
     return Run(board, tuple(moments))

@@ -1,7 +1,7 @@
 """A run as a person or a log follows it: a live list on a terminal, append-only lines elsewhere."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
@@ -11,6 +11,8 @@ from meshpki.workflow.event import Event, GateOpened, GateWaits, StepDone, StepF
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+    from meshpki.cluster.client import Clock
 
 _HEARTBEAT = timedelta(seconds=10)
 _MARKS = {
@@ -41,6 +43,18 @@ def following(board: Board) -> Iterator[Follower]:
     screen = LiveList(board)
     with Live(get_renderable=screen.render, console=output.console(), refresh_per_second=5, transient=False):
         yield screen
+
+
+def followed(
+    board: Board, events: Generator[Event], clock: "Clock", also: Callable[[Event, datetime], None] | None = None
+) -> None:
+    """Go through a run to its end: the board takes each event in, the follower shows it, and `also` gets it (UTC)."""
+    with following(board) as follower, closing(events):
+        for event in events:
+            now = clock.now()
+            follower.show(event, board.note(event, now))
+            if also is not None:
+                also(event, now)
 
 
 def _utc() -> datetime:

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +10,7 @@ from meshpki import artifacts, install_rights, preflight
 from meshpki.cli import output, verdicts
 from meshpki.cli.board import Board
 from meshpki.cli.consent import consent
-from meshpki.cli.follow import following
+from meshpki.cli.follow import followed
 from meshpki.cli.holding import MeshState, mesh_state, one_run
 from meshpki.cli.session import SystemClock, open_cluster, settings_of
 from meshpki.cluster.client import Cluster, Reader
@@ -168,9 +167,7 @@ def headline(cluster: KubernetesCluster) -> str:
 
 def _follow(plan: Plan, settings: Settings, cluster: Cluster, limits: Limits, board: Board) -> None:
     clock = SystemClock()
-    with following(board) as follower, closing(install(plan, settings, cluster, clock, limits)) as events:
-        for event in events:
-            follower.show(event, board.note(event, clock.now()))
+    followed(board, install(plan, settings, cluster, clock, limits), clock)
     counts = ", ".join(f"{board.counts[outcome]} {outcome}" for outcome in Outcome)
     output.progress(f"objects: {counts}\nseconds: {board.seconds()}")
 

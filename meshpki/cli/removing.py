@@ -1,6 +1,5 @@
 """`down` from the open cluster to its last word: look, decide, refuse or ask, delete, look again."""
 
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -10,7 +9,7 @@ from meshpki.cli.board import Board
 from meshpki.cli.ca_rotation import Named, refuse
 from meshpki.cli.consent import consent, consent_by_name
 from meshpki.cli.down_forms import Outcome, intent
-from meshpki.cli.follow import following
+from meshpki.cli.follow import followed
 from meshpki.cli.holding import mesh_state, one_run
 from meshpki.cli.session import SystemClock, open_cluster, settings_of
 from meshpki.cluster.client import Cluster
@@ -115,9 +114,7 @@ def _confirmed(cluster: Named, removal: Removal, asked: Asked) -> None:
 
 def _follow(plan: Plan, cluster: Cluster, limits: Limits, board: Board) -> None:
     clock = SystemClock()
-    with following(board) as follower, closing(run(plan, cluster, clock, limits)) as events:
-        for event in events:
-            follower.show(event, board.note(event, clock.now()))
+    followed(board, run(plan, cluster, clock, limits), clock)
     output.progress(f"seconds: {board.seconds()}")
 
 

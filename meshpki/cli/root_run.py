@@ -1,14 +1,13 @@
 """One run of a root rotation under the Lease: its stages, the way back where requests fail, and what came of it."""
 
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from meshpki.cli import output
 from meshpki.cli.board import Board, State
-from meshpki.cli.follow import following
+from meshpki.cli.follow import followed
 from meshpki.cli.root_forms import Intent, Outcome
 from meshpki.cli.root_page import keep_page
 from meshpki.cli.root_probe import probed
@@ -183,10 +182,7 @@ class RootRun:
     def _follow(self, steps: Sequence[Step], at_most: timedelta | None = None) -> Board:
         self._board.add([(step.name, step.summary) for step in steps])
         limits = replace(self._limits, gate=min(self._limits.gate, at_most or self._limits.gate))
-        events = run(Plan(tuple(steps)), self._cluster, self._clock, limits)
-        with following(self._board) as follower, closing(events) as told:
-            for event in told:
-                follower.show(event, self._board.note(event, self._clock.now()))
+        followed(self._board, run(Plan(tuple(steps)), self._cluster, self._clock, limits), self._clock)
         return self._board
 
     def _outcome(self, turn: Turn, seen: LastLook, error: MeshpkiError | None) -> Outcome:
