@@ -35,6 +35,7 @@ class Intent:
     until: str = ""
     server: str = ""
     exposed: Exposure | None = None
+    stages: tuple[Stage, ...] = STAGES
 
     def lines(self) -> list[str]:
         """From where to where, each stage with what is left of it, and what happens by itself meanwhile."""
@@ -64,7 +65,7 @@ class Intent:
             rows.append(
                 (f"  {goals.NEW_ROOT}", "1", "another root is issued and pinned beside", "it is pinned no more")
             )
-        rows += [self._row(stage) for stage in STAGES]
+        rows += [self._row(stage) for stage in self.stages]
         widths = [max(len(row[column]) for row in rows) for column in range(3)]
         return ["  ".join((*map(str.ljust, row[:3], widths), row[3])).rstrip() for row in rows]
 
@@ -82,7 +83,7 @@ class Intent:
         """See Told."""
         if form is Format.TEXT:
             return output.plain("\n".join([*self.lines(), "a dry run: nothing was changed"]))
-        stages = [self._row(stage) for stage in STAGES]
+        stages = [self._row(stage) for stage in self.stages]
         rows = [
             {"name": name.strip(), "left": left, "goal": goal, "wayBack": back} for name, left, goal, back in stages
         ]

@@ -75,13 +75,16 @@ def _of_an_expired_root(cluster: Named, wish: Wish) -> Wish:
 def _intent(cluster: Named, settings: Settings, here: Standing | None, wish: Wish) -> Intent:
     """What is to be done; raises everything for which beginning it would not be safe."""
     nodes, now = len(cluster.list(Query("v1", "Node"))), SystemClock().now
+    pin, due = journey.required_pin(cluster), _deadlines(cluster, settings)
+    turned = here is not None and wish.back and not here.backward
+    stages = goals.order(pin.roots[0 if turned else -1], now())
+    names = (goals.NEW_ROOT, *(stage.name for stage in stages))
     first = here.stage.name if here else goals.NEW_ROOT
-    planned = journey.estimate(first, nodes, wish.soak)
+    planned = journey.estimate(names[names.index(first) :], nodes, wish.soak)
     if here is None:
         _examine(preflight.look(cluster, settings, now, planned * _ROOM, wish.excepted), settings, wish)
-    pin, due = journey.required_pin(cluster), _deadlines(cluster, settings)
     exposed = of_root(now() + planned) if wish.compromised else None
-    return Intent(cluster.context, pin, here, first, planned, due, wish.back, wish.until, cluster.host, exposed)
+    return Intent(cluster.context, pin, here, first, planned, due, wish.back, wish.until, cluster.host, exposed, stages)
 
 
 def _examine(seen: preflight.Seen, settings: Settings, wish: Wish) -> None:

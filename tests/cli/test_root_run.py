@@ -306,3 +306,17 @@ def test_an_api_server_that_does_not_answer_holds_up_no_ctrl_c() -> None:
         outcome(mesh)
     assert time.monotonic() - interrupted[0] < 15
     free.set()
+
+
+@pytest.mark.parametrize("istiods", [(0.0,), (0.0, 5.0)], ids=["one istiod", "two"])
+def test_a_root_that_has_ended_is_left_although_nothing_under_it_is_accepted_any_more(istiods: Sequence[float]) -> None:
+    mesh = probed(root_ends=-timedelta(minutes=1), istiods=istiods)
+    done = outcome(mesh)
+    pin = pinned(mesh)
+    assert pin
+    assert (pin.generation, len(pin.roots), done.proof.finished) == (2, 1, True)
+    assert set(mesh.keepers().values()) == {frozenset(pin.fingerprints)}
+    assert {one.anchors for one in mesh.spire.workloads.values()} == {tuple(mesh.spire.roots)}
+    assert {one.root.certificate for one in mesh.spire.workloads.values()} == {pin.root}
+    assert {one.ca.chain[-1].certificate for one in mesh.istiods.replicas.values()} == {pin.root}
+    assert [root.certificate for root in mesh.spire.roots] == [pin.root]

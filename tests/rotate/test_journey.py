@@ -140,6 +140,33 @@ def test_a_run_that_is_killed_at_every_single_write_comes_to_the_same_end() -> N
     assert mesh.broken == []
 
 
+def test_a_way_from_a_root_that_has_ended_comes_to_its_end_also_killed_at_every_single_write() -> None:
+    mesh = Rotating()
+    mesh.cert_manager.ends[f"{ALIAS}-g1"] = -timedelta(minutes=1)
+    rotating(mesh=mesh, istiods=(0.0, 5.0))
+    for runs in count(1):
+        assert runs < _RUNS
+        if finished(mesh):
+            break
+        mesh.hours.pass_by(3)  # spire-server starts again on the way
+        dying(mesh, going_on, 1)
+    mesh.istiods.refused.clear()  # both anchors beside the CA from before its renewal
+    ending(mesh, 2, 1)
+
+
+def test_spire_keeps_an_ended_root_that_it_cannot_be_told_to_drop_and_the_rotation_ends_all_the_same() -> None:
+    mesh = Rotating()
+    mesh.cert_manager.ends[f"{ALIAS}-g1"] = -timedelta(minutes=1)
+    rotating(mesh=mesh)
+    one = Traveller(mesh, mesh.hours)
+    one.forth(until=goals.ACTIVATE)
+    prepare_by_itself(mesh)
+    one.forth()
+    assert finished(mesh)
+    assert [tainted for _, tainted in mesh.spire.bundle] == [False, False]
+    assert {one.root for one in mesh.spire.workloads.values()} == {mesh.cert_manager.signer()}
+
+
 def test_a_way_back_that_is_killed_again_and_again_comes_to_the_same_end(some: Some[str]) -> None:
     """Signing under the other root once more takes some writes in a row, or it begins anew: each run has one more."""
     for stage in some(BEFORE_TAINT, 1):
