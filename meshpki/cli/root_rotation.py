@@ -42,7 +42,7 @@ def rotated(cluster: Named, settings: Settings, asked: Asked, wish: Wish, clock:
     open_still = None if here else compromise.owed(cluster, settings)
     if open_still is not None:
         return drained(cluster, settings, asked, open_still)
-    wish = _of_an_expired_root(cluster, _of_a_compromised_root(cluster, settings, here, wish))
+    wish = _of_an_expired_root(cluster, here, _of_a_compromised_root(cluster, settings, here, wish))
     intent = _intent(cluster, settings, here, wish)
     if asked.dry_run:
         return intent
@@ -63,9 +63,9 @@ def _of_a_compromised_root(cluster: Named, settings: Settings, here: Standing | 
     return replace(wish, compromised=True)
 
 
-def _of_an_expired_root(cluster: Named, wish: Wish) -> Wish:
+def _of_an_expired_root(cluster: Named, here: Standing | None, wish: Wish) -> Wish:
     """Nothing accepts anything under a root that has ended: what a probe would count has failed already."""
-    old = journey.required_pin(cluster).roots[-1]
+    old = here.older.root if here else journey.required_pin(cluster).root
     if wish.back or old.not_after > datetime.now(UTC):
         return wish
     output.progress(output.plain(f"{old.subject} is expired: no probe, and pods that do not follow are left behind"))
@@ -76,7 +76,7 @@ def _intent(cluster: Named, settings: Settings, here: Standing | None, wish: Wis
     """What is to be done; raises everything for which beginning it would not be safe."""
     nodes, now = len(cluster.list(Query("v1", "Node"))), SystemClock().now
     pin, due = journey.required_pin(cluster), _deadlines(cluster, settings)
-    turned = here is not None and wish.back and not here.backward
+    turned = here is not None and wish.back != here.backward
     stages = goals.order(pin.roots[0 if turned else -1], now())
     names = (goals.NEW_ROOT, *(stage.name for stage in stages))
     first = here.stage.name if here else goals.NEW_ROOT

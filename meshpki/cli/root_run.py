@@ -131,6 +131,8 @@ class RootRun:
     def _forth(self) -> Turn:
         if self._intent.standing is None:
             self._follow((journey.first_step(self._cluster, self._settings, self._clock),))
+        else:
+            journey.turn_forth(self._cluster, self._intent.standing)
         turn = journey.required_turn(self._cluster, self._settings)
         return turn if self._wish.until == goals.NEW_ROOT else self._gone(turn)
 
@@ -143,7 +145,7 @@ class RootRun:
         """Requests failed: back to the root that everybody still accepts, unless there is only the way on."""
         output.failure(error)
         here = journey.standing(self._cluster, self._settings)
-        if here is None or here.past_return:
+        if here is None or here.past_return or here.only_forth:
             raise error
         output.progress(f"going back to {output.plain(str(here.turn.leaving))}")
         self._wish = replace(self._wish, back=True, until="")

@@ -49,9 +49,12 @@ def agrees(here: Standing | None, wish: Wish) -> None:
     if here is None and wish.back:
         what = "no root rotation is under way: there is nothing to go back from"
         raise PreconditionError("MPK-443", what, remedy="see `meshpki status`")
-    if here and here.backward and not wish.back:
+    if here and here.backward and not wish.back and not here.only_forth:
         what = f"the way back to {here.turn.entering} was begun"
         raise PreconditionError("MPK-436", what, remedy="finish it first: meshpki rotate root --abort")
+    if here and wish.back and here.only_forth:
+        what = f"{here.older} has ended: nobody accepts anything under it"
+        raise PreconditionError("MPK-436", what, remedy="there is only the way on: meshpki rotate root")
     if here and wish.back and not here.backward and here.past_return:
         what = f"SPIRE is to drop {here.turn.leaving} already: nothing may be issued under it any more"
         raise PreconditionError("MPK-436", what, remedy="there is only the way on: meshpki rotate root")

@@ -8,7 +8,7 @@ from meshpki.cluster.client import Clock, Cluster, Reader
 from meshpki.components.trust import PIN, Pin, required, root_name
 from meshpki.errors import PreconditionError
 from meshpki.rotate import acts, compromise, goals, scan
-from meshpki.rotate.facts import Facts, Turn
+from meshpki.rotate.facts import Facts, Generation, Turn
 from meshpki.rotate.generations import listed, next_number, orphans, roots, turn_of
 from meshpki.rotate.goals import Stage, order, position
 from meshpki.rotate.new_root import new_root
@@ -38,6 +38,19 @@ class Standing:
     def backward(self) -> bool:
         """Whether it goes back to the generation from which it came."""
         return self.turn.entering.number < self.turn.leaving.number
+
+    @property
+    def only_forth(self) -> bool:
+        """Whether nobody would accept anything under the older root, to which a way back leads, as it has ended.
+
+        Not where SPIRE was told on that way to get away from the newer one: nothing may be issued under that either.
+        """
+        return self.older.ended(self.facts.at) and not (self.backward and self.past_return)
+
+    @property
+    def older(self) -> Generation:
+        """The generation that the rotation began with."""
+        return min(self.turn.leaving, self.turn.entering, key=lambda one: one.number)
 
     @property
     def past_return(self) -> bool:
@@ -124,6 +137,9 @@ def turn_back(cluster: Cluster, standing: Standing) -> Turn:
 
     Raises PreconditionError (MPK-436) once there is only one way, MPK-446 where that would be to a compromised root.
     """
+    if standing.only_forth:
+        what = f"{standing.older} has ended: nobody accepts anything under it"
+        raise PreconditionError("MPK-436", what, remedy="there is only the way on: meshpki rotate root")
     if standing.backward:
         return standing.turn
     if standing.past_return:
@@ -140,6 +156,15 @@ def turn_back(cluster: Cluster, standing: Standing) -> Turn:
     back = standing.turn.back
     acts.pin(cluster, back.entering.number, back.entering.root, back.leaving.root)
     return back
+
+
+def turn_forth(cluster: Cluster, standing: Standing) -> Turn:
+    """Pin the newer root first again, where the one to which a way back leads has ended meanwhile."""
+    if not (standing.backward and standing.only_forth):
+        return standing.turn
+    forth = standing.turn.back
+    acts.pin(cluster, forth.entering.number, forth.entering.root, forth.leaving.root)
+    return forth
 
 
 def estimate(names: Sequence[str], nodes: int, soak: timedelta) -> timedelta:

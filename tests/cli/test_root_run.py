@@ -21,7 +21,8 @@ from meshpki.components.probe import STEP
 from meshpki.components.probe_flow import NAMESPACE
 from meshpki.components.trust import ALIAS, pinned
 from meshpki.errors import FAILED, OK, GateTimeoutError, PreconditionError, StepError, UsageError
-from meshpki.rotate import compromise, goals
+from meshpki.rotate import acts, compromise, goals, journey
+from meshpki.status.rotation import rotation
 from tests.support.cluster import InMemoryCluster
 from tests.support.hours import Hours
 from tests.support.probed import PLACE, Probed, probed
@@ -320,3 +321,29 @@ def test_a_root_that_has_ended_is_left_although_nothing_under_it_is_accepted_any
     assert {one.root.certificate for one in mesh.spire.workloads.values()} == {pin.root}
     assert {one.ca.chain[-1].certificate for one in mesh.istiods.replicas.values()} == {pin.root}
     assert [root.certificate for root in mesh.spire.roots] == [pin.root]
+
+
+def ended(generation: int) -> Probed:
+    """A mesh in mid-rotation whose old root has ended; this generation is pinned as the one that it moves to."""
+    mesh = probed(root_ends=-timedelta(minutes=1))
+    outcome(mesh, Wish(until=goals.PREPARE))
+    turn = journey.required_turn(mesh, SETTINGS)
+    if generation == turn.leaving.number:
+        acts.pin(mesh, generation, turn.leaving.root, turn.entering.root)
+    return mesh
+
+
+@pytest.mark.parametrize("generation", [2, 1], ids=["on the way forth", "on a way back that was begun before its end"])
+def test_there_is_no_way_back_to_a_root_that_has_ended(generation: int) -> None:
+    mesh = ended(generation)
+    seen = rotation(mesh, SETTINGS)
+    assert seen
+    assert seen.next_commands == ("meshpki rotate root",)
+    before = list(mesh.writes)
+    with pytest.raises(PreconditionError, match="has ended") as refused:
+        outcome(mesh, Wish(back=True))
+    assert (refused.value.code, mesh.writes) == ("MPK-436", before)
+    assert outcome(mesh).proof.finished
+    pin = pinned(mesh)
+    assert pin
+    assert (pin.generation, len(pin.roots)) == (2, 1)
