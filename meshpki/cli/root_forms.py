@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from meshpki.cli import output
 from meshpki.cli.board import Board
@@ -36,6 +36,7 @@ class Intent:
     server: str = ""
     exposed: Exposure | None = None
     stages: tuple[Stage, ...] = STAGES
+    ends: datetime | None = None
 
     def lines(self) -> list[str]:
         """From where to where, each stage with what is left of it, and what happens by itself meanwhile."""

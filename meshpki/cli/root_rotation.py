@@ -43,6 +43,7 @@ def rotated(cluster: Named, settings: Settings, asked: Asked, wish: Wish, clock:
     if open_still is not None:
         return drained(cluster, settings, asked, open_still)
     wish = _of_an_expired_root(cluster, here, _of_a_compromised_root(cluster, settings, here, wish))
+    wish = replace(wish, past_return=here is not None and here.past_return)
     intent = _intent(cluster, settings, here, wish)
     if asked.dry_run:
         return intent
@@ -73,7 +74,10 @@ def _of_an_expired_root(cluster: Named, here: Standing | None, wish: Wish) -> Wi
 
 
 def _intent(cluster: Named, settings: Settings, here: Standing | None, wish: Wish) -> Intent:
-    """What is to be done; raises everything for which beginning it would not be safe."""
+    """What is to be done; raises everything for which beginning it, or going on, would not be safe.
+
+    Nothing holds up a way back: whoever goes it has a reason.
+    """
     nodes, now = len(cluster.list(Query("v1", "Node"))), SystemClock().now
     pin, due = journey.required_pin(cluster), _deadlines(cluster, settings)
     turned = here is not None and wish.back != here.backward
@@ -81,15 +85,19 @@ def _intent(cluster: Named, settings: Settings, here: Standing | None, wish: Wis
     names = (goals.NEW_ROOT, *(stage.name for stage in stages))
     first = here.stage.name if here else goals.NEW_ROOT
     planned = journey.estimate(names[names.index(first) :], nodes, wish.soak)
-    if here is None:
-        _examine(preflight.look(cluster, settings, now, planned * _ROOM, wish.excepted), settings, wish)
+    ends = now() + planned * _ROOM
+    if not wish.back:
+        _examine(preflight.look(cluster, settings, now, ends, wish.excepted), settings, wish)
     exposed = of_root(now() + planned) if wish.compromised else None
-    return Intent(cluster.context, pin, here, first, planned, due, wish.back, wish.until, cluster.host, exposed, stages)
+    return Intent(
+        cluster.context, pin, here, first, planned, due, wish.back, wish.until, cluster.host, exposed, stages, ends
+    )
 
 
 def _examine(seen: preflight.Seen, settings: Settings, wish: Wish) -> None:
     found = preflight.examine(seen, settings)
-    borne = [one for one in found if wish.urgent and preflight.bearable(one)]
+    bearable = preflight.bearable_past_return if wish.past_return else preflight.bearable
+    borne = [one for one in found if wish.pressing and bearable(one)]
     for one in borne:
         output.progress(output.plain(f"all the same: {one.what} ({one.code})"))
     refuse([one for one in found if one not in borne])

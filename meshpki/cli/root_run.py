@@ -124,7 +124,7 @@ class RootRun:
         except MeshpkiError as error:
             # whatever ended it: where requests failed meanwhile, the way that they came from is the safe one
             lost = self._evidence and self._evidence.guard(self._cluster)
-            if self._wish.back or self._wish.urgent or not lost:
+            if self._wish.pressing or not lost:
                 raise
             return self._turned_round(error), error
 
@@ -154,8 +154,8 @@ class RootRun:
 
     def _gone(self, turn: Turn) -> Turn:
         self._turn, witness = turn, Witness(turn)
-        # on the way back nothing is to stop: what failed has failed; nor may anything where it is urgent
-        watched = self._evidence if not (self._wish.back or self._wish.urgent) else None
+        # on the way back nothing is to stop: what failed has failed; nor where it is urgent, or the only way
+        watched = self._evidence if not self._wish.pressing else None
         rotation = Rotation(
             self._settings,
             turn,
@@ -167,6 +167,7 @@ class RootRun:
             (watched.doubts,) if watched else (),
             _IMPATIENCE if self._wish.urgent else None,
             self._left_behind,
+            None if self._wish.pressing else self._intent.ends,
         )
         try:
             self._follow(journey.remaining(self._cluster, rotation, self._wish.until))

@@ -14,7 +14,7 @@ class Wish:
     """What a root rotation was asked for besides the cluster; `until` is the stage to end with, empty for all.
 
     `report` is the file of the page. `compromised` says that somebody else knows the old root's key, `expired` that
-    it has ended: then no probe could be answered.
+    it has ended: then no probe could be answered. `past_return` says that SPIRE was told to drop it.
     """
 
     until: str = ""
@@ -26,11 +26,17 @@ class Wish:
     report: Path | None = None
     compromised: bool = False
     expired: bool = False
+    past_return: bool = False
 
     @property
     def urgent(self) -> bool:
         """Whether nobody is waited for: every second with the old root is one too many."""
         return self.compromised or self.expired
+
+    @property
+    def pressing(self) -> bool:
+        """Whether it neither waits for a proof nor stops for a request that fails: no other way is any better."""
+        return self.back or self.urgent or self.past_return
 
 
 def known(wish: Wish) -> None:

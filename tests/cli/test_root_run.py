@@ -4,7 +4,7 @@ import _thread
 import threading
 import time
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -19,7 +19,7 @@ from meshpki.cluster.client import ClusterError
 from meshpki.cluster.manifest import Object, Ref
 from meshpki.components.probe import STEP
 from meshpki.components.probe_flow import NAMESPACE
-from meshpki.components.trust import ALIAS, pinned
+from meshpki.components.trust import ALIAS, istiod_certificate, pinned
 from meshpki.errors import FAILED, OK, GateTimeoutError, PreconditionError, StepError, UsageError
 from meshpki.rotate import acts, compromise, goals, journey
 from meshpki.status.rotation import rotation
@@ -100,6 +100,51 @@ def test_a_request_that_fails_after_the_taint_stops_the_run_and_the_next_one_goe
     done = outcome(mesh)
     assert (alone(mesh), done.proof.verdict) == (2, "proven")
     assert "the verdict is of this run alone, which went on at taint" in done.told(Format.TEXT)
+
+
+def stopped_after_the_taint() -> Probed:
+    mesh = probed()
+    at_command(mesh, "taint", mesh.lose)
+    with pytest.raises(StepError, match=r"requests failed"):
+        outcome(mesh)
+    return mesh
+
+
+def test_after_the_taint_a_mesh_that_loses_requests_goes_the_only_way_left() -> None:
+    mesh = stopped_after_the_taint()
+    mesh.cold = True
+    done = outcome(mesh)
+    assert (alone(mesh), done.proof.verdict, done.exit_code) == (2, "not proven", OK)
+
+
+def test_a_request_that_fails_on_the_only_way_left_stops_nothing_and_is_told() -> None:
+    mesh = stopped_after_the_taint()
+    at_command(mesh, "prepare", mesh.lose)
+    done = outcome(mesh)
+    assert (alone(mesh), done.proof.verdict, done.exit_code) == (2, "failed", FAILED)
+
+
+def due_soon(mesh: Probed) -> None:
+    live, at = mesh.objects[istiod_certificate(SETTINGS)], datetime.now(UTC) + timedelta(minutes=2)
+    mesh.put({**live, "status": {**live["status"], "renewalTime": f"{at:%Y-%m-%dT%H:%M:%SZ}"}})
+
+
+def without_a_second_root(mesh: Probed) -> None:
+    live = mesh.objects[Ref("apps/v1", "Deployment", "istio-system", "istiod")]
+    mesh.put({**live, "spec": {**live["spec"], "template": {"spec": {"containers": []}}}})
+
+
+@pytest.mark.parametrize(("change", "code"), [(due_soon, "MPK-432"), (without_a_second_root, "MPK-434")])
+def test_a_rotation_that_is_gone_on_with_is_looked_at_before_its_next_write(
+    change: Callable[[Probed], None], code: str
+) -> None:
+    mesh = probed()
+    outcome(mesh, Wish(until=goals.TRUST))
+    change(mesh)
+    before = list(mesh.writes)
+    with pytest.raises(PreconditionError, match=code):
+        outcome(mesh)
+    assert mesh.writes == before
 
 
 def test_on_the_way_back_a_request_that_fails_stops_nothing_and_is_told() -> None:
