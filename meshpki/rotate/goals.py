@@ -314,5 +314,6 @@ _BY_NAME = {stage.name: stage for stage in STAGES}
 # istiod loads no bundle beside a CA of its own that has ended, and agents ask no server that serves under one: what is
 # issued under the root that is entered comes first, and who trusts that follows from it
 FROM_AN_ENDED_ROOT = tuple(
-    _BY_NAME[name] for name in (PREPARE, ISTIOD_CA, TRUST_ISTIOD, ACTIVATE, TRUST, MOVED, TAINT, FORGET)
+    replace(_BY_NAME[name], way_back="none: {leaving} has ended")
+    for name in (PREPARE, ISTIOD_CA, TRUST_ISTIOD, ACTIVATE, TRUST, MOVED, TAINT, FORGET)
 )

@@ -76,6 +76,7 @@ def _activate(rotation: Rotation) -> Work:
         def expired() -> list[str]:
             return [one.pod for one in goals.expired(rotation.look(cluster), rotation.turn)]
 
+        # the taint moves the certificate of the server alone that was told of it
         if rotation.turn.leaving.ended(rotation.clock.now()):
             spire_leg.restart_servers(cluster, rotation.settings, expired, patience)
         # a new agent may bring back whoever could not follow the old one

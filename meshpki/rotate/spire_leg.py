@@ -33,7 +33,12 @@ def prepare(cluster: Cluster, settings: Settings, turn: Turn, patience: Patience
 
 
 def activate(cluster: Cluster, settings: Settings, turn: Turn, patience: Patience) -> None:
-    """Have every server sign under the root that is entered, one after the other; then under none that has ended."""
+    """Have every server sign under the root that is entered, one after the other.
+
+    One that is left and has ended is tainted at once: that moves the server's own certificate, which no agent accepts
+    any more, and a server that starts again loads no slot by which it could be tainted where its CA has ended too
+    (SPIRE v1.15.3, pkg/server/ca/manager/slot.go).
+    """
     servers = _asked(cluster, settings)
     _never_from_tainted(servers, turn.entering)
     for server in servers:
@@ -44,6 +49,8 @@ def activate(cluster: Cluster, settings: Settings, turn: Turn, patience: Patienc
                 ready = _minted(cluster, server.pod, turn.entering)
             spire_authorities.activate(cluster, server.pod, ready.authority_id)
     if turn.leaving.ended(patience.clock.now()):
+        if any(server.taintable(turn.leaving) for server in _asked(cluster, settings)):
+            taint(cluster, settings, turn, patience)
         return
     for server in _asked(cluster, settings):
         if not patience.stopped and server.out_of_reach(turn.leaving):

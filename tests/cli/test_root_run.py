@@ -1,6 +1,7 @@
 """`meshpki rotate root` from its first look to its last word, beside a probe, on a mesh in memory."""
 
 import _thread
+import json
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -392,3 +393,12 @@ def test_there_is_no_way_back_to_a_root_that_has_ended(generation: int) -> None:
     pin = pinned(mesh)
     assert pin
     assert (pin.generation, len(pin.roots)) == (2, 1)
+
+
+def test_what_is_to_be_done_about_a_root_that_has_ended_is_told_in_its_order_and_without_a_way_back() -> None:
+    mesh = probed(root_ends=-timedelta(minutes=1))
+    intent = rotated(mesh, SETTINGS, Asked(dry_run=True), Wish(), mesh.hours)
+    assert isinstance(intent, Intent)
+    rows = json.loads(intent.told(Format.JSON))["stages"]
+    assert [row["name"] for row in rows] == [stage.name for stage in goals.FROM_AN_ENDED_ROOT]
+    assert {row["wayBack"] for row in rows} == {"none: the old root has ended"}

@@ -154,13 +154,25 @@ def test_a_way_from_a_root_that_has_ended_comes_to_its_end_also_killed_at_every_
     ending(mesh, 2, 1)
 
 
+def test_a_root_that_has_ended_is_tainted_as_soon_as_it_may_be_and_before_a_server_starts_again() -> None:
+    mesh = Rotating()
+    mesh.cert_manager.ends[f"{ALIAS}-g1"] = -timedelta(minutes=1)
+    rotating(mesh=mesh, servers=2)
+    session = Session(mesh)
+    Traveller(session, mesh.hours).forth(until=goals.ACTIVATE)
+    told = [what for what in session.writes if "spire-server-" in what and not what.startswith("prepare")]
+    assert told[:3] == ["activate spire-server-0", "activate spire-server-1", "taint spire-server-0"]
+    assert "delete Pod spire-server/spire-server-1" in told[3:]
+
+
 def test_spire_keeps_an_ended_root_that_it_cannot_be_told_to_drop_and_the_rotation_ends_all_the_same() -> None:
     mesh = Rotating()
     mesh.cert_manager.ends[f"{ALIAS}-g1"] = -timedelta(minutes=1)
     rotating(mesh=mesh)
     one = Traveller(mesh, mesh.hours)
-    one.forth(until=goals.ACTIVATE)
-    prepare_by_itself(mesh)
+    one.forth(until=goals.PREPARE)
+    lose_its_journal(mesh)
+    mesh.hours.pass_by(5)
     one.forth()
     assert finished(mesh)
     assert [tainted for _, tainted in mesh.spire.bundle] == [False, False]
