@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from meshpki.cli import output
 from meshpki.cli.board import Board
@@ -43,6 +43,8 @@ class Intent:
     exposed: Exposure | None = None
     ahead: Mapping[str, int] = field(default_factory=dict)
     probe: str = ""
+    stages: tuple[Stage, ...] = STAGES
+    ends: datetime | None = None
 
     def lines(self) -> list[str]:
         """From where to where, each stage with what is left of it, and what happens by itself meanwhile."""
@@ -73,7 +75,7 @@ class Intent:
             rows.append(
                 (f"  {goals.NEW_ROOT}", "1", "another root is issued and pinned beside", "it is pinned no more")
             )
-        rows += [self._row(stage) for stage in STAGES]
+        rows += [self._row(stage) for stage in self.stages]
         return [*aligned(rows)]
 
     def _row(self, stage: Stage) -> tuple[str, str, str, str]:
@@ -91,7 +93,7 @@ class Intent:
         """See Told."""
         if form is Format.TEXT:
             return output.plain("\n".join([*self.lines(), output.DRY_RUN]))
-        stages = [self._row(stage) for stage in STAGES]
+        stages = [self._row(stage) for stage in self.stages]
         rows = [
             {"name": name.strip(), "left": left, "goal": goal, "wayBack": back} for name, left, goal, back in stages
         ]
@@ -161,7 +163,9 @@ class Outcome:
         if _backward(self.proof.turn):
             return (" --abort",)
         here, begun = self.intent.standing, {span.stage for span in self.proof.spans}
-        forward = self.closing or (here and here.past_return) or begun & {goals.TAINT, goals.FORGET}
+        of_an_ended_root = self.intent.stages == goals.FROM_AN_ENDED_ROOT
+        past_return = (here and here.past_return) or begun & {goals.TAINT, goals.FORGET}
+        forward = self.closing or of_an_ended_root or past_return
         return ("",) if forward else ("", " --abort")
 
     def _next(self) -> list[str]:

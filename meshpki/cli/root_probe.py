@@ -21,7 +21,8 @@ from meshpki.workflow.step import Step
 # Carries steps out and shows them, each gate for so long at most; the board tells what their gates saw.
 Follow = Callable[[Sequence[Step], timedelta | None], Board]
 
-# A way back, and one away from a lost key, wait no longer for a proof; the probe starts in some ten seconds.
+# A way back, one away from a lost key, and the only one left wait no longer for a proof; the probe starts in some ten
+# seconds.
 _AT_MOST = timedelta(minutes=2)
 # How long the answer to its deletion is waited for after Ctrl-C.
 _GO_WITHIN = timedelta(seconds=1)
@@ -55,23 +56,24 @@ def _begun(
     cluster: Cluster, settings: Settings, wish: Wish, clock: Clock, follow: Follow
 ) -> tuple[Evidence, ExitStack] | None:
     """The evidence, and what ends its probe."""
-    pressing = wish.back or wish.urgent
     try:
         nodes = _nodes(cluster)
         step = probe.probe(settings, nodes, wish.target)
         probe.make_way(cluster, clock, settings, len(nodes))
         with ExitStack() as held:
             held.enter_context(_taken_away(cluster, clock))
-            board = follow((step,), _AT_MOST if pressing else None)
+            board = follow((step,), _AT_MOST if wish.pressing else None)
             book = held.enter_context(Probe(cluster, clock, nodes, wish.target))
             return Evidence(cluster, book, board.lines[probe.STEP].said.get("control", "")), held.pop_all()
     except UsageError:
         raise
     except MeshpkiError as error:
-        if not pressing:
+        if not wish.pressing:
             raise
         output.failure(error)
-        output.progress("going on without the probe, as there is no time to lose: that no request fails is not proven")
+        output.progress(
+            "going on without the probe, as nothing is gained by waiting: that no request fails is not proven"
+        )
         return None
 
 

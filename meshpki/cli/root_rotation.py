@@ -44,7 +44,8 @@ def rotated(cluster: Named, settings: Settings, asked: Asked, wish: Wish, clock:
     open_still = None if here else compromise.owed(cluster, settings)
     if open_still is not None:
         return drained(cluster, settings, asked, open_still)
-    wish = _of_an_expired_root(cluster, _of_a_compromised_root(cluster, settings, here, wish))
+    wish = _of_an_expired_root(cluster, here, _of_a_compromised_root(cluster, settings, here, wish))
+    wish = replace(wish, past_return=here is not None and here.past_return)
     intent = _intent(cluster, settings, here, wish)
     if asked.dry_run:
         return intent
@@ -65,9 +66,9 @@ def _of_a_compromised_root(cluster: Named, settings: Settings, here: Standing | 
     return replace(wish, compromised=True)
 
 
-def _of_an_expired_root(cluster: Named, wish: Wish) -> Wish:
+def _of_an_expired_root(cluster: Named, here: Standing | None, wish: Wish) -> Wish:
     """Nothing accepts anything under a root that has ended: what a probe would count has failed already."""
-    old = journey.required_pin(cluster).roots[-1]
+    old = here.older.root if here else journey.required_pin(cluster).root
     if wish.back or old.not_after > datetime.now(UTC):
         return wish
     output.progress(output.plain(f"{old.subject} is expired: no probe, and pods that do not follow are left behind"))
@@ -75,16 +76,23 @@ def _of_an_expired_root(cluster: Named, wish: Wish) -> Wish:
 
 
 def _intent(cluster: Named, settings: Settings, here: Standing | None, wish: Wish) -> Intent:
-    """What is to be done; raises everything for which beginning it would not be safe."""
+    """What is to be done; raises everything for which beginning it, or going on, would not be safe.
+
+    Nothing holds up a way back: whoever goes it has a reason.
+    """
     nodes, now = cluster.list(Query("v1", "Node")), SystemClock().now
-    first = here.stage.name if here else goals.NEW_ROOT
-    planned = journey.estimate(first, len(nodes), wish.soak)
-    ahead: Mapping[str, int] = {}
-    if here is None:
-        seen = preflight.look(cluster, settings, now, planned * _ROOM, wish.excepted)
-        _examine(seen, settings, wish)
-        ahead = preflight.targets(seen)
     pin, due = journey.required_pin(cluster), _deadlines(cluster, settings)
+    turned = here is not None and wish.back != here.backward
+    stages = goals.order(pin.roots[0 if turned else -1], now())
+    names = (goals.NEW_ROOT, *(stage.name for stage in stages))
+    first = here.stage.name if here else goals.NEW_ROOT
+    planned = journey.estimate(names[names.index(first) :], len(nodes), wish.soak)
+    ends = now() + planned * _ROOM
+    ahead: Mapping[str, int] = {}
+    if not wish.back:
+        seen = preflight.look(cluster, settings, now, ends, wish.excepted)
+        _examine(seen, settings, wish)
+        ahead = {} if here else preflight.targets(seen)
     exposed = of_root(now() + planned) if wish.compromised else None
     beside = probe.made(settings, sorted(schedulable(nodes)), wish.target) if wish.probe else ""
     return Intent(
@@ -100,12 +108,15 @@ def _intent(cluster: Named, settings: Settings, here: Standing | None, wish: Wis
         exposed=exposed,
         ahead=ahead,
         probe=beside,
+        stages=stages,
+        ends=ends,
     )
 
 
 def _examine(seen: preflight.Seen, settings: Settings, wish: Wish) -> None:
     found = preflight.examine(seen, settings)
-    borne = [one for one in found if wish.urgent and preflight.bearable(one)]
+    bearable = preflight.bearable_past_return if wish.past_return else preflight.bearable
+    borne = [one for one in found if wish.pressing and bearable(one)]
     for one in borne:
         output.progress(output.plain(f"all the same: {one.what} ({one.code})"))
     refuse([one for one in found if one not in borne])

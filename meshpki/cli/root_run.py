@@ -127,13 +127,15 @@ class RootRun:
         except MeshpkiError as error:
             # whatever ended it: where requests failed meanwhile, the way that they came from is the safe one
             lost = self._evidence and self._evidence.guard(self._cluster)
-            if self._wish.back or self._wish.urgent or not lost:
+            if self._wish.pressing or not lost:
                 raise
             return self._turned_round(error), error
 
     def _forth(self) -> Turn:
         if self._intent.standing is None:
             self._follow((journey.first_step(self._cluster, self._settings, self._clock),))
+        else:
+            journey.turn_forth(self._cluster, self._intent.standing)
         turn = journey.required_turn(self._cluster, self._settings)
         return turn if self._wish.until == goals.NEW_ROOT else self._gone(turn)
 
@@ -149,7 +151,7 @@ class RootRun:
         except MeshpkiError as silent:
             output.failure(silent)
             raise error from silent
-        if here is None or here.past_return:
+        if here is None or here.past_return or here.only_forth:
             raise error
         output.failure(error)
         output.progress(f"going back to {output.plain(str(here.turn.leaving))}")
@@ -159,8 +161,8 @@ class RootRun:
 
     def _gone(self, turn: Turn) -> Turn:
         self._turn, witness = turn, Witness(turn)
-        # on the way back nothing is to stop: what failed has failed; nor may anything where it is urgent
-        watched = self._evidence if not (self._wish.back or self._wish.urgent) else None
+        # on the way back nothing is to stop: what failed has failed; nor where it is urgent, or the only way
+        watched = self._evidence if not self._wish.pressing else None
         rotation = Rotation(
             self._settings,
             turn,
@@ -172,6 +174,7 @@ class RootRun:
             before_taint=(watched.doubts,) if watched else (),
             impatience=_IMPATIENCE if self._wish.urgent else None,
             left_behind=self._left_behind,
+            ends=None if self._wish.pressing else self._intent.ends,
         )
         try:
             self._follow(journey.remaining(self._cluster, rotation, self._wish.until))

@@ -14,7 +14,7 @@ class Wish:
     """What a root rotation was asked for besides the cluster; `until` is the stage to end with, empty for all.
 
     `report` is the file of the page. `compromised` says that somebody else knows the old root's key, `expired` that
-    it has ended: then no probe could be answered.
+    it has ended: then no probe could be answered. `past_return` says that SPIRE was told to drop it.
     """
 
     until: str = ""
@@ -26,11 +26,17 @@ class Wish:
     report: Path | None = None
     compromised: bool = False
     expired: bool = False
+    past_return: bool = False
 
     @property
     def urgent(self) -> bool:
         """Whether nobody is waited for: every second with the old root is one too many."""
         return self.compromised or self.expired
+
+    @property
+    def pressing(self) -> bool:
+        """Whether it neither waits for a proof nor stops for a request that fails: no other way is any better."""
+        return self.back or self.urgent or self.past_return
 
 
 def known(wish: Wish) -> None:
@@ -49,9 +55,12 @@ def agrees(here: Standing | None, wish: Wish) -> None:
     if here is None and wish.back:
         what = "no root rotation is under way: there is nothing to go back from"
         raise PreconditionError("MPK-443", what, remedy="see `meshpki status`")
-    if here and here.backward and not wish.back:
+    if here and here.backward and not wish.back and not here.only_forth:
         what = f"the way back to {here.turn.entering} was begun"
         raise PreconditionError("MPK-436", what, remedy="finish it first: meshpki rotate root --abort")
+    if here and wish.back and here.only_forth:
+        what = f"{here.older} has ended: nobody accepts anything under it"
+        raise PreconditionError("MPK-436", what, remedy="there is only the way on: meshpki rotate root")
     if here and wish.back and not here.backward and here.past_return:
         what = f"SPIRE is to drop {here.turn.leaving} already: nothing may be issued under it any more"
         raise PreconditionError("MPK-436", what, remedy="there is only the way on: meshpki rotate root")

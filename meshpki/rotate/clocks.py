@@ -35,9 +35,13 @@ def deadlines(slots: Iterable[Slots], ca_ttl: timedelta, cacerts: Object | None)
     return tuple(sorted(found, key=lambda one: one.at))
 
 
-def imminent(due: Iterable[Deadline], at: datetime) -> str:
-    """What is about to happen by itself in the midst of a rotation, in words; empty while nothing is."""
-    return "; ".join(str(one) for one in due if at <= one.at <= at + _SOON)
+def imminent(due: Iterable[Deadline], at: datetime, ends: datetime | None = None) -> str:
+    """What happens by itself in the midst of a rotation that is to end at a moment, in words; empty where nothing does.
+
+    One that takes longer than planned, or of which no end is known, is in the midst of a stage for some time.
+    """
+    until = max(at + _SOON, ends or at)
+    return "; ".join(str(one) for one in due if at <= one.at <= until)
 
 
 def _of_spire(slots: Slots, ca_ttl: timedelta) -> Iterator[Deadline]:

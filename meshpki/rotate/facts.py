@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from meshpki.cluster.manifest import Object
-from meshpki.components.spire_authorities import Slots, Trusted
+from meshpki.components.spire_authorities import Authority, Slots, Trusted
 from meshpki.pki.certificate import Certificate
 from meshpki.verify.places import Place
 from meshpki.verify.pods import MeshPod
@@ -24,6 +24,10 @@ class Generation:
     def ski(self) -> str:
         """The name by which SPIRE knows it; a root of ours always has one."""
         return self.root.ski or ""
+
+    def ended(self, at: datetime) -> bool:
+        """Whether nobody accepts anything under it any more, whoever still trusts it."""
+        return self.root.not_after <= at
 
     def __str__(self) -> str:
         """As it is shown."""
@@ -121,6 +125,26 @@ class SpireServer:
         """Whether a root is in its bundle as one to get away from."""
         return any(one.tainted and one.root.sha256 == root.sha256 for one in self.bundle)
 
+    def signs_under(self, generation: Generation) -> bool:
+        """Whether what it issues now lies under a root."""
+        return _lies_under(self.slots.active, generation)
+
+    def has_ca_under(self, generation: Generation) -> bool:
+        """Whether it signs under a root, or is ready to."""
+        return self.signs_under(generation) or _lies_under(self.slots.prepared, generation)
+
+    def taintable(self, generation: Generation) -> bool:
+        """Whether it may be told to get away from a root: by the old slot alone, which its next preparation overwrites.
+
+        Source: SPIRE v1.15.3, pkg/server/api/localauthority/v1.
+        """
+        return _lies_under(self.slots.old, generation)
+
+    def out_of_reach(self, generation: Generation) -> bool:
+        """Whether it trusts a root without being able to be told otherwise."""
+        trusted = self.trusts(generation.root) and not self.tainted(generation.root)
+        return trusted and not self.taintable(generation)
+
 
 @dataclass(frozen=True)
 class Facts:
@@ -141,3 +165,7 @@ class Facts:
     istiod: tuple[Server, ...]
     spire_serving: tuple[Server, ...]
     absent: tuple[str, ...] = ()
+
+
+def _lies_under(slot: Authority | None, generation: Generation) -> bool:
+    return slot is not None and slot.upstream == generation.ski

@@ -50,13 +50,14 @@ class Looks:
         return Ready("everybody followed, in two looks in a row")
 
     def _about_to_strike(self, reader: Reader, facts: Facts) -> str:
-        """What would change a CA in the midst of a stage; after the taint, or with a lost key, no wait."""
+        """What would change a CA in the midst of the rotation; after the taint, or with a lost key, no wait."""
         rotation = self.rotation
         if rotation.impatience is not None or goals.tainted(facts, rotation.turn.leaving.root):
             return ""
         cacerts = reader.get(istiod_certificate(rotation.settings))
         slots = (one.slots for one in facts.spire)
-        return imminent(deadlines(slots, rotation.settings.spire.ca_ttl, cacerts), rotation.clock.now())
+        due = deadlines(slots, rotation.settings.spire.ca_ttl, cacerts)
+        return imminent(due, rotation.clock.now(), rotation.ends)
 
     def _leave_behind(self, facts: Facts, now: datetime) -> None:
         impatience, self.waiting = self.rotation.impatience, self.waiting or now

@@ -7,9 +7,10 @@ docs/decisions/0008-root-rotation.md.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from meshpki.pki.certificate import Certificate
-from meshpki.rotate.facts import Envoy, Facts, Keeper, Server, SpireServer, Turn
+from meshpki.rotate.facts import Envoy, Facts, Keeper, Server, Turn
 
 Left = tuple[str, ...]
 
@@ -34,7 +35,12 @@ class Stage:
 
 def position(facts: Facts, turn: Turn) -> Stage | None:
     """The first stage whose goal is not reached; None where the mesh is through."""
-    return next((stage for stage in STAGES if stage.left(facts, turn)), None)
+    return next((stage for stage in order(turn.leaving.root, facts.at) if stage.left(facts, turn)), None)
+
+
+def order(leaving: Certificate, at: datetime) -> tuple[Stage, ...]:
+    """The stages in the order that leads away from a root: another one where it has ended."""
+    return FROM_AN_ENDED_ROOT if leaving.not_after <= at else STAGES
 
 
 def tainted(facts: Facts, root: Certificate) -> bool:
@@ -45,16 +51,22 @@ def tainted(facts: Facts, root: Certificate) -> bool:
 def in_reach(facts: Facts, turn: Turn) -> Left:
     """The servers whose old slot does not lie under the root that is left, though they trust it: it cannot be tainted.
 
-    SPIRE taints and revokes a root only by the old slot (pkg/server/api/localauthority/v1 at v1.15.3), which its next
-    preparation overwrites.
+    None where that root has ended: SPIRE mints nothing under it that would bring it back into reach.
     """
+    if turn.leaving.ended(facts.at):
+        return ()
     return tuple(
-        f"{server.name}: its old CA is not of {turn.leaving}"
-        for server in facts.spire
-        if server.trusts(turn.leaving.root)
-        and not server.tainted(turn.leaving.root)
-        and (server.slots.old is None or server.slots.old.upstream != turn.leaving.ski)
+        f"{one.name}: its old CA is not of {turn.leaving}" for one in facts.spire if one.out_of_reach(turn.leaving)
     )
+
+
+def stays(facts: Facts, turn: Turn) -> bool:
+    """Whether SPIRE keeps the root that is left until it prunes it by itself, a day after its end: none may taint it.
+
+    Nobody accepts anything under it by then (pkg/server/ca/manager at v1.15.3, safetyThresholdBundle).
+    """
+    leaving = turn.leaving
+    return leaving.ended(facts.at) and bool(facts.spire) and all(one.out_of_reach(leaving) for one in facts.spire)
 
 
 def istiod_trusts(facts: Facts, turn: Turn) -> Left:
@@ -63,11 +75,11 @@ def istiod_trusts(facts: Facts, turn: Turn) -> Left:
     A replica that lags writes its own bundle over what another one wrote, so that what is kept tells nothing of it.
     """
     entering = turn.entering.root
-    behind = (one for one in facts.istiod if one.sent and entering.sha256 not in one.sent)
+    unloaded = (one for one in facts.istiod if one.sent and entering.sha256 not in one.sent)
     return (
         *_lacking(facts.istio, entering),
         *_stray(facts.istio, turn),
-        *(f"{one.name} has not loaded {entering.subject}" for one in behind),
+        *(f"{one.name} has not loaded {entering.subject}" for one in unloaded),
     )
 
 
@@ -78,16 +90,8 @@ def prepared(facts: Facts, turn: Turn) -> Left:
         if facts.alias == turn.entering.number
         else (f"the alias issuer signs with another root than {turn.entering}",)
     )
-    return (
-        *retargeted,
-        *facts.absent,
-        *(f"{one.name}: no CA under {turn.entering}" for one in facts.spire if not _entered(one, turn)),
-    )
-
-
-def _entered(server: SpireServer, turn: Turn) -> bool:
-    held = (server.slots.active, server.slots.prepared)
-    return any(slot and slot.upstream == turn.entering.ski for slot in held) and server.trusts(turn.entering.root)
+    unready = (one for one in facts.spire if not (one.has_ca_under(turn.entering) and one.trusts(turn.entering.root)))
+    return (*retargeted, *facts.absent, *(f"{one.name}: no CA under {turn.entering}" for one in unready))
 
 
 def everybody_trusts(facts: Facts, turn: Turn) -> Left:
@@ -103,20 +107,20 @@ def everybody_trusts(facts: Facts, turn: Turn) -> Left:
 
 def signs(facts: Facts, turn: Turn) -> Left:
     """Which servers sign under another root than the one entered, or hold the other where no taint can reach it."""
-    active = (one for one in facts.spire if not one.slots.active or one.slots.active.upstream != turn.entering.ski)
+    elsewhere = (one for one in facts.spire if not one.signs_under(turn.entering))
     return (
         *facts.absent,
-        *(f"{one.name}: its active CA is not under {turn.entering}" for one in active),
+        *(f"{one.name}: its active CA is not under {turn.entering}" for one in elsewhere),
         *in_reach(facts, turn),
     )
 
 
 def issued(facts: Facts, turn: Turn) -> Left:
     """Which servers sign under another root than the one that is entered, and which leaves are not of their CAs."""
-    late = (
+    unmoved = (
         f"{one.name}: {one.why or 'its leaf is not of the CA that SPIRE signs with'}" for one in behind(facts, turn)
     )
-    return (*signs(facts, turn), *late)
+    return (*signs(facts, turn), *unmoved)
 
 
 def behind(facts: Facts, turn: Turn) -> tuple[Envoy, ...]:
@@ -132,8 +136,8 @@ def behind(facts: Facts, turn: Turn) -> tuple[Envoy, ...]:
 
 def followers(facts: Facts, turn: Turn) -> tuple[Envoy, ...]:
     """The Envoys that are through: a leaf of a CA that SPIRE signs with, and the root that is entered trusted alone."""
-    entered, late = frozenset({turn.entering.root.sha256}), behind(facts, turn)
-    return tuple(one for one in facts.envoys if one.anchors == entered and one not in late)
+    entered, unmoved = frozenset({turn.entering.root.sha256}), behind(facts, turn)
+    return tuple(one for one in facts.envoys if one.anchors == entered and one not in unmoved)
 
 
 def untainted(facts: Facts, turn: Turn) -> Left:
@@ -165,13 +169,13 @@ def moved(facts: Facts, turn: Turn) -> Left:
 def chased(facts: Facts, turn: Turn) -> Left:
     """Which servers hold the root that is left, without the mark that it is one to get away from."""
     leaving = turn.leaving.root
-    untold = (one for one in facts.spire if one.trusts(leaving) and not one.tainted(leaving))
+    untold = (one for one in facts.spire if one.trusts(leaving) and not one.tainted(leaving) and not stays(facts, turn))
     return (*facts.absent, *(f"{one.name}: {turn.leaving} is not tainted" for one in untold))
 
 
 def dropped(facts: Facts, turn: Turn) -> Left:
     """Which servers hold the root that is left."""
-    holding = (one for one in facts.spire if one.trusts(turn.leaving.root))
+    holding = (one for one in facts.spire if one.trusts(turn.leaving.root) and not stays(facts, turn))
     return (*facts.absent, *(f"{one.name}: its bundle holds {turn.leaving}" for one in holding))
 
 
@@ -191,6 +195,13 @@ def unlisted(facts: Facts) -> tuple[Server, ...]:
     return tuple(one for one in facts.spire_serving if one.root and one.issuer not in listed)
 
 
+def expired(facts: Facts, turn: Turn) -> tuple[Server, ...]:
+    """The spire-servers whose own certificate no agent accepts, as it ended with the root that is left."""
+    if not turn.leaving.ended(facts.at):
+        return ()
+    return tuple(one for one in facts.spire_serving if one.issuer and one.root != turn.entering.root.sha256)
+
+
 def clear(facts: Facts, turn: Turn) -> Left:
     """Which servers hold the root that is left, or serve under a CA that is gone."""
     gone = (f"{one.name}: serves under a CA that SPIRE lists no more" for one in unlisted(facts))
@@ -200,9 +211,11 @@ def clear(facts: Facts, turn: Turn) -> Left:
 def forgotten_by_spire(facts: Facts, turn: Turn) -> Left:
     """Who of SPIRE and the Envoys that it serves still trusts the root that is left."""
     leaving = turn.leaving.root
+    asked = (*_served_elsewhere(facts.spire_serving, turn.entering.root), *clear(facts, turn))
+    if stays(facts, turn):
+        return asked
     return (
-        *_served_elsewhere(facts.spire_serving, turn.entering.root),
-        *clear(facts, turn),
+        *asked,
         *_holding(facts.published, leaving),
         *(f"{one.name}: Envoy trusts {turn.leaving}" for one in facts.envoys if _holds(one, leaving)),
     )
@@ -211,8 +224,8 @@ def forgotten_by_spire(facts: Facts, turn: Turn) -> Left:
 def forgotten(facts: Facts, turn: Turn) -> Left:
     """Where istiod's trust is kept with the root that is left, and who has it loaded."""
     leaving = turn.leaving.root
-    behind = (one for one in facts.istiod if leaving.sha256 in one.sent)
-    return (*_holding(facts.istio, leaving), *(f"{one.name} has {leaving.subject} loaded" for one in behind))
+    loaded = (one for one in facts.istiod if leaving.sha256 in one.sent)
+    return (*_holding(facts.istio, leaving), *(f"{one.name} has {leaving.subject} loaded" for one in loaded))
 
 
 def _lacking(keepers: tuple[Keeper, ...], root: Certificate) -> Left:
@@ -297,3 +310,10 @@ STAGES = (
     Stage(FORGET, "istiod, its webhooks and every namespace drop {leaving}", "none: run it again", forgotten),
 )
 NAMES = (NEW_ROOT, *(stage.name for stage in STAGES))
+_BY_NAME = {stage.name: stage for stage in STAGES}
+# istiod loads no bundle beside a CA of its own that has ended, and agents ask no server that serves under one: what is
+# issued under the root that is entered comes first, and who trusts that follows from it
+FROM_AN_ENDED_ROOT = tuple(
+    replace(_BY_NAME[name], way_back="none: {leaving} has ended")
+    for name in (PREPARE, ISTIOD_CA, TRUST_ISTIOD, ACTIVATE, TRUST, MOVED, TAINT, FORGET)
+)

@@ -1,5 +1,6 @@
 """A root rotation from one end to the other: where it stands, which way it goes, and the run of what is left."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -7,9 +8,9 @@ from meshpki.cluster.client import Clock, Cluster, Reader
 from meshpki.components.trust import PIN, Pin, required, root_name
 from meshpki.errors import PreconditionError
 from meshpki.rotate import acts, compromise, goals, scan
-from meshpki.rotate.facts import Facts, Turn
+from meshpki.rotate.facts import Facts, Generation, Turn
 from meshpki.rotate.generations import listed, next_number, orphans, roots, turn_of
-from meshpki.rotate.goals import STAGES, Stage, position
+from meshpki.rotate.goals import Stage, order, position
 from meshpki.rotate.new_root import new_root
 from meshpki.rotate.root import steps
 from meshpki.rotate.rotation import Rotation
@@ -39,6 +40,19 @@ class Standing:
         return self.turn.entering.number < self.turn.leaving.number
 
     @property
+    def only_forth(self) -> bool:
+        """Whether nobody would accept anything under the older root, to which a way back leads, as it has ended.
+
+        Not where SPIRE was told on that way to get away from the newer one: nothing may be issued under that either.
+        """
+        return self.older.ended(self.facts.at) and not (self.backward and self.past_return)
+
+    @property
+    def older(self) -> Generation:
+        """The generation that the rotation began with."""
+        return min(self.turn.leaving, self.turn.entering, key=lambda one: one.number)
+
+    @property
     def past_return(self) -> bool:
         """Whether SPIRE was told to get away from the root that is left, so that there is only one way."""
         return goals.tainted(self.facts, self.turn.leaving.root) or self.stage.name == goals.FORGET
@@ -57,7 +71,7 @@ def standing(reader: Reader, settings: Settings) -> Standing | None:
     facts = scan.facts(reader, settings, turn)
     older = min(turn.leaving.number, turn.entering.number)
     known = older in compromise.noted(listed(reader, settings))
-    return Standing(turn, facts, position(facts, turn) or STAGES[-1], known)
+    return Standing(turn, facts, _stage(facts, turn), known)
 
 
 def required_pin(reader: Reader) -> Pin:
@@ -85,8 +99,9 @@ def first_step(reader: Reader, settings: Settings, clock: Clock) -> Step:
 
 def remaining(reader: Reader, rotation: Rotation, last: str = "") -> tuple[Step, ...]:
     """The stages that are not through yet, up to and with `last` where one is named; none where that is through."""
-    here = _beginning(rotation.look(reader), rotation.turn)
-    names = [stage.name for stage in STAGES]
+    facts = rotation.look(reader)
+    here = _beginning(facts, rotation.turn)
+    names = [stage.name for stage in order(rotation.turn.leaving.root, facts.at)]
     if last and names.index(last) < names.index(here.name):
         return ()
     return steps(rotation, here.name, last)
@@ -98,9 +113,14 @@ def _beginning(facts: Facts, turn: Turn) -> Stage:
     A stage that is through costs two looks. From `istiod-ca` on, a silent istiod keeps its own stage waiting, and what
     a run was killed at there (`cacerts` without its second root) is made good before anybody is waited for.
     """
-    here, names = position(facts, turn) or STAGES[-1], [stage.name for stage in STAGES]
+    here, stages = _stage(facts, turn), order(turn.leaving.root, facts.at)
+    names = [stage.name for stage in stages]
     taken_for_granted = names.index(here.name) < names.index(goals.ISTIOD_CA)
-    return STAGES[0] if taken_for_granted and scan.unseen(facts) else here
+    return stages[0] if taken_for_granted and scan.unseen(facts) else here
+
+
+def _stage(facts: Facts, turn: Turn) -> Stage:
+    return position(facts, turn) or order(turn.leaving.root, facts.at)[-1]
 
 
 def required_turn(reader: Reader, settings: Settings) -> Turn:
@@ -117,6 +137,9 @@ def turn_back(cluster: Cluster, standing: Standing) -> Turn:
 
     Raises PreconditionError (MPK-436) once there is only one way, MPK-446 where that would be to a compromised root.
     """
+    if standing.only_forth:
+        what = f"{standing.older} has ended: nobody accepts anything under it"
+        raise PreconditionError("MPK-436", what, remedy="there is only the way on: meshpki rotate root")
     if standing.backward:
         return standing.turn
     if standing.past_return:
@@ -135,8 +158,16 @@ def turn_back(cluster: Cluster, standing: Standing) -> Turn:
     return back
 
 
-def estimate(first: str, nodes: int, soak: timedelta) -> timedelta:
-    """How long the stages from `first` on are expected to take."""
-    names = goals.NAMES[goals.NAMES.index(first) :]
+def turn_forth(cluster: Cluster, standing: Standing) -> Turn:
+    """Pin the newer root first again, where the one to which a way back leads has ended meanwhile."""
+    if not (standing.backward and standing.only_forth):
+        return standing.turn
+    forth = standing.turn.back
+    acts.pin(cluster, forth.entering.number, forth.entering.root, forth.leaving.root)
+    return forth
+
+
+def estimate(names: Sequence[str], nodes: int, soak: timedelta) -> timedelta:
+    """How long these stages are expected to take."""
     stages = timedelta(seconds=sum(_SECONDS.get(name, _A_STAGE) for name in names))
     return stages + len(names) * soak + nodes * timedelta(seconds=_A_NODE)

@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from meshpki.cluster.client import Reader
 from meshpki.cluster.manifest import Object, Ref
@@ -51,9 +51,14 @@ class Seen:
     missing_rights: tuple[str, ...] = ()
     excepted: frozenset[str] = field(default_factory=frozenset)
 
+    @property
+    def under_way(self) -> bool:
+        """Whether it is one to go on with: what it has changed itself is no reason against it."""
+        return len(self.pin.roots) > 1
+
 
 def look(
-    reader: Reader, settings: Settings, now: Callable[[], datetime], planned: timedelta, excepted: Iterable[str] = ()
+    reader: Reader, settings: Settings, now: Callable[[], datetime], ends: datetime, excepted: Iterable[str] = ()
 ) -> Seen:
     """Gather what the checks judge; no Secret is read. Raises PreconditionError (MPK-353) where no root is pinned."""
     at = now()
@@ -62,7 +67,7 @@ def look(
     servers = spire_authorities.servers(reader, settings)
     return Seen(
         at=at,
-        ends=at + planned,
+        ends=ends,
         pin=pin,
         alias=str(alias.get("spec", {}).get("ca", {}).get("secretName", "")),
         report=verify(reader, settings, at, requirements=Requirements(authorities=True), now=now),
@@ -79,8 +84,8 @@ def look(
 
 
 def examine(seen: Seen, settings: Settings) -> tuple[PreconditionError, ...]:
-    """Every reason why the rotation would not be safe; none where it is."""
-    return tuple(found for check in _CHECKS for found in check(seen, settings))
+    """Every reason why the rotation, or what is left of it, would not be safe; none where it is."""
+    return tuple(found for check in (_LEFT if seen.under_way else _CHECKS) for found in check(seen, settings))
 
 
 def targets(seen: Seen) -> Mapping[str, int]:
@@ -106,6 +111,11 @@ def targets(seen: Seen) -> Mapping[str, int]:
 def bearable(found: PreconditionError) -> bool:
     """Whether a compromised root is rotated all the same: an intruder's pod, or a clock, is no reason to wait."""
     return found.code in ("MPK-431", "MPK-432")
+
+
+def bearable_past_return(found: PreconditionError) -> bool:
+    """Whether the only way left is gone all the same: waiting mends nothing, but what may not be done cannot."""
+    return found.code != "MPK-118"
 
 
 Found = Iterator[PreconditionError]
@@ -172,11 +182,13 @@ def _named_root(_seen: Seen, settings: Settings) -> Found:
 def _clocks(seen: Seen, settings: Settings) -> Found:
     for one in deadlines(seen.slots, settings.spire.ca_ttl, seen.cacerts):
         if one.at <= seen.ends:
-            remedy = "renew that CA first, so that its clock starts anew: meshpki rotate spire-ca, or rotate istiod-ca"
+            anew = "renew that CA first, so that its clock starts anew: meshpki rotate spire-ca, or rotate istiod-ca"
+            remedy = "wait until it is over, then run the same command again" if seen.under_way else anew
             what = f"{one}, before the rotation is expected to be over ({moment(seen.ends)})"
             yield PreconditionError("MPK-432", what, remedy=remedy)
-    if seen.pin.root.not_after <= seen.ends:
-        what = f"the old root ends at {moment(seen.pin.root.not_after)}, too soon to move the mesh in order"
+    old = min(seen.pin.roots, key=lambda one: one.not_after)
+    if old.not_after <= seen.ends:
+        what = f"the old root ends at {moment(old.not_after)}, too soon to move the mesh in order"
         yield PreconditionError("MPK-432", what, remedy="rotate at once, and wait for nobody: --compromised")
 
 
@@ -233,6 +245,8 @@ _CHECKS: tuple[Callable[[Seen, Settings], Found], ...] = (
     _multi_root,
     _bytes,
 )
+# of a rotation that is under way; its gates ask for the rest
+_LEFT = (_rights, _clocks, _kept_authorities, _multi_root)
 
 
 def _text(reader: Reader, config_map: Ref, key: str) -> str:

@@ -13,7 +13,7 @@ from meshpki.pki.certificate import Certificate
 from meshpki.rotate import acts, goals, kubelet, spire_leg
 from meshpki.rotate.facts import Envoy
 from meshpki.rotate.gates import stands
-from meshpki.rotate.goals import STAGES, Stage
+from meshpki.rotate.goals import Stage
 from meshpki.rotate.istiod_leg import renew_istiod_ca
 from meshpki.rotate.patience import Patience
 from meshpki.rotate.rotation import Guard, Question, Rotation
@@ -24,10 +24,11 @@ Run = Callable[[Cluster, Patience], None]
 
 def steps(rotation: Rotation, first: str = "", last: str = "") -> tuple[Step, ...]:
     """The stages from one to another in their order, all of them where none is named; each needs the one before."""
-    names = [stage.name for stage in STAGES]
+    order = goals.order(rotation.turn.leaving.root, rotation.clock.now())
+    names = [stage.name for stage in order]
     begin = names.index(first) if first else 0
     end = names.index(last) + 1 if last else len(names)
-    chosen = STAGES[begin:end]
+    chosen = order[begin:end]
     before: tuple[tuple[str, ...], ...] = ((), *((stage.name,) for stage in chosen[:-1]))
     return tuple(_step(rotation, stage, needs) for stage, needs in zip(chosen, before, strict=True))
 
@@ -72,6 +73,12 @@ def _activate(rotation: Rotation) -> Work:
         def behind() -> list[str]:
             return _nodes(goals.behind(rotation.look(cluster), rotation.turn))
 
+        def expired() -> list[str]:
+            return [one.pod for one in goals.expired(rotation.look(cluster), rotation.turn)]
+
+        # the taint moves the certificate of the server alone that was told of it
+        if rotation.turn.leaving.ended(rotation.clock.now()):
+            spire_leg.restart_servers(cluster, rotation.settings, expired, patience)
         # a new agent may bring back whoever could not follow the old one
         nodes = _nodes(goals.behind(rotation.everybody(cluster), rotation.turn))
         spire_leg.restart_agents(cluster, rotation.settings, nodes, behind, patience)

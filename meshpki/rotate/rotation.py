@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from meshpki.cluster.client import Clock, Reader
 from meshpki.components.trust import PIN, pinned
@@ -25,7 +25,8 @@ class Rotation:
     `excepted` names pods (namespace/name) that are not waited for. `guards` are asked at every look of every gate, and
     before every act; those of `before_taint` besides, before the one that cannot be taken back. Where the old root is
     compromised, pods that keep a gate waiting for as long as the `impatience` are `left_behind`: nobody who does not
-    follow, or will not, keeps it trusted.
+    follow, or will not, keeps it trusted. No gate opens while a clock is to strike before the planned end (`ends`); one
+    that the rotation sets itself strikes later.
     """
 
     settings: Settings
@@ -39,6 +40,7 @@ class Rotation:
     before_taint: tuple[Guard, ...] = ()
     impatience: timedelta | None = None
     left_behind: set[str] = field(default_factory=set)
+    ends: datetime | None = None
 
     def look(self, reader: Reader) -> Facts:
         """One look, without the pods that are not waited for; one that was left behind and is through by now is again.

@@ -28,23 +28,32 @@ def prepare(cluster: Cluster, settings: Settings, turn: Turn, patience: Patience
     _never_from_tainted(servers, turn.entering)
     acts.retarget(cluster, settings, turn.entering.number)
     for server in servers:
-        if not patience.stopped and not _holds(server, turn.entering):
+        if not patience.stopped and not server.has_ca_under(turn.entering):
             _minted(cluster, server.pod, turn.entering)
 
 
 def activate(cluster: Cluster, settings: Settings, turn: Turn, patience: Patience) -> None:
-    """Have every server sign under the root that is entered, one after the other."""
+    """Have every server sign under the root that is entered, one after the other.
+
+    One that is left and has ended is tainted at once: that moves the server's own certificate, which no agent accepts
+    any more, and a server that starts again loads no slot by which it could be tainted where its CA has ended too
+    (SPIRE v1.15.3, pkg/server/ca/manager/slot.go).
+    """
     servers = _asked(cluster, settings)
     _never_from_tainted(servers, turn.entering)
     for server in servers:
-        if not patience.stopped and not _signs(server, turn.entering):
+        if not patience.stopped and not server.signs_under(turn.entering):
             acts.retarget(cluster, settings, turn.entering.number)
             ready = server.slots.prepared
             if ready is None or ready.upstream != turn.entering.ski:
                 ready = _minted(cluster, server.pod, turn.entering)
             spire_authorities.activate(cluster, server.pod, ready.authority_id)
+    if turn.leaving.ended(patience.clock.now()):
+        if any(server.taintable(turn.leaving) for server in _asked(cluster, settings)):
+            taint(cluster, settings, turn, patience)
+        return
     for server in _asked(cluster, settings):
-        if not patience.stopped and _out_of_reach(server, turn.leaving):
+        if not patience.stopped and server.out_of_reach(turn.leaving):
             _bring_into_reach(cluster, settings, server, turn)
 
 
@@ -76,7 +85,8 @@ def taint(cluster: Cluster, settings: Settings, turn: Turn, patience: Patience) 
     servers = _asked(cluster, settings)
     if patience.stopped or any(server.tainted(turn.leaving.root) for server in servers):
         return
-    spire_authorities.taint(cluster, servers[0].pod, turn.leaving.ski)
+    able = next((server for server in servers if server.taintable(turn.leaving)), servers[0])
+    spire_authorities.taint(cluster, able.pod, turn.leaving.ski)
 
 
 def drop(cluster: Cluster, settings: Settings, turn: Turn, patience: Patience) -> None:
@@ -124,18 +134,3 @@ def _never_from_tainted(servers: tuple[SpireServer, ...], generation: Generation
         raise StepError(
             "MPK-436", what, where="spire-server", remedy="there is only the other way: meshpki rotate root"
         )
-
-
-def _holds(server: SpireServer, generation: Generation) -> bool:
-    held = (server.slots.active, server.slots.prepared)
-    return any(slot and slot.upstream == generation.ski for slot in held)
-
-
-def _signs(server: SpireServer, generation: Generation) -> bool:
-    return server.slots.active is not None and server.slots.active.upstream == generation.ski
-
-
-def _out_of_reach(server: SpireServer, generation: Generation) -> bool:
-    old = server.slots.old
-    trusted = server.trusts(generation.root) and not server.tainted(generation.root)
-    return trusted and (old is None or old.upstream != generation.ski)

@@ -58,9 +58,9 @@ def _said(error: MeshpkiError) -> str:
 
 
 def _next(here: journey.Standing) -> tuple[str, ...]:
-    if here.backward:
+    if here.backward and not here.only_forth:
         return ("meshpki rotate root --abort",)
-    forward = here.past_return or here.compromised
+    forward = here.past_return or here.compromised or here.only_forth
     return ("meshpki rotate root",) if forward else ("meshpki rotate root", "meshpki rotate root --abort")
 
 

@@ -5,7 +5,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -20,9 +20,10 @@ from meshpki.cluster.client import ClusterError
 from meshpki.cluster.manifest import Object, Ref
 from meshpki.components.probe import STEP
 from meshpki.components.probe_flow import NAMESPACE
-from meshpki.components.trust import ALIAS, pinned
+from meshpki.components.trust import ALIAS, istiod_certificate, pinned
 from meshpki.errors import FAILED, OK, TIMED_OUT, GateTimeoutError, PreconditionError, UsageError
-from meshpki.rotate import compromise, goals
+from meshpki.rotate import acts, compromise, goals, journey
+from meshpki.status.rotation import rotation
 from tests.support.cluster import InMemoryCluster
 from tests.support.hours import Hours
 from tests.support.probed import PLACE, Probed, probed
@@ -102,6 +103,52 @@ def test_a_request_that_fails_after_the_taint_stops_the_run_and_the_next_one_goe
     done = outcome(mesh)
     assert (alone(mesh), done.proof.verdict) == (2, "proven")
     assert "the verdict is of this run alone, which went on at taint" in done.told(Format.TEXT)
+
+
+def stopped_after_the_taint() -> Probed:
+    mesh = probed()
+    at_command(mesh, "taint", mesh.lose)
+    stopped = outcome(mesh)
+    assert stopped.error
+    assert "requests failed" in stopped.error.what
+    return mesh
+
+
+def test_after_the_taint_a_mesh_that_loses_requests_goes_the_only_way_left() -> None:
+    mesh = stopped_after_the_taint()
+    mesh.cold = True
+    done = outcome(mesh)
+    assert (alone(mesh), done.proof.verdict, done.exit_code) == (2, "not proven", OK)
+
+
+def test_a_request_that_fails_on_the_only_way_left_stops_nothing_and_is_told() -> None:
+    mesh = stopped_after_the_taint()
+    at_command(mesh, "prepare", mesh.lose)
+    done = outcome(mesh)
+    assert (alone(mesh), done.proof.verdict, done.exit_code) == (2, "failed", FAILED)
+
+
+def due_soon(mesh: Probed) -> None:
+    live, at = mesh.objects[istiod_certificate(SETTINGS)], datetime.now(UTC) + timedelta(minutes=2)
+    mesh.put({**live, "status": {**live["status"], "renewalTime": f"{at:%Y-%m-%dT%H:%M:%SZ}"}})
+
+
+def without_a_second_root(mesh: Probed) -> None:
+    live = mesh.objects[Ref("apps/v1", "Deployment", "istio-system", "istiod")]
+    mesh.put({**live, "spec": {**live["spec"], "template": {"spec": {"containers": []}}}})
+
+
+@pytest.mark.parametrize(("change", "code"), [(due_soon, "MPK-432"), (without_a_second_root, "MPK-434")])
+def test_a_rotation_that_is_gone_on_with_is_looked_at_before_its_next_write(
+    change: Callable[[Probed], None], code: str
+) -> None:
+    mesh = probed()
+    outcome(mesh, Wish(until=goals.TRUST))
+    change(mesh)
+    before = list(mesh.writes)
+    with pytest.raises(PreconditionError, match=code):
+        outcome(mesh)
+    assert mesh.writes == before
 
 
 def test_on_the_way_back_a_request_that_fails_stops_nothing_and_is_told() -> None:
@@ -344,3 +391,52 @@ def test_an_api_server_that_does_not_answer_holds_up_no_ctrl_c() -> None:
         outcome(mesh)
     assert time.monotonic() - interrupted[0] < 15
     free.set()
+
+
+@pytest.mark.parametrize("istiods", [(0.0,), (0.0, 5.0)], ids=["one istiod", "two"])
+def test_a_root_that_has_ended_is_left_although_nothing_under_it_is_accepted_any_more(istiods: Sequence[float]) -> None:
+    mesh = probed(root_ends=-timedelta(minutes=1), istiods=istiods)
+    done = outcome(mesh)
+    pin = pinned(mesh)
+    assert pin
+    assert (pin.generation, len(pin.roots), done.proof.finished) == (2, 1, True)
+    assert set(mesh.keepers().values()) == {frozenset(pin.fingerprints)}
+    assert {one.anchors for one in mesh.spire.workloads.values()} == {tuple(mesh.spire.roots)}
+    assert {one.root.certificate for one in mesh.spire.workloads.values()} == {pin.root}
+    assert {one.ca.chain[-1].certificate for one in mesh.istiods.replicas.values()} == {pin.root}
+    assert [root.certificate for root in mesh.spire.roots] == [pin.root]
+
+
+def ended(generation: int) -> Probed:
+    """A mesh in mid-rotation whose old root has ended; this generation is pinned as the one that it moves to."""
+    mesh = probed(root_ends=-timedelta(minutes=1))
+    outcome(mesh, Wish(until=goals.PREPARE))
+    turn = journey.required_turn(mesh, SETTINGS)
+    if generation == turn.leaving.number:
+        acts.pin(mesh, generation, turn.leaving.root, turn.entering.root)
+    return mesh
+
+
+@pytest.mark.parametrize("generation", [2, 1], ids=["on the way forth", "on a way back that was begun before its end"])
+def test_there_is_no_way_back_to_a_root_that_has_ended(generation: int) -> None:
+    mesh = ended(generation)
+    seen = rotation(mesh, SETTINGS)
+    assert seen
+    assert seen.next_commands == ("meshpki rotate root",)
+    before = list(mesh.writes)
+    with pytest.raises(PreconditionError, match="has ended") as refused:
+        outcome(mesh, Wish(back=True))
+    assert (refused.value.code, mesh.writes) == ("MPK-436", before)
+    assert outcome(mesh).proof.finished
+    pin = pinned(mesh)
+    assert pin
+    assert (pin.generation, len(pin.roots)) == (2, 1)
+
+
+def test_what_is_to_be_done_about_a_root_that_has_ended_is_told_in_its_order_and_without_a_way_back() -> None:
+    mesh = probed(root_ends=-timedelta(minutes=1))
+    intent = rotated(mesh, SETTINGS, Asked(dry_run=True), Wish(), mesh.hours)
+    assert isinstance(intent, Intent)
+    rows = json.loads(intent.told(Format.JSON))["stages"]
+    assert [row["name"] for row in rows] == [stage.name for stage in goals.FROM_AN_ENDED_ROOT]
+    assert {row["wayBack"] for row in rows} == {"none: the old root has ended"}

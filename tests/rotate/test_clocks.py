@@ -58,3 +58,18 @@ def test_a_deadline_is_told_with_its_moment_in_utc() -> None:
 def test_what_is_about_to_happen_keeps_a_gate_shut_and_what_is_over_does_not(seconds: int, *, said: bool) -> None:
     due = deadlines([], DAY, cacerts(7))
     assert (imminent(due, due[0].at - timedelta(seconds=seconds)) == str(due[0])) is said
+
+
+@pytest.mark.parametrize(
+    ("ends", "said"),
+    [(6, False), (6.9, False), (7, True), (8, True), (-1, False)],
+    ids=["before it", "just before it", "with it", "after it", "over already"],
+)
+def test_what_happens_before_the_planned_end_is_told_however_long_it_is_until_then(ends: float, *, said: bool) -> None:
+    due = deadlines([], DAY, cacerts(7))
+    assert (imminent(due, AT, AT + timedelta(hours=ends)) == str(due[0])) is said
+
+
+def test_a_rotation_that_takes_longer_than_planned_still_minds_what_is_about_to_happen() -> None:
+    due = deadlines([], DAY, cacerts(7))
+    assert imminent(due, due[0].at - timedelta(seconds=20), AT)

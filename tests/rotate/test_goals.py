@@ -245,6 +245,42 @@ def test_on_the_way_back_the_root_is_brought_into_reach_before_it_is_tainted(see
     assert name_of(seen, BACK) == stage
 
 
+# the way from R1 once it has ended: what lies under it counts as lying under nothing
+OVER = moved(START, cacerts=None, leaves=(None, None), istiods=(None, None), serving=(None, None))
+READY = moved(OVER, alias=2, slots=("12", "12"), bundle=BOTH, published=(R1, R2))
+RENEWED = moved(READY, cacerts=R2, istiods=(R2, R2), loaded=((R1, R2),) * 2)
+TRUSTING = moved(RENEWED, kept=((R1, R2),) * 2)
+SIGNING = moved(TRUSTING, slots=("2-1", "2-1"))
+FOLLOWED = moved(SIGNING, serving=(R2, R2), leaves=(R2, R2), anchors=((R1, R2),) * 2)
+FROM_AN_ENDED_ROOT = [
+    ("nothing is done", OVER, PREPARE),
+    ("SPIRE prepared", READY, ISTIOD_CA),
+    ("cacerts is renewed, and one istiod serves it", moved(RENEWED, istiods=(R2, None)), ISTIOD_CA),
+    ("istiod serves it", RENEWED, TRUST_ISTIOD),
+    ("istiod trusts both", TRUSTING, ACTIVATE),
+    ("SPIRE signs", SIGNING, ACTIVATE),
+    ("every leaf is there, and one Envoy lags", moved(FOLLOWED, anchors=((R1, R2), (R1,))), TRUST),
+    ("every Envoy followed", FOLLOWED, TAINT),
+    ("its slot is gone, and one of two servers can taint it", moved(FOLLOWED, slots=("22", "2-1")), TAINT),
+    ("nobody can taint it", moved(FOLLOWED, slots=("22", "22")), FORGET),
+    (
+        "nobody can taint it, and a server serves elsewhere",
+        moved(FOLLOWED, slots=("2", "2"), serving=(R2, None)),
+        TAINT,
+    ),
+    ("every Envoy dropped it", moved(GONE), FORGET),
+    ("istiod dropped it", FORGOTTEN, ""),
+]
+
+
+@pytest.mark.parametrize(
+    ("seen", "stage"), [row[1:] for row in FROM_AN_ENDED_ROOT], ids=[row[0] for row in FROM_AN_ENDED_ROOT]
+)
+def test_from_a_root_that_has_ended_what_is_issued_comes_before_who_trusts_it(seen: Seen, stage: str) -> None:
+    here = goals.position(replace(seen.facts, at=R1.not_after), FORTH)
+    assert (here.name if here else "") == stage
+
+
 def test_every_target_that_is_left_is_named() -> None:
     lagging = moved(PREPARED, anchors=((R1,), None), published=(R1,), slots=("12", "1"))
     assert goals.prepared(lagging.facts, FORTH) == (f"spire-server-1: no CA under {FORTH.entering}",)

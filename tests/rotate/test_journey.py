@@ -140,6 +140,45 @@ def test_a_run_that_is_killed_at_every_single_write_comes_to_the_same_end() -> N
     assert mesh.broken == []
 
 
+def test_a_way_from_a_root_that_has_ended_comes_to_its_end_also_killed_at_every_single_write() -> None:
+    mesh = Rotating()
+    mesh.cert_manager.ends[f"{ALIAS}-g1"] = -timedelta(minutes=1)
+    rotating(mesh=mesh, istiods=(0.0, 5.0))
+    for runs in count(1):
+        assert runs < _RUNS
+        if finished(mesh):
+            break
+        mesh.hours.pass_by(3)  # spire-server starts again on the way
+        dying(mesh, going_on, 1)
+    mesh.istiods.refused.clear()  # both anchors beside the CA from before its renewal
+    ending(mesh, 2, 1)
+
+
+def test_a_root_that_has_ended_is_tainted_as_soon_as_it_may_be_and_before_a_server_starts_again() -> None:
+    mesh = Rotating()
+    mesh.cert_manager.ends[f"{ALIAS}-g1"] = -timedelta(minutes=1)
+    rotating(mesh=mesh, servers=2)
+    session = Session(mesh)
+    Traveller(session, mesh.hours).forth(until=goals.ACTIVATE)
+    told = [what for what in session.writes if "spire-server-" in what and not what.startswith("prepare")]
+    assert told[:3] == ["activate spire-server-0", "activate spire-server-1", "taint spire-server-0"]
+    assert "delete Pod spire-server/spire-server-1" in told[3:]
+
+
+def test_spire_keeps_an_ended_root_that_it_cannot_be_told_to_drop_and_the_rotation_ends_all_the_same() -> None:
+    mesh = Rotating()
+    mesh.cert_manager.ends[f"{ALIAS}-g1"] = -timedelta(minutes=1)
+    rotating(mesh=mesh)
+    one = Traveller(mesh, mesh.hours)
+    one.forth(until=goals.PREPARE)
+    lose_its_journal(mesh)
+    mesh.hours.pass_by(5)
+    one.forth()
+    assert finished(mesh)
+    assert [tainted for _, tainted in mesh.spire.bundle] == [False, False]
+    assert {one.root for one in mesh.spire.workloads.values()} == {mesh.cert_manager.signer()}
+
+
 def test_a_way_back_that_is_killed_again_and_again_comes_to_the_same_end(some: Some[str]) -> None:
     """Signing under the other root once more takes some writes in a row, or it begins anew: each run has one more."""
     for stage in some(BEFORE_TAINT, 1):

@@ -33,7 +33,8 @@ MESH = 'defaultConfig:\n  proxyMetadata:\n    PROXY_CONFIG_XDS_AGENT: "true"\n'
 def looked(mesh: Rotating, excepted: tuple[str, ...] = ()) -> Seen:
     """One look; what the mesh in memory does not have is filled in."""
     mesh.server_date = mesh.hours.now()
-    seen = look(mesh, SETTINGS, lambda: datetime.now(UTC).replace(microsecond=0), PLANNED, excepted)
+    at = datetime.now(UTC).replace(microsecond=0)
+    seen = look(mesh, SETTINGS, lambda: at, at + PLANNED, excepted)
     return replace(
         seen, spire_server=SERVER, spire_config='KeyManager "disk" {}', istiod=istiod(MULTI_ROOT), mesh_config=MESH
     )
@@ -88,6 +89,31 @@ WRONG: Mapping[str, tuple[Callable[[Seen], Seen], list[str]]] = {
 @pytest.mark.parametrize(("change", "expected"), WRONG.values(), ids=WRONG)
 def test_what_is_wrong_is_refused_with_its_code(change: Callable[[Seen], Seen], expected: list[str]) -> None:
     assert codes(change(good())) == expected
+
+
+def going_on() -> Seen:
+    """A rotation under way: what it has changed itself is as no rotation could be begun with."""
+    seen = good()
+    both = made.root(made.ROOT.but(not_after=made.AT + timedelta(days=9000))).certificate, seen.pin.root
+    return replace(seen, pin=replace(seen.pin, generation=2, roots=both), alias="x", istio_bundle="")
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda seen: seen, []),
+        *(WRONG[name] for name in ("a right is missing", "no volume", "deaf proxies")),
+        (lambda seen: replace(seen, slots=(), ends=seen.at + timedelta(days=31)), ["MPK-432"]),
+        (lambda seen: replace(seen, slots=(), cacerts=None, ends=seen.pin.roots[1].not_after), ["MPK-432"]),
+    ],
+    ids=["well", "a right is missing", "no volume", "deaf proxies", "cacerts is renewed", "the old root ends too soon"],
+)
+def test_a_rotation_that_is_gone_on_with_is_asked_what_may_have_changed_since(
+    change: Callable[[Seen], Seen], expected: list[str]
+) -> None:
+    found = examine(change(going_on()), SETTINGS)
+    assert [one.code for one in found] == expected
+    assert not [one for one in found if "rotate spire-ca" in one.remedy]  # which two pinned roots forbid
 
 
 @pytest.mark.parametrize("tag", [":v1.11.0", ":1.11", ":2", ":nightly", "@sha256:0123abcd", ""])

@@ -154,15 +154,31 @@ def test_a_pod_that_is_excepted_is_not_waited_for() -> None:
         assert len(rotation.left(mesh, goals.moved)) == left
 
 
-def test_no_gate_opens_while_a_ca_is_about_to_be_renewed_by_itself() -> None:
+@pytest.mark.parametrize(
+    ("seconds", "ends"),
+    [(20, None), (90, 300), (20, -60)],
+    ids=["at once", "before the planned end", "behind its plan"],
+)
+def test_no_gate_opens_while_a_ca_is_to_be_renewed_by_itself(seconds: int, ends: int | None) -> None:
     mesh, turn = begun()
-    check = steps(Rotation(SETTINGS, turn, mesh.hours), goals.TRUST_ISTIOD)[0].gates[-1].check
+    over = None if ends is None else mesh.hours.now() + timedelta(seconds=ends)
+    check = steps(Rotation(SETTINGS, turn, mesh.hours, ends=over), goals.TRUST_ISTIOD)[0].gates[-1].check
     ref = istiod_certificate(SETTINGS)
     live = mesh.objects[ref]
-    soon = mesh.hours.now() + timedelta(seconds=20)
+    soon = mesh.hours.now() + timedelta(seconds=seconds)
     mesh.put({**live, "status": {**live["status"], "renewalTime": f"{soon:%Y-%m-%dT%H:%M:%SZ}"}})
     found = check(mesh)
     assert isinstance(found, Failed)
     assert "cert-manager renews cacerts by itself at" in found.why
-    mesh.hours.pass_by(25)
+    mesh.hours.pass_by(seconds + 5)
     assert isinstance(check(mesh), Waiting)
+
+
+def test_no_clock_that_a_rotation_sets_itself_stops_it() -> None:
+    """SPIRE prepares at half of its CA's life; the planned end is as late as the preflight lets it be."""
+    mesh = rotating()
+    ends = mesh.hours.now() + timedelta(hours=11, minutes=59)
+    Traveller(mesh, mesh.hours).forth(until=goals.NEW_ROOT)
+    rotation = Rotation(SETTINGS, journey.required_turn(mesh, SETTINGS), mesh.hours, ends=ends)
+    done = Traveller(mesh, mesh.hours).follow(journey.remaining(mesh, rotation))
+    assert done == NAMES

@@ -20,6 +20,7 @@ AUTHORITIES = tuple(
 )
 WELL = StatusReport(AT, STEPS, AUTHORITIES, HOUR)
 WAY = RotationStatus("a -> b", "trust", next_commands=("meshpki rotate root", "meshpki rotate root --abort"))
+FORTH = replace(WAY, next_commands=("meshpki rotate root",))
 
 HALF_DONE = Unfinished("begun and not through", "meshpki rotate istiod-ca")
 
@@ -40,7 +41,7 @@ TABLE = [
     ("all is well", WELL, []),
     ("nothing is there", ABSENT, ["meshpki up"]),
     ("a rotation is under way", replace(WELL, rotation=WAY), list(WAY.next_commands)),
-    ("and the root expired meanwhile", replace(ca(ROOT, **EXPIRED), rotation=WAY), list(WAY.next_commands)),
+    ("and the root expired meanwhile", replace(ca(ROOT, **EXPIRED), rotation=FORTH), ["meshpki rotate root"]),
     ("the root is expired", ca(ROOT, **EXPIRED), ["meshpki rotate root"]),
     (
         "a root that its owner renews is expired",

@@ -27,13 +27,17 @@ _ALIAS = Ref(CERT_MANAGER, "ClusterIssuer", "", ALIAS)
 
 @dataclass
 class CertManager:
-    """`keys` are the CAs by their Secret; `within` is how long an issuance takes, in seconds of the hours."""
+    """`keys` are the CAs by their Secret; `within` is how long an issuance takes, in seconds of the hours.
+
+    `ends` are the roots, by their Secret's name, that live for so long from now, or have ended so long ago.
+    """
 
     cluster: InMemoryCluster
     hours: Hours
     within: float = 0.5
     keys: dict[Ref, Issued] = field(default_factory=dict)
     minted: list[Callable[[Issued], None]] = field(default_factory=list)
+    ends: dict[str, timedelta] = field(default_factory=dict)
     _at_it: set[Ref] = field(default_factory=set)
 
     def react(self, _cluster: InMemoryCluster, stored: Object) -> None:
@@ -85,8 +89,10 @@ class CertManager:
     def _root(self, live: Object, secret: Ref) -> Issued:
         """A self-signed one keeps its key while its Secret is there (rotationPolicy Never)."""
         before = self.keys.get(secret)
-        shape = made.ROOT.but(subject=((NameOID.COMMON_NAME, live["spec"]["commonName"]),))
-        return made.root(self.dated(shape), private_key=before.private_key if before else None)
+        shape = self.dated(made.ROOT.but(subject=((NameOID.COMMON_NAME, live["spec"]["commonName"]),)))
+        if secret.name in self.ends:
+            shape = shape.but(not_after=self.hours.now() + self.ends[secret.name])
+        return made.root(shape, private_key=before.private_key if before else None)
 
     def _secret(self, ref: Ref, chain: tuple[Issued, ...], root: Issued) -> Object:
         """The Secret as it is written, by force: whoever else owned `ca.crt` owns it no longer."""

@@ -2,8 +2,9 @@
 
 As Istio 1.29 does (rotation-live 2 and 4, pilot/pkg/bootstrap/istio_ca.go): other roots are taken in or out only where
 the text of one bundle contains the other's; what is refused leaves everything as it was; the chain that is served ends
-with the roots of `ca.crt`; the first replica writes `istio-ca-root-cert` of every namespace, and every replica writes
-the webhooks' caBundle, so that replicas which differ overwrite each other.
+with the roots of `ca.crt`; a CA that does not verify at this moment, its root's end included, is not loaded
+(security/pkg/pki/util/keycertbundle.go, Verify); the first replica writes `istio-ca-root-cert` of every namespace, and
+every replica writes the webhooks' caBundle, so that replicas which differ overwrite each other.
 """
 
 import base64
@@ -89,6 +90,9 @@ class Istiods:
         known = anew or text in one.text or one.text in text
         if not known or ca.chain[-1].pem not in text:
             self.refused.append(f"{name}: Updating new ROOT-CA not supported")
+            return
+        if any(above.certificate.not_after <= self.hours.now() for above in (ca, *ca.chain)):
+            self.refused.append(f"{name}: Failed to update new Plug-in CA certs")
             return
         if (one.ca, one.text) == (ca, text):
             return

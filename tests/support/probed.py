@@ -4,7 +4,7 @@ Whole commands run on it: it has what a preflight looks at, and the workloads th
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -12,6 +12,7 @@ from meshpki.cluster.client import BACKGROUND, Deletion
 from meshpki.cluster.manifest import Object, Ref, ref_of
 from meshpki.components.probe import node_of
 from meshpki.components.probe_flow import CLIENT, NAMESPACE, SERVER, flows
+from meshpki.components.trust import ALIAS
 from meshpki.install import wish_manifest
 from meshpki.probing.collector import READER
 from tests.support.cluster import InMemoryCluster, config_map
@@ -135,10 +136,12 @@ class Probed(Rotating):
         self.put({**live, "metadata": {**live["metadata"], "labels": {**live["metadata"]["labels"], **labels}}})
 
 
-def probed() -> Probed:
-    """A mesh as `meshpki up` leaves it, on whose nodes a probe may run."""
+def probed(root_ends: timedelta | None = None, istiods: Sequence[float] = (0.0,)) -> Probed:
+    """A mesh as `meshpki up` leaves it, on whose nodes a probe may run; its root may end soon, or long ago."""
     mesh = Probed()
-    rotating(mesh=mesh)
+    if root_ends is not None:
+        mesh.cert_manager.ends[f"{ALIAS}-g1"] = root_ends
+    rotating(mesh=mesh, istiods=istiods)
     mesh.server_date = mesh.hours.now()
     mesh.put(*(_node(name) for name in NODES), wish_manifest(SETTINGS))
     mesh.put(config_map("istio", "istio-system", mesh=_MESH))

@@ -4,7 +4,9 @@ Rules and error texts are those seen on the real one (SPIRE 1.15.3 with cert-man
 a root is learnt by minting alone; `prepare` overwrites the old slot; only the root above the old slot can be tainted;
 a mint whose roots lack a tainted one drops that from the bundle, and one from a tainted root puts an untainted twin
 beside it; the ConfigMap is written with mint and activation, not with a taint; a taint makes the server that was
-called move its own certificate; a restart keeps the slots, or mints and activates at once where its journal is lost.
+called move its own certificate; nothing is minted under a root that has ended (pkg/server/ca/validation.go), and no
+agent takes anything from a server that serves under one; a restart keeps the slots, or mints and activates at once
+where its journal is lost.
 """
 
 import base64
@@ -107,7 +109,7 @@ class Spire:
     def begin(self, servers: int, nodes: Sequence[str]) -> None:
         """As after the installation: every server signs, every node has an agent."""
         for number in range(servers):
-            ca = Slotted(self._mint())
+            ca = Slotted(self._learnt(self.sign()))
             self.servers[f"spire-server-{number}"] = Server(f"spire-server-{number}", ca, ca.ca)
             self.cluster.put(replica("spire-server", number))
             self._listen(f"spire-server-{number}")
@@ -198,6 +200,14 @@ class Spire:
 
     def _mint(self) -> Issued:
         ca = self.sign()
+        if self._ended(ca):
+            raise _failed("rpc error: code = InvalidArgument desc = X509 CA minted by upstream authority is invalid")
+        return self._learnt(ca)
+
+    def _ended(self, ca: Issued) -> bool:
+        return any(one.certificate.not_after <= self.hours.now() for one in (ca, *ca.chain))
+
+    def _learnt(self, ca: Issued) -> Issued:
         root = ca.chain[-1]
         if (root, True) in self.bundle:
             self.from_tainted.append(root.certificate.subject)
@@ -215,6 +225,8 @@ class Spire:
 
     def _sync(self, node: str) -> None:
         """An agent's look at its server: the bundle goes to its Envoys."""
+        if self._ended(self._server_of(node).serving):
+            return
         self.known[node] = self.roots
         for one in self._on(node):
             one.anchors = self.roots
@@ -222,6 +234,8 @@ class Spire:
 
     def _serve(self, node: str) -> None:
         """New SVIDs, with the bundle, for every Envoy of a node."""
+        if self._ended(self._server_of(node).serving):
+            return
         self.known[node] = self.roots
         for one in self._on(node):
             one.anchors, one.ca = self.roots, self._server_of(node).active.ca
