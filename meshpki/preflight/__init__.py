@@ -17,7 +17,7 @@ from meshpki.settings.fields import flatten
 from meshpki.settings.model import CAN_WAIT
 from meshpki.settings.releases import components, kubernetes_range, release_of
 
-__all__ = ["CHECKS", "Check", "Found", "Outcome", "PreflightError", "Seen", "examine", "known", "look"]
+__all__ = ["CHECKS", "Check", "Found", "Outcome", "PreflightError", "Seen", "examine", "known", "look", "unanswered"]
 
 
 @dataclass(frozen=True)
@@ -55,11 +55,21 @@ class PreflightError(PreconditionError):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What stops the run, what only is worth a warning because the user said so, and which components are there."""
+    """What stops the run, what only is worth a warning because the user said so, and which components are there.
+
+    `unseen` are checks that nothing could be looked at for.
+    """
 
     refused: tuple[Found, ...] = field(default=())
     ignored: tuple[Found, ...] = field(default=())
     there: tuple[Component, ...] = field(default=())
+    unseen: tuple[Check, ...] = field(default=())
+
+
+def unanswered(error: MeshpkiError) -> Outcome:
+    """The outcome where the API server does not answer this user."""
+    api, *others = CHECKS
+    return Outcome((Found(api, error),), unseen=tuple(others))
 
 
 def examine(seen: Seen, settings: Settings, ignore: Sequence[str] = ()) -> Outcome:
@@ -139,7 +149,9 @@ def _programs(seen: Seen, _settings: Settings) -> Problem | None:
 def _rights(seen: Seen, _settings: Settings) -> Problem | None:
     if not seen.missing_rights:
         return None
-    remedy = "have them granted: `meshpki rbac install` prints the roles"
+    remedy = (
+        "have them granted: `meshpki rbac install` prints the roles; what may not be read counts as not there below"
+    )
     return f"missing rights: {', '.join(seen.missing_rights)}", "this kubeconfig's user", remedy
 
 
@@ -159,7 +171,13 @@ def _pod_security(seen: Seen, settings: Settings) -> Problem | None:
     return None
 
 
+def _answers(_seen: Seen, _settings: Settings) -> Problem | None:
+    """Whatever was seen, it answered; `unanswered` is told before anything is looked at."""
+    return None
+
+
 CHECKS = (
+    Check("api", "MPK-101", _answers),
     Check("rights", "MPK-118", _rights),
     Check("kubernetes-version", "MPK-103", _kubernetes),
     Check("platform", "MPK-109", _platform),

@@ -114,8 +114,8 @@ def test_verify_needs_a_token_with_few_rights_and_up_says_which_it_lacks(
         assert "0 broken, 0 unknown" in proven.stdout
         refused = meshpki("up", "--kubeconfig", str(limited), "-f", str(mesh.lab.settings), "--yes")
         assert refused.returncode == 4
-        assert "MPK-102" in refused.stderr
-        assert "the right to `get` configmaps" in refused.stderr
+        assert "MPK-118" in refused.stderr
+        assert "get secrets istio-system/cacerts" in refused.stderr
         assert audit.persisted(*OURS) == []
     finally:
         mesh.kubectl("delete", "-f", "-", given=reader)

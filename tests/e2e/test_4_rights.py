@@ -212,3 +212,23 @@ def test_a_good_mesh_is_proven_by_the_printed_role_without_a_secret(
     said = verify("--strict", where=["--kubeconfig", str(kubeconfigs["whole"])])
     assert said.code == 0, said.stderr
     assert audit.secrets_read("meshpki/") == []
+
+
+def test_without_one_right_to_look_up_and_preflight_refuse_and_nothing_is_begun(
+    mesh: Mesh, meshpki: Command, audit: Audit
+) -> None:
+    where = [*mesh.as_a("install"), "-f", str(mesh.lab.settings)]
+    role = mesh.json("get", "clusterrole", "meshpki-install")
+    role["metadata"].pop("resourceVersion")
+    rules = [one for one in role["rules"] if (one["resources"], one["verbs"]) != (["csinodes"], ["list"])]
+    assert len(rules) == len(role["rules"]) - 1
+    mesh.kubectl("replace", "-f", "-", given=json.dumps({**role, "rules": rules}))
+    try:
+        for command in (["up", "--yes"], ["preflight"]):
+            refused = meshpki(*command, *where)
+            assert refused.returncode == 4
+            assert "MPK-118" in refused.stderr + refused.stdout
+            assert "missing rights: list csinodes.storage.k8s.io" in refused.stderr + refused.stdout
+        assert audit.persisted("meshpki/", "istioctl/") == []
+    finally:
+        mesh.kubectl("replace", "-f", "-", given=json.dumps(role))
