@@ -53,6 +53,33 @@ def verify(
     _print(granted, PURPOSES, subjects or ["group:meshpki-verifiers"], form)
 
 
+@app.command(epilog=EXAMPLES.format("status", "oncall", "watcher", ""))
+def status(
+    subjects: Subjects = None,
+    *,
+    bundle: Annotated[
+        bool, typer.Option("--support-bundle", help="With what `support-bundle` takes: the logs of pods.")
+    ] = False,
+    form: Form = Format.YAML,
+    files: options.OfflineFiles = None,
+) -> None:
+    """Print the roles that `meshpki status` and `step status` need, and with them those of `verify`.
+
+    They are enough for `certs`, `forecast`, `graph` and `report`, too. No Secret is among them: while a root rotation
+    is under way its stage takes the roles of `operate`. Without a subject the group meshpki-watchers has them. Of
+    settings namespaces and parts count; no cluster is asked.
+    """
+    from meshpki.roles.role import inside
+    from meshpki.settings import read
+    from meshpki.status import rights as standing
+    from meshpki.verify import rights as looking
+
+    settings = read(files or [])
+    granted, purposes = inside(looking.rights(settings), looking.NAME, f"{standing.NAME}-verify", looking.PURPOSES)
+    everything = (*granted, *standing.rights(settings, bundle=bundle))
+    _print(everything, {**purposes, **standing.PURPOSES}, subjects or ["group:meshpki-watchers"], form)
+
+
 @app.command(epilog=EXAMPLES.format("operate", "sre", "rotation", ""))
 def operate(
     subjects: Subjects = None,

@@ -77,7 +77,7 @@ def test_the_namespaces_that_roles_lie_in_come_first_as_up_makes_them(install: l
 
 def test_no_role_may_do_everything_or_read_what_is_in_a_secret(install: list[Object]) -> None:
     of_secrets = set()
-    for name, space, rule in (*rules(install), *rules(printed("operate"))):
+    for name, space, rule in (*rules(install), *rules(printed("operate")), *rules(printed("status"))):
         assert not {"*"} & {*rule["apiGroups"], *rule["resources"], *rule["verbs"]}
         if rule["resources"] == ["secrets"]:
             of_secrets.add((name, space, *rule["verbs"], *rule.get("resourceNames", ())))
@@ -110,10 +110,18 @@ def test_the_probe_of_a_rotation_is_allowed_by_name_on_as_many_nodes_as_are_told
     assert servers(7) - servers(2) == 4 * (7 - 2)  # Deployment, Service and two of Istio's kinds
 
 
+def test_logs_are_read_by_who_asked_for_support_bundles_alone() -> None:
+    def logs(*options: str) -> list[str]:
+        return [name for name, _, rule in rules(printed("status", *options)) if rule["resources"] == ["pods/log"]]
+
+    assert logs() == []
+    assert logs("--support-bundle") == ["meshpki-status-support-bundle"]
+
+
 def test_roles_of_different_commands_have_different_names_and_none_takes_anothers_subjects(
     install: list[Object],
 ) -> None:
-    every = [install, printed("operate"), printed("verify")]
+    every = [install, printed("operate"), printed("status", "--support-bundle"), printed("verify")]
     names = [{one["metadata"]["name"] for one in items if "roleRef" in one} for items in every]
     assert all(not one & other for one in names for other in names if one is not other)
     for items in every:

@@ -1,9 +1,13 @@
-"""The role that `meshpki rbac verify` prints: enough, and with any verb less verify says which one it misses."""
+"""The role that `meshpki rbac verify` prints: enough, and with any verb less verify says which one it misses.
+
+Also that of `status`, and that `up` asks for every right to look before it begins.
+"""
 
 import base64
 import copy
 import json
 import re
+import tarfile
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,12 +21,13 @@ import yaml
 from tests.conftest import Command
 from tests.e2e import staging
 from tests.e2e.conftest import Audit, Mesh, Said, Verify
-from tests.e2e.roles import account
+from tests.e2e.roles import account, unused
 from tests.e2e.staging import NAMESPACE, OWN_ID, apply, envoy_pod, idle_pod
 
 pytestmark = pytest.mark.lab
 
 ROGUE, DEAF = f"{NAMESPACE}/rogue", f"{NAMESPACE}/deaf"
+REFUSED = 403
 # verify starts a process each; the lab shares the machine with them
 AT_ONCE = 2
 
@@ -232,3 +237,24 @@ def test_without_one_right_to_look_up_and_preflight_refuse_and_nothing_is_begun(
         assert audit.persisted("meshpki/", "istioctl/") == []
     finally:
         mesh.kubectl("replace", "-f", "-", given=json.dumps(role))
+
+
+def test_status_certs_forecast_and_a_support_bundle_need_the_printed_role_and_each_right_of_it(
+    mesh: Mesh, meshpki: Command, audit: Audit, tmp_path: Path
+) -> None:
+    where = [*mesh.as_a("status", "--support-bundle"), "-f", str(mesh.lab.settings)]
+    steps = meshpki("step", "status", *where, "-o", "json")
+    assert steps.returncode == 0, steps.stdout + steps.stderr
+    assert {one["state"] for one in json.loads(steps.stdout)} == {"ready"}
+    bundle = tmp_path / "bundle.tar.gz"
+    for command in (["status"], ["verify"], ["certs"], ["forecast"], ["support-bundle", "--out", str(bundle)]):
+        done = meshpki(*command, *where)
+        assert done.returncode == 0, (command, done.stdout, done.stderr)
+    with tarfile.open(bundle) as archive:
+        manifest = archive.extractfile("meshpki-support-bundle/manifest.json")
+        assert manifest is not None
+        assert json.load(manifest)["missing"] == []
+    requests = audit.asked_by("status")
+    assert [one for one in requests if one.status == REFUSED] == []
+    assert unused(mesh.accounts.manifests("status", "--support-bundle"), requests) == set()
+    assert audit.persisted("meshpki/", "istioctl/") == []
