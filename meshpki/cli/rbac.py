@@ -118,7 +118,7 @@ def install(
     """Print the namespaces and the roles that `meshpki up`, `plan` and `preflight` need: each object by its name.
 
     Whoever makes a workload in a namespace can do there what its ServiceAccount may: keep these for whom you trust with
-    the mesh. `down` is not among them: it looks at everything, and takes an administrator. Without a subject the group
+    the mesh. `down` is not among them, it takes an administrator. Without a subject the group
     meshpki-installers has them. Istio's objects are those of the pinned istioctl; no cluster is asked.
     """
     from meshpki import artifacts, install_role, rendering

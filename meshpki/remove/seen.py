@@ -23,6 +23,7 @@ _UNCOUNTED = ("Event", "Endpoints", "EndpointSlice", "PodMetrics", "NodeMetrics"
 # A kind that cannot be listed after all, or is not served any more.
 _UNSERVED = (404, 405, 406)
 _API_SERVICES = Query("apiregistration.k8s.io/v1", "APIService")
+_SECRET = ("v1", "Secret")
 _IN_FLIGHT = 32
 
 
@@ -54,7 +55,7 @@ def look(reader: Reader) -> Seen:
     with ThreadPoolExecutor(_IN_FLIGHT, thread_name_prefix="look") as pool:
         lists = _Lists(reader, pool)
         ours = lists.ours(kinds)
-        istio = lists.of(Query(kind.api_version, kind.kind, labels=selector(ISTIO)) for kind in kinds)
+        istio = lists.of(Query(kind.api_version, kind.kind, labels=selector(ISTIO)) for kind in _but_secrets(kinds))
         namespaces = [ref_of(one).name for one in ours if one["kind"] == NAMESPACE]
         inner = [Query(kind.api_version, kind.kind, name) for name in namespaces for kind in kinds if kind.namespaced]
         owners = lists.of(Query(*kind) for kind in OWNERS)
@@ -78,6 +79,10 @@ def left(reader: Reader) -> tuple[Ref, ...]:
     kinds = [kind for kind in reader.kinds() if "list" in kind.verbs and kind.kind not in _UNCOUNTED]
     with ThreadPoolExecutor(_IN_FLIGHT, thread_name_prefix="look") as pool:
         return tuple(ref_of(one) for one in _Lists(reader, pool).ours(kinds))
+
+
+def _but_secrets(kinds: Iterable[Kind]) -> Iterator[Kind]:
+    return (kind for kind in kinds if (kind.api_version, kind.kind) != _SECRET)
 
 
 def _another_istio(owners: Iterable[Object]) -> bool:
@@ -128,9 +133,14 @@ class _Lists:
         self.unseen: list[str] = []
 
     def ours(self, kinds: Iterable[Kind]) -> tuple[Object, ...]:
-        """What bears our labels, but for the Lease: it goes when the run that holds it has ended."""
-        found = self.of(Query(kind.api_version, kind.kind, labels=OURS) for kind in kinds)
-        return tuple(one for one in found if ref_of(one) != LEASE)
+        """What bears our labels, but for the Lease: it goes when the run that holds it has ended.
+
+        Secrets are looked for where ours can be: to list those of others takes a right that nobody should need.
+        """
+        found = self.of(Query(kind.api_version, kind.kind, labels=OURS) for kind in _but_secrets(kinds))
+        spaces = [ref_of(one).name for one in found if one["kind"] == NAMESPACE]
+        secrets = self.of(Query(*_SECRET, space, labels=OURS) for space in spaces)
+        return tuple(one for one in (*found, *secrets) if ref_of(one) != LEASE)
 
     def of(self, queries: Iterable[Query]) -> tuple[Object, ...]:
         return tuple(one for found in self._pool.map(self._listed, queries) for one in found)

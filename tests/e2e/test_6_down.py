@@ -84,6 +84,7 @@ def test_while_pods_of_others_use_the_mesh_nothing_is_removed_and_they_are_named
         assert "MPK-233" in refused.stderr
         assert "team/user" in refused.stderr
         assert audit.persisted(*OURS) == []
+        assert [path for path in audit.secrets_read("meshpki/") if path.startswith("/api/v1/secrets")] == []
     finally:
         mesh.kubectl("delete", "namespace", "team")
 
