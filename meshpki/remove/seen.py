@@ -12,6 +12,7 @@ from meshpki.lease.record import LEASE
 
 OURS = selector(MANAGED_BY)
 NAMESPACE, CRD = "Namespace", "CustomResourceDefinition"
+SECRET = ("v1", "Secret")
 # istiod puts one of each into every namespace (Istio 1.29)
 ISTIO_BUNDLES = ("istio-ca-root-cert", "istio-ca-crl")
 OWNERS = (
@@ -23,7 +24,6 @@ _UNCOUNTED = ("Event", "Endpoints", "EndpointSlice", "PodMetrics", "NodeMetrics"
 # A kind that cannot be listed after all, or is not served any more.
 _UNSERVED = (404, 405, 406)
 _API_SERVICES = Query("apiregistration.k8s.io/v1", "APIService")
-_SECRET = ("v1", "Secret")
 _IN_FLIGHT = 32
 
 
@@ -51,7 +51,7 @@ class Seen:
 
 def look(reader: Reader) -> Seen:
     """Gather all of it; raises ClusterError where a right to list is missing, since then nobody knows what is left."""
-    kinds = [kind for kind in reader.kinds() if "list" in kind.verbs and kind.kind not in _UNCOUNTED]
+    kinds = counted(reader)
     with ThreadPoolExecutor(_IN_FLIGHT, thread_name_prefix="look") as pool:
         lists = _Lists(reader, pool)
         ours = lists.ours(kinds)
@@ -74,15 +74,19 @@ def look(reader: Reader) -> Seen:
         )
 
 
+def counted(reader: Reader) -> list[Kind]:
+    """The kinds that are looked at."""
+    return [kind for kind in reader.kinds() if "list" in kind.verbs and kind.kind not in _UNCOUNTED]
+
+
 def left(reader: Reader) -> tuple[Ref, ...]:
     """What bears our labels now."""
-    kinds = [kind for kind in reader.kinds() if "list" in kind.verbs and kind.kind not in _UNCOUNTED]
     with ThreadPoolExecutor(_IN_FLIGHT, thread_name_prefix="look") as pool:
-        return tuple(ref_of(one) for one in _Lists(reader, pool).ours(kinds))
+        return tuple(ref_of(one) for one in _Lists(reader, pool).ours(counted(reader)))
 
 
 def _but_secrets(kinds: Iterable[Kind]) -> Iterator[Kind]:
-    return (kind for kind in kinds if (kind.api_version, kind.kind) != _SECRET)
+    return (kind for kind in kinds if (kind.api_version, kind.kind) != SECRET)
 
 
 def _another_istio(owners: Iterable[Object]) -> bool:
@@ -139,7 +143,7 @@ class _Lists:
         """
         found = self.of(Query(kind.api_version, kind.kind, labels=OURS) for kind in _but_secrets(kinds))
         spaces = [ref_of(one).name for one in found if one["kind"] == NAMESPACE]
-        secrets = self.of(Query(*_SECRET, space, labels=OURS) for space in spaces)
+        secrets = self.of(Query(*SECRET, space, labels=OURS) for space in spaces)
         return tuple(one for one in (*found, *secrets) if ref_of(one) != LEASE)
 
     def of(self, queries: Iterable[Query]) -> tuple[Object, ...]:

@@ -7,13 +7,17 @@ import yaml
 from typer.testing import CliRunner, Result
 
 from meshpki import install_role
+from meshpki.cli import session
 from meshpki.cli.rbac import app
-from meshpki.errors import UsageError
+from meshpki.errors import PreconditionError, UsageError
 from meshpki.roles.role import Subject, manifests
 from meshpki.settings import defaults, read
 from meshpki.verify.rights import PURPOSES, rights
 from tests.support import certificates as made
+from tests.support.certificates import mesh_root
+from tests.support.cluster import InMemoryCluster
 from tests.support.existing import corporate
+from tests.support.installed import ROOT, installed
 from tests.support.releases import settings_file
 
 Object = dict[str, Any]
@@ -197,3 +201,20 @@ def test_with_approval_policies_both_may_apply_them_and_the_rogue_request_is_ask
     settings = read([file])
     asked = {name for right in install_role.rights(settings, ()) for name in right.names}
     assert {"meshpki-rogue", "meshpki-probe"} <= asked
+
+
+def test_the_roles_of_down_are_those_of_the_mesh_that_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    mesh = installed(mesh_root())
+    monkeypatch.setattr(session, "open_cluster", lambda *_: mesh)
+    found = rules(printed("down", "--subject", "user:anna"))
+    deleted = {name for _, _, rule in found if "delete" in rule["verbs"] for name in rule.get("resourceNames", ())}
+    assert {"spire-server", "istiod", "bookinfo"} <= deleted
+    assert ROOT not in deleted
+    assert ROOT in json.dumps(printed("down", "--purge-ca"))
+
+
+def test_of_a_cluster_without_a_mesh_no_removal_is_granted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "open_cluster", lambda *_: InMemoryCluster())
+    error = CliRunner().invoke(app, ["down"]).exception
+    assert isinstance(error, PreconditionError)
+    assert error.code == "MPK-385"
