@@ -118,8 +118,9 @@ def test_down_under_its_printed_role_keeps_the_root_and_up_comes_back_under_it(
     assert "took the Lease over from ci@runner pid 1" in done.stderr
     requests = audit.asked_by("down")
     assert [one for one in requests if one.status == REFUSED] == []
-    # pods of ours are taken out of the API only where they hang
-    assert {one for one in unused(printed, requests) if one[:2] != ("delete", "pods")} == set()
+    # the Lease was taken over, and pods of ours are taken out of the API only where they hang
+    rarely = {("create", "leases"), ("delete", "pods")}
+    assert {one for one in unused(printed, requests) if one[:2] not in rarely} == set()
     mesh.accounts.forget()
     kept = {f"{one['kind']} {one['namespace']}/{one['name']}" for one in json.loads(done.stdout)["kept"]}
     left = listing(mesh.lab) - bare.listing
