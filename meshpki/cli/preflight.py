@@ -13,7 +13,7 @@ Examples:
   meshpki preflight --context prod -f mesh.yaml
   meshpki preflight --ignore clock -o json     a check is only a warning then, whatever comes of it
 \b
-Checks: api (whether it answers), rights, kubernetes-version, platform, cert-manager, istio, spire, namespaces,
+Checks: api, rights, kubernetes-version, platform, cert-manager, istio, spire, namespaces,
 istio-shape, cacerts, trust-domain, storage, root-fingerprint, root-pin, approver-policy, approval, istioctl, clock,
 pod-security, rotation;
 of a root of your own besides: root-settings, root-kind, root-secret, root-chain, root-is-ca, root-validity, root-lasts,
