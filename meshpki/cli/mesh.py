@@ -170,6 +170,8 @@ def _check(cluster: Reader, settings: Settings, plan: Plan, wanted: Wanted) -> N
     for found in outcome.ignored:
         risk = "" if found.check.can_wait else " (ignored although going on may break what is there)"
         output.progress(f"warning {found.error.code} {found.check.name}: {output.plain(found.error.what)}{risk}")
+    if outcome.unseen:
+        output.progress(f"warning: not looked at, for want of a right: {', '.join(one.name for one in outcome.unseen)}")
     if outcome.refused:
         for found in outcome.refused[1:]:
             output.failure(found.error)

@@ -123,8 +123,10 @@ def prove_renewed(cluster: Cluster, settings: Settings) -> None:
 
     Only where cert-manager runs: on a new cluster, and after a `down`, the step does it before anything relies on it.
     """
+    if not settings.root.existing.secret_name:
+        return
     pin = pinned(cluster)
-    if pin is None or not settings.root.existing.secret_name or holds_chain(pin, settings):
+    if pin is None or holds_chain(pin, settings):
         return
     controller = deployment(settings.namespaces.cert_manager, "cert-manager")
     if isinstance(judge_rollout(cluster, controller), Ready):

@@ -28,7 +28,7 @@ _CERTIFICATES = Asked("list", CERT_MANAGER.partition("/")[0], "certificates")
 
 @dataclass(frozen=True)
 class Seen:
-    """One look at the cluster, as far as the checks need it."""
+    """One look at the cluster, as far as the checks need it; `unread` are fields that a missing right left empty."""
 
     version: str
     nodes: tuple[Object, ...] = ()
@@ -53,31 +53,30 @@ class Seen:
     namespaces: tuple[Object, ...] = ()
     denied: tuple[Ref, ...] = ()
     unfit: tuple[str, ...] = ()
+    unread: frozenset[str] = frozenset()
 
 
 class _Looks:
-    """What somebody may see who may lack some rights: what is denied is noted, and taken for not there."""
+    """What somebody may see who may lack some rights: what is denied is noted, by the field of `Seen`."""
 
     def __init__(self, reader: Reader) -> None:
-        self._reader, self.denied = reader, list[Asked]()
+        self._reader, self.denied = reader, dict[str, Asked]()
 
-    def listed(self, api_version: str, kind: str, namespace: str = "") -> tuple[Object, ...]:
-        query = Query(api_version, kind, namespace)
-        return self.seen(
-            _right("list", Ref(api_version, kind, namespace, "")), lambda: tuple(self._reader.list(query)), ()
-        )
+    def listed(self, field: str, api_version: str, kind: str, namespace: str = "") -> tuple[Object, ...]:
+        right, query = _right("list", Ref(api_version, kind, namespace, "")), Query(api_version, kind, namespace)
+        return self.seen(field, right, lambda: tuple(self._reader.list(query)), ())
 
-    def got(self, ref: Ref) -> Object | None:
-        return self.seen(_right("get", ref), lambda: self._reader.get(ref), None)
+    def got(self, field: str, ref: Ref) -> Object | None:
+        return self.seen(field, _right("get", ref), lambda: self._reader.get(ref), None)
 
-    def seen(self, right: Asked, read: Callable[[], T], otherwise: T) -> T:
+    def seen(self, field: str, right: Asked, read: Callable[[], T], otherwise: T) -> T:
         """What a look gives that takes this right, `otherwise` where it is missing."""
         try:
             return read()
         except NoAccessError as error:
             if not error.status:
                 raise
-            self.denied.append(right)
+            self.denied[field] = right
             return otherwise
 
 
@@ -93,47 +92,50 @@ def look(
     `programs` are what is to run, and `lacking` the rights that the user turned out not to have.
     """
     names, looks = settings.namespaces, _Looks(reader)
-    pin = looks.seen(_right("get", PIN), lambda: pinned(reader), None)
-    nodes, leases = looks.listed("v1", "Node"), looks.listed("coordination.k8s.io/v1", "Lease", "kube-node-lease")
+    pin = looks.seen("pin", _right("get", PIN), lambda: pinned(reader), None)
+    nodes = looks.listed("nodes", "v1", "Node")
+    leases = looks.listed("leases", "coordination.k8s.io/v1", "Lease", "kube-node-lease")
     there, here = reader.date(), datetime.now(UTC)  # right after each other: all else takes time
     cacerts = Ref("v1", "Secret", names.istio, "cacerts")
     seen = Seen(
         version=reader.version(),
         nodes=nodes,
-        deployments=looks.listed("apps/v1", "Deployment"),
-        stateful_sets=looks.listed("apps/v1", "StatefulSet"),
-        daemon_sets=looks.listed("apps/v1", "DaemonSet"),
-        storage_classes=looks.listed("storage.k8s.io/v1", "StorageClass"),
-        claims=looks.listed("v1", "PersistentVolumeClaim", names.spire_server),
-        csi_driver=looks.got(CSI),
-        cacerts=looks.seen(_right("get", cacerts), lambda: reader.metadata(cacerts), None),
+        deployments=looks.listed("deployments", "apps/v1", "Deployment"),
+        stateful_sets=looks.listed("stateful_sets", "apps/v1", "StatefulSet"),
+        daemon_sets=looks.listed("daemon_sets", "apps/v1", "DaemonSet"),
+        storage_classes=looks.listed("storage_classes", "storage.k8s.io/v1", "StorageClass"),
+        claims=looks.listed("claims", "v1", "PersistentVolumeClaim", names.spire_server),
+        csi_driver=looks.got("csi_driver", CSI),
+        cacerts=looks.seen("cacerts", _right("get", cacerts), lambda: reader.metadata(cacerts), None),
         # without a pin yet, it tells a mesh that was rendered and applied by others from somebody else's CA
-        cacerts_certificate=None if pin else looks.got(istiod_certificate(settings)),
-        mesh_config=looks.got(Ref("v1", "ConfigMap", names.istio, "istio")),
-        spire_config=looks.got(server_config(settings)),
+        cacerts_certificate=None if pin else looks.got("cacerts_certificate", istiod_certificate(settings)),
+        mesh_config=looks.got("mesh_config", Ref("v1", "ConfigMap", names.istio, "istio")),
+        spire_config=looks.got("spire_config", server_config(settings)),
         pin=pin,
-        root=looks.got(root_certificate(settings, pin.generation)) if pin else None,
+        root=looks.got("root", root_certificate(settings, pin.generation)) if pin else None,
         # what is there of a mesh that has lost its pin
-        roots=looks.seen(_REQUESTS, lambda: issued_roots(reader, settings), {}) if pin is None else {},
-        installed=pin is None and looks.seen(_right("get", RECORD), lambda: was_installed(reader), False),
+        roots=looks.seen("roots", _REQUESTS, lambda: issued_roots(reader, settings), {}) if pin is None else {},
+        installed=pin is None and looks.seen("installed", _right("get", RECORD), lambda: was_installed(reader), False),
         at=at,
         existing=_existing(reader, settings, looks),
         skews=skews(there, here, leases, nodes),
-        namespaces=looks.listed("v1", "Namespace"),
-        denied=looks.seen(_CERTIFICATES, lambda: would_be_denied(reader, settings), ()),
+        namespaces=looks.listed("namespaces", "v1", "Namespace"),
+        denied=looks.seen("denied", _CERTIFICATES, lambda: would_be_denied(reader, settings), ()),
         unfit=tuple(f"{one.name}: {why}" for one in programs if (why := _unfit(reader, one, looks))),
     )
-    return replace(seen, missing_rights=_told(lacking, looks.denied))
+    return replace(seen, missing_rights=_told(lacking, looks.denied.values()), unread=frozenset(looks.denied))
 
 
 def _existing(reader: Reader, settings: Settings, looks: _Looks) -> bool:
     if not settings.root.existing.secret_name:
         return False
-    return looks.seen(_right("list", secret_ref(settings)), lambda: secret_is_there(reader, settings), False)
+    return looks.seen(
+        "existing", _right("list", secret_ref(settings)), lambda: secret_is_there(reader, settings), False
+    )
 
 
 def _unfit(reader: Reader, program: Program, looks: _Looks) -> str:
-    return looks.seen(_right("get", RECORD), lambda: program.unfit(reader), "")
+    return looks.seen("unfit", _right("get", RECORD), lambda: program.unfit(reader), "")
 
 
 def _told(lacking: Iterable[Asked], denied: Iterable[Asked]) -> tuple[str, ...]:

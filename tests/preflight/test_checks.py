@@ -1,5 +1,6 @@
 """Tables of what a cluster holds -> the check that refuses it."""
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -15,6 +16,7 @@ from meshpki.components.trust import Pin
 from meshpki.errors import UsageError
 from meshpki.preflight import CHECKS, Seen, examine, look, unanswered
 from meshpki.preflight.approval import would_be_denied
+from meshpki.preflight.root import ROOT_CHECKS
 from meshpki.rights import Asked
 from meshpki.settings import Approval, Existing, Root, Settings, defaults, read_text
 from meshpki.settings.model import CAN_WAIT
@@ -339,7 +341,7 @@ def test_a_look_that_is_not_allowed_is_a_missing_right_beside_the_others() -> No
     )
 
 
-def test_where_nothing_may_be_read_every_check_is_judged_all_the_same_and_each_right_is_told() -> None:
+def test_where_nothing_may_be_read_each_right_is_told_and_no_check_is_made_on_what_was_not_seen() -> None:
     unfit = Program("a", lambda _: False, lambda *_: None, unfit=lambda reader: str(reader.get(RECORD)))
     settings = replace(wish(CA, TOP), approval=Approval(policy=True))
     seen = look(Denying(), settings, NOW, [unfit], [Asked("get", "", "configmaps")])
@@ -356,7 +358,16 @@ def test_where_nothing_may_be_read_every_check_is_judged_all_the_same_and_each_r
         *(f"list {kind}" for kind in ("nodes", "namespaces", "storageclasses.storage.k8s.io")),
         *(f"list {kind}.apps" for kind in ("deployments", "statefulsets", "daemonsets")),
     }
-    assert ("rights", "MPK-118") in refused(seen, settings)
+    outcome = examine(seen, settings)
+    assert [one.check.name for one in outcome.refused] == ["rights"]
+    of_the_chain = {name for name, *_, reads in ROOT_CHECKS if not reads}
+    judged = {one.name for one in CHECKS} - {one.name for one in outcome.unseen}
+    assert judged == {"api", "rights", "kubernetes-version", *of_the_chain}
+
+
+def test_what_a_check_reads_is_what_a_look_can_miss() -> None:
+    fields = {one.name for one in dataclasses.fields(Seen)} | {"leases"}
+    assert {name for check in CHECKS for name in check.reads} <= fields
 
 
 def test_no_answer_is_no_missing_right() -> None:
