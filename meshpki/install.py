@@ -10,7 +10,7 @@ from meshpki.cluster.manifest import Object, Ref, owned
 from meshpki.cluster.render import load
 from meshpki.components.approval import approval
 from meshpki.components.cert_manager import cert_manager
-from meshpki.components.existing_root import existing_root
+from meshpki.components.existing_root import existing_root, prove_renewed
 from meshpki.components.images import images, mirrored
 from meshpki.components.istio import istio, proxy_images
 from meshpki.components.istioctl import Istioctl
@@ -118,8 +118,12 @@ def generation(reader: Reader, settings: Settings) -> int:
 
 
 def install(plan: Plan, settings: Settings, cluster: Cluster, clock: Clock, limits: Limits) -> Generator[Event]:
-    """Keep the wish in the cluster, then run the plan; events and errors as `workflow.run.run`."""
+    """Keep the wish in the cluster, then run the plan; events and errors as `workflow.run.run`.
+
+    Of a mesh below an existing CA a chain that is refused is not kept: the mesh goes on under the one before.
+    """
     events = run(plan, cluster, clock, limits)  # refuses before anything is written
+    prove_renewed(cluster, settings)
     wish = owned(wish_manifest(settings), "settings")
     yield Applied("settings", WISH, apply(cluster, wish))
     yield from events

@@ -1,10 +1,10 @@
 """Which of the rights that an `up` takes its user lacks: those of the printed role, for the steps that are to run."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import product
 
 from meshpki import install_role
-from meshpki.cluster.client import Reader
+from meshpki.cluster.client import NoAccessError, Reader
 from meshpki.cluster.manifest import Object
 from meshpki.components.istio import operator
 from meshpki.components.istioctl import INSTALLED, was_run
@@ -12,16 +12,21 @@ from meshpki.components.withdrawal import WITHDRAWAL
 from meshpki.errors import MeshpkiError
 from meshpki.install import wish_manifest
 from meshpki.rights import Asked, asked_of, missing, plural
-from meshpki.roles.role import RBAC_GROUP, Right
+from meshpki.roles.role import Right
 from meshpki.settings import Settings
+from meshpki.verify import rights as looking
 from meshpki.workflow.step import Program, Step
 
-_APPLYING = ("create", "patch")
-Rules = Mapping[tuple[str, str, str], Sequence[Object]]
+_APPLYING = ("get", "create", "patch")
+# What ends with verify's proof.
+_MESHED = {"istio", "workloads"}
+# A role's resource, namespace (empty: everywhere) and name.
+_Role = tuple[str, str, str]
+_Rules = Sequence[Object]
 
 
 def lacking(reader: Reader, settings: Settings, steps: Iterable[Step]) -> tuple[Asked, ...]:
-    """What the user of this connection may not do of what these steps change; raises ClusterError.
+    """What the user of this connection may not do of what these steps look at and change; raises ClusterError.
 
     Few reviews where all is allowed. A role may be made, and bound, also by who holds what it grants.
     """
@@ -30,9 +35,10 @@ def lacking(reader: Reader, settings: Settings, steps: Iterable[Step]) -> tuple[
     generated, unknown = _generated(reader, settings, programs)
     marks = [program.applies.mark for program in programs if program.applies]
     manifests = [wish_manifest(settings), *(one for step in every for one in step.objects), *marks, *generated]
-    granted = [*install_role.made(manifests), *_besides(reader, settings, every)]
-    asked = {*asked_of(granted), *_streams(settings, {step.name for step in every})}
-    return (*missing(reader, asked, _instead(asked, manifests)), *unknown)
+    names = {step.name for step in every}
+    granted = [*install_role.made(manifests), *_looked_at(settings, names), *_besides(reader, settings, every)]
+    asked = {*asked_of(granted, looking=True), *_streams(settings, names)}
+    return tuple(sorted({*missing(reader, asked, _instead(asked, manifests)), *unknown}))
 
 
 def _generated(
@@ -43,7 +49,7 @@ def _generated(
     To make them takes seconds. Where that fails it is the kinds that are missing; why, another check tells.
     """
     makers = [program.applies.manifests for program in programs if program.applies]
-    if not makers or was_run(reader, operator(settings)):
+    if not makers or _known(lambda: was_run(reader, operator(settings))):
         return (), ()
     groups = [(version.rpartition("/")[0] if "/" in version else "", plural(kind)) for version, kind in INSTALLED]
     denied = missing(reader, [Asked(verb, *where) for verb, where in product(_APPLYING, groups)])
@@ -53,20 +59,41 @@ def _generated(
         return (), denied
 
 
+def _known(look: Callable[[], bool]) -> bool:
+    """What a look says; no where the right to look is missing, which is among what is asked for."""
+    try:
+        return look()
+    except NoAccessError as error:
+        if not error.status:
+            raise
+        return False
+
+
+def _looked_at(settings: Settings, names: set[str]) -> Iterator[Right]:
+    """What is read: by the preflight, by the gates of these steps, and by verify in the end."""
+    yield from install_role.looks(settings)
+    for name in sorted(names):
+        yield from install_role.lists(name)
+    if names & _MESHED:
+        yield from (one for one in looking.rights(settings) if one.role == looking.NAME)
+
+
 def _besides(reader: Reader, settings: Settings, steps: Sequence[Step]) -> Iterator[Right]:
     """What gates and programs of these steps change or try that is no manifest."""
     names = {step.name for step in steps}
-    if "root-ca" in names:
-        yield from install_role.existing(settings)
+    yield from install_role.existing(settings)
     if "approval" in names:
         yield from install_role.approval(settings)
-    if "istio" in names and not was_run(reader, operator(settings)):
+    if "istio" in names and not _known(lambda: was_run(reader, operator(settings))):
         yield from install_role.istioctl(settings)
     for step in steps:
         yield from install_role.tried(settings, step.name)
-        for program in step.programs:
-            if program.name == WITHDRAWAL and not program.settled(reader):
-                yield from install_role.withdrawal(settings)
+        if any(one.name == WITHDRAWAL and not _is_settled(one, reader) for one in step.programs):
+            yield from install_role.withdrawal(settings)
+
+
+def _is_settled(program: Program, reader: Reader) -> bool:
+    return _known(lambda: program.settled(reader))
 
 
 def _streams(settings: Settings, names: set[str]) -> Iterator[Asked]:
@@ -79,18 +106,31 @@ def _streams(settings: Settings, names: set[str]) -> Iterator[Asked]:
 
 def _instead(asked: Iterable[Asked], manifests: Iterable[Object]) -> Mapping[Asked, tuple[Asked, ...]]:
     """What lets its holder make or bind a role of these manifests without `escalate` or `bind`: all that it grants."""
-    rules: Rules = {
+    known = _rules_by_role(manifests)
+    found = {one: known.get(_role_of(one), ()) for one in asked if one.verb in ("escalate", "bind")}
+    return {
+        one: tuple(right for rule in rules for right in _granted(rule, one.namespace))
+        for one, rules in found.items()
+        if _expressible(rules)
+    }
+
+
+def _rules_by_role(manifests: Iterable[Object]) -> Mapping[_Role, _Rules]:
+    return {
         (f"{one['kind'].lower()}s", str(one["metadata"].get("namespace", "")), one["metadata"]["name"]): one["rules"]
         for one in manifests
         if one["kind"] in ("Role", "ClusterRole") and one.get("rules")
     }
-    found: dict[Asked, tuple[Asked, ...]] = {}
-    for one in asked:
-        if one.group == RBAC_GROUP and one.verb in ("escalate", "bind"):
-            of_role = rules.get((one.resource, one.namespace if one.resource == "roles" else "", one.name), ())
-            if of_role and all("nonResourceURLs" not in rule for rule in of_role):
-                found[one] = tuple(right for rule in of_role for right in _granted(rule, one.namespace))
-    return found
+
+
+def _role_of(asked: Asked) -> _Role:
+    """The role that is made or bound; a ClusterRole is bound in a namespace, too."""
+    return asked.resource, asked.namespace if asked.resource == "roles" else "", asked.name
+
+
+def _expressible(rules: _Rules) -> bool:
+    """Whether a review can ask for all that a role grants: not where it grants nothing, or URLs."""
+    return bool(rules) and all("nonResourceURLs" not in rule for rule in rules)
 
 
 def _granted(rule: Object, namespace: str) -> Iterator[Asked]:

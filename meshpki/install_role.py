@@ -35,21 +35,29 @@ _WATCHED = {
     *("deployments", "statefulsets", "daemonsets"),
     *("certificates", "clusterissuers", "certificaterequestpolicies"),
 }
-# What is looked through for another mesh, and for what istioctl left of ours.
-_LISTED = (
-    *(("", resource) for resource in ("nodes", "namespaces", "configmaps", "services", "serviceaccounts")),
+# What is looked through for another mesh, whatever is to be installed.
+_LOOKED_THROUGH = (
+    *(("", resource) for resource in ("nodes", "namespaces")),
     *(("apps", resource) for resource in ("deployments", "statefulsets", "daemonsets")),
-    *((RBAC_GROUP, resource) for resource in ("clusterroles", "clusterrolebindings", "roles", "rolebindings")),
-    *(("storage.k8s.io", resource) for resource in ("storageclasses", "csinodes")),
-    ("apiextensions.k8s.io", _CRDS),
-    ("policy", "poddisruptionbudgets"),
+    ("storage.k8s.io", "storageclasses"),
 )
+# What a step's gates list, and of Istio what istioctl left of ours; its webhooks verify lists, too.
+_LISTED = {
+    "spire": (("storage.k8s.io", "csinodes"),),
+    "istio": (
+        *(("", resource) for resource in ("configmaps", "services", "serviceaccounts")),
+        *((RBAC_GROUP, resource) for resource in ("clusterroles", "clusterrolebindings", "roles", "rolebindings")),
+        ("apiextensions.k8s.io", _CRDS),
+        ("policy", "poddisruptionbudgets"),
+    ),
+}
 
 
 def rights(settings: Settings, manifests: Iterable[Object]) -> tuple[Right, ...]:
     """Every right to bring up, under the Lease, a mesh of these manifests: all that `meshpki render` writes."""
     every = list(manifests)
-    seen = (*_looks(settings), *_watches(every, settings), *_tries(settings))
+    listed = (right for step in _LISTED for right in lists(step))
+    seen = (*looks(settings), *listed, *_watches(every, settings), *_tries(settings))
     optional = (*existing(settings), *approval(settings), *_withdrawing(settings))
     return (*made(every), *seen, *optional, *istioctl(settings))
 
@@ -93,14 +101,20 @@ def _state() -> Iterator[Right]:
     yield from holding_the_lease(NAME)
 
 
-def _looks(settings: Settings) -> Iterator[Right]:
-    """What preflight, the gates and Istio's record read, besides what verify does."""
+def looks(settings: Settings) -> Iterator[Right]:
+    """What preflight lists and reads besides what verify does, whatever is to be installed."""
     names = settings.namespaces
-    for group, resource in _LISTED:
+    for group, resource in _LOOKED_THROUGH:
         yield Right(NAME, "", group, resource, ("list",))
     yield Right(NAME, names.spire_server, "", "persistentvolumeclaims", ("list",))
     yield Right(NAME, "kube-node-lease", "coordination.k8s.io", "leases", ("list",))
     yield Right(NAME, names.istio, "", "secrets", ("get",), ("cacerts",))
+
+
+def lists(step: str) -> Iterator[Right]:
+    """What gates and programs of a step list besides that."""
+    for group, resource in _LISTED.get(step, ()):
+        yield Right(NAME, "", group, resource, ("list",))
 
 
 def _watches(manifests: Sequence[Object], settings: Settings) -> Iterator[Right]:

@@ -42,6 +42,8 @@ class Asked:
 _LEASES = "coordination.k8s.io", "leases"
 # What a role grants is changed by whoever may make it, or bind it.
 _CHANGING = ("create", "patch", "update", "delete", "escalate", "bind")
+# Without a watch whoever waits looks by himself.
+_LOOKING = ("get", "list")
 
 
 def holding_the_lease(role: str) -> tuple[Right, ...]:
@@ -52,13 +54,14 @@ def holding_the_lease(role: str) -> tuple[Right, ...]:
     )
 
 
-def asked_of(granted: Iterable[Right]) -> tuple[Asked, ...]:
-    """Whatever of these rights changes something, to be asked for before anything is changed."""
+def asked_of(granted: Iterable[Right], *, looking: bool = False) -> tuple[Asked, ...]:
+    """Whatever of these rights changes something, or is to be looked at too, to be asked for before any change."""
+    verbs = (*_CHANGING, *_LOOKING) if looking else _CHANGING
     return tuple(
         Asked(verb, one.group, one.resource, one.namespace, name)
         for one in granted
         for verb in one.verbs
-        if verb in _CHANGING
+        if verb in verbs
         for name in one.names or ("",)
     )
 

@@ -8,9 +8,11 @@ import pytest
 
 from meshpki import install_role
 from meshpki.artifacts import obtain
-from meshpki.cluster.manifest import Object
+from meshpki.cluster.client import ClusterError, NoAccessError
+from meshpki.cluster.manifest import Object, Ref
 from meshpki.components.istio import operator
 from meshpki.components.istioctl import mark
+from meshpki.components.trust import PIN
 from meshpki.errors import StepError
 from meshpki.install import Target, steps, wish_manifest
 from meshpki.install_rights import lacking
@@ -82,13 +84,57 @@ def asked_by_name(*steps: Step) -> set[str]:
 
 def test_what_meshpki_itself_keeps_and_looks_into_is_asked_with_what_a_step_applies() -> None:
     assert asked_by_name(Step("a", "a", (config_map("x"),))) == {
-        *(f"{verb} configmaps default/x" for verb in ("create", "patch")),
-        *(f"{verb} configmaps kube-system/meshpki" for verb in ("create", "patch")),
-        *(f"{verb} configmaps kube-system/meshpki-trust" for verb in ("create", "patch")),
+        *(f"{verb} configmaps default/x" for verb in ("get", "create", "patch")),
+        *(f"{verb} configmaps kube-system/meshpki" for verb in ("get", "create", "patch")),
+        *(f"{verb} configmaps kube-system/meshpki-trust" for verb in ("get", "create", "patch")),
         "create leases kube-system/",
-        "update leases kube-system/meshpki",
-        "delete leases kube-system/meshpki",
+        *(f"{verb} leases kube-system/meshpki" for verb in ("get", "update", "delete")),
+        "list leases kube-node-lease/",
+        "list persistentvolumeclaims spire-server/",
+        "get secrets istio-system/cacerts",
     }
+
+
+@pytest.mark.parametrize(
+    ("step", "right"),
+    [
+        ("another", "list nodes /"),
+        ("another", "list storageclasses /"),
+        ("spire", "list csinodes /"),
+        ("istio", "list poddisruptionbudgets /"),
+        ("istio", "list events /"),
+        ("workloads", "list certificaterequests /"),
+    ],
+)
+def test_what_preflight_the_gates_and_verify_list_is_asked_for_before_the_first_write(step: str, right: str) -> None:
+    def told(name: str) -> list[str]:
+        cluster = holding(lambda asked: asked == right)
+        return [f"{one.verb} {one.resource} /" for one in lacking(cluster, defaults(), [Step(name, "")])]
+
+    assert told(step) == [right]
+    assert told("another") == ([right] if step == "another" else [])
+
+
+class Unread(Holding):
+    """Somebody who may read no object at all."""
+
+    def get(self, ref: Ref) -> Object | None:
+        raise NoAccessError("MPK-102", f"get refused: {ref}", status=403)
+
+
+def test_a_look_that_is_denied_on_the_way_is_one_of_the_rights_that_are_missing() -> None:
+    cluster = Unread(denied=lambda right: right.startswith("get configmaps"))
+    program = Program("withdraw approver-policy", settled=lambda reader: reader.get(PIN) is None, run=lambda *_: None)
+    found = lacking(cluster, defaults(), [Step("istio", "", programs=(program, installer(tuple)))])
+    assert [str(one) for one in found] == ["get configmaps"]
+    assert {"delete deployments /", "update mutatingwebhookconfigurations /"} <= {*cluster.asked}
+
+
+def test_without_any_answer_nothing_is_told_of_rights() -> None:
+    cluster = holding()
+    cluster.faults.append(NoAccessError("MPK-101", "no answer"))
+    with pytest.raises(ClusterError, match="no answer"):
+        lacking(cluster, defaults(), [Step("istio", "", programs=(installer(unasked),))])
 
 
 @pytest.mark.parametrize(
@@ -160,7 +206,7 @@ def test_where_istioctl_was_run_already_its_manifests_are_not_asked_for() -> Non
 def test_an_istioctl_that_cannot_tell_leaves_the_kinds_as_what_is_missing() -> None:
     cluster = holding(lambda right: "deployments" in right)
     found = lacking(cluster, defaults(), [Step("istio", "", programs=(installer(refused),))])
-    assert [str(one) for one in found] == ["create deployments.apps", "patch deployments.apps"]
+    assert [str(one) for one in found] == [f"{verb} deployments.apps" for verb in ("create", "get", "list", "patch")]
 
 
 @pytest.mark.parametrize(
@@ -214,7 +260,7 @@ class Granted(InMemoryCluster):
         )
 
 
-@pytest.mark.parametrize("left_out", [None, "escalate", "bind", "delete", "patch"])
+@pytest.mark.parametrize("left_out", [None, "escalate", "bind", "delete", "patch", "list", "get"])
 def test_who_has_the_printed_role_lacks_nothing_and_with_any_verb_less_something(
     tmp_path: Path, left_out: str | None
 ) -> None:

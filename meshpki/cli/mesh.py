@@ -13,7 +13,7 @@ from meshpki.cli.consent import consent
 from meshpki.cli.follow import followed
 from meshpki.cli.holding import MeshState, mesh_state, one_run
 from meshpki.cli.session import SystemClock, open_cluster, settings_of
-from meshpki.cluster.client import Cluster, Reader
+from meshpki.cluster.client import Cluster, NoAccessError, Reader
 from meshpki.cluster.kubernetes import KubernetesCluster
 from meshpki.errors import OK, MeshpkiError
 from meshpki.install import EVERY, Target, generation, install, steps, wish_manifest
@@ -124,15 +124,43 @@ def opened(wanted: Wanted) -> tuple[KubernetesCluster, MeshState, Settings, Plan
 
 def prepared(wanted: Wanted) -> tuple[KubernetesCluster, MeshState, Settings, Plan]:
     """The same, before the cluster was checked; the settings and the release files were."""
-    refuse_unknown(wanted.selection, wanted.ignore)
-    given = read([*wanted.overlay, *wanted.files]) if wanted.files else None  # wrong files need no cluster to be told
-    cluster = open_cluster(wanted.context, wanted.kubeconfig, force_conflicts=wanted.force_conflicts)
+    given, cluster = _named(wanted)
     before = mesh_state(cluster)
     settings = given or settings_of(cluster, (), wanted.overlay)
+    return cluster, before, settings, _planned(wanted, settings, cluster, generation(cluster, settings))
+
+
+def looked_over(wanted: Wanted) -> preflight.Outcome:
+    """Every check of the preflight by itself, whatever the user may not read of the mesh, or where nobody answers."""
+    given, cluster = _named(wanted)
+    try:
+        output.progress(output.plain(headline(cluster)))
+    except NoAccessError as error:
+        return preflight.unanswered(error)
+    settings = given or settings_of(cluster, (), wanted.overlay)
+    plan = _planned(wanted, settings, cluster, _generation_if_seen(cluster, settings))
+    return examined(cluster, settings, plan, wanted.ignore)
+
+
+def _named(wanted: Wanted) -> tuple[Settings | None, KubernetesCluster]:
+    """The settings of the files, if any, and the cluster; what is wrong with the words alone is told before both."""
+    refuse_unknown(wanted.selection, wanted.ignore)
+    given = read([*wanted.overlay, *wanted.files]) if wanted.files else None  # wrong files need no cluster to be told
+    return given, open_cluster(wanted.context, wanted.kubeconfig, force_conflicts=wanted.force_conflicts)
+
+
+def _planned(wanted: Wanted, settings: Settings, cluster: KubernetesCluster, number: int) -> Plan:
     releases = artifacts.obtain(settings, wanted.artifact_dir, told=output.told)
     target = Target(wanted.kubeconfig, cluster.context)
-    known = steps(settings, releases, target, generation(cluster, settings))
-    return cluster, before, settings, narrowed(known, wanted.selection)
+    return narrowed(steps(settings, releases, target, number), wanted.selection)
+
+
+def _generation_if_seen(cluster: Reader, settings: Settings) -> int:
+    """The first where the pin may not be read, which is a missing right; whoever writes has to know it."""
+    try:
+        return generation(cluster, settings)
+    except NoAccessError:
+        return 1
 
 
 def refuse_unknown(selection: Selection, ignore: Sequence[str]) -> None:
@@ -144,7 +172,7 @@ def refuse_unknown(selection: Selection, ignore: Sequence[str]) -> None:
 def examined(cluster: Reader, settings: Settings, plan: Plan, ignore: Sequence[str]) -> preflight.Outcome:
     """Every check of the preflight, for what this plan applies."""
     programs = [program for step in plan.steps for program in step.programs]
-    lacking = map(str, install_rights.lacking(cluster, settings, plan.steps))
+    lacking = install_rights.lacking(cluster, settings, plan.steps)
     seen = preflight.look(cluster, settings, datetime.now(UTC), programs, lacking)
     return preflight.examine(seen, settings, ignore)
 
@@ -154,6 +182,8 @@ def _check(cluster: Reader, settings: Settings, plan: Plan, wanted: Wanted) -> N
     for found in outcome.ignored:
         risk = "" if found.check.can_wait else " (ignored although going on may break what is there)"
         output.progress(f"warning {found.error.code} {found.check.name}: {output.plain(found.error.what)}{risk}")
+    if outcome.unseen:
+        output.progress(f"warning: not looked at, for want of a right: {', '.join(one.name for one in outcome.unseen)}")
     if outcome.refused:
         for found in outcome.refused[1:]:
             output.failure(found.error)

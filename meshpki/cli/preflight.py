@@ -13,8 +13,9 @@ Examples:
   meshpki preflight --context prod -f mesh.yaml
   meshpki preflight --ignore clock -o json     a check is only a warning then, whatever comes of it
 \b
-Checks: rights, kubernetes-version, platform, cert-manager, istio, spire, namespaces, istio-shape, cacerts,
-trust-domain, storage, root-fingerprint, root-pin, approver-policy, approval, istioctl, clock, pod-security, rotation;
+Checks: api, rights, kubernetes-version, platform, cert-manager, istio, spire, namespaces,
+istio-shape, cacerts, trust-domain, storage, root-fingerprint, root-pin, approver-policy, approval, istioctl, clock,
+pod-security, rotation;
 of a root of your own besides: root-settings, root-kind, root-secret, root-chain, root-is-ca, root-validity, root-lasts,
 root-key-usage, root-path-length, root-strength, root-constraints, root-rules.
 \b
@@ -33,14 +34,12 @@ def preflight(
 ) -> None:
     """Run every check that `up` makes before its first write, and what is there already; writes nothing."""
     from meshpki.cli import preflight_forms as forms
-    from meshpki.cli.mesh import Wanted, examined, headline, prepared
+    from meshpki.cli.mesh import Wanted, looked_over
 
     wanted = Wanted(
         context, kubeconfig, files=options.given(files), artifact_dir=artifact_dir, ignore=options.given(ignore)
     )
-    cluster, _before, settings, plan = prepared(wanted)
-    output.progress(output.plain(headline(cluster)))
-    outcome = examined(cluster, settings, plan, wanted.ignore)
+    outcome = looked_over(wanted)
     output.data(forms.as_json(outcome) if form is Format.JSON else forms.text(outcome))
     if outcome.refused:
         raise typer.Exit(PRECONDITION)

@@ -7,15 +7,14 @@ from meshpki.cli.verdicts.words import aligned
 from meshpki.preflight import CHECKS, Found, Outcome
 from meshpki.settings.model import API_VERSION
 
-_OK, _WARNED, _REFUSED = "ok", "ignored", "refused"
+_OK, _WARNED, _REFUSED, _UNSEEN = "ok", "ignored", "refused", "not looked at"
 
 
 def text(outcome: Outcome) -> str:
     """A line a check, and under them what is the matter and what is there already."""
     found = _by_name(outcome)
     rows = [("CHECK", "RESULT", "CODE"), *((one.name, found.get(one.name, (_OK, None))[0], one.code) for one in CHECKS)]
-    reasons = [f"  {name}: {one.error}" for name, (_, one) in found.items() if one]
-    remedies = [f"{line}; {one.error.remedy}" for line, (_, one) in zip(reasons, found.values(), strict=True) if one]
+    remedies = [f"  {name}: {one.error}; {one.error.remedy}" for name, (_, one) in found.items() if one]
     there = [("THERE ALREADY", "VERSION", "OWNER"), *((str(one.ref), one.version, one.owner) for one in outcome.there)]
     lines = [*aligned(rows), *remedies]
     return output.plain("\n".join([*lines, "", *aligned(there)] if outcome.there else lines))
@@ -32,7 +31,8 @@ def as_json(outcome: Outcome) -> str:
 
 def _by_name(outcome: Outcome) -> dict[str, tuple[str, Found | None]]:
     ignored: dict[str, tuple[str, Found | None]] = {one.check.name: (_WARNED, one) for one in outcome.ignored}
-    return {**ignored, **{one.check.name: (_REFUSED, one) for one in outcome.refused}}
+    unseen: dict[str, tuple[str, Found | None]] = {one.name: (_UNSEEN, None) for one in outcome.unseen}
+    return {**unseen, **ignored, **{one.check.name: (_REFUSED, one) for one in outcome.refused}}
 
 
 def _check(name: str, code: str, result: str, found: Found | None) -> dict[str, str]:

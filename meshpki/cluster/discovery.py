@@ -43,7 +43,8 @@ def served(discovered: Object) -> tuple[Kind, ...]:
             for one in version.get("resources") or []:
                 kind = (one.get("responseKind") or {}).get("kind", "")
                 api_version = f"{name}/{version['version']}" if name else str(version["version"])
-                known = Kind(api_version, kind, one.get("scope") == "Namespaced", frozenset(one.get("verbs") or []))
+                verbs, resource = frozenset(one.get("verbs") or []), str(one.get("resource", ""))
+                known = Kind(api_version, kind, one.get("scope") == "Namespaced", verbs, resource)
                 found.setdefault((name, kind), known)
     return tuple(found.values())
 

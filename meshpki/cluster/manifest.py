@@ -45,12 +45,16 @@ class Query:
 
 @dataclass(frozen=True, order=True)
 class Kind:
-    """A kind that the API server serves, in its preferred version; `verbs` are those of the API (`list`, `delete`)."""
+    """A kind that the API server serves, in its preferred version; `verbs` are those of the API (`list`, `delete`).
+
+    `resource` is what URLs and roles call it.
+    """
 
     api_version: str
     kind: str
     namespaced: bool
     verbs: frozenset[str] = frozenset()
+    resource: str = ""
 
 
 def ref_of(manifest: Object) -> Ref:

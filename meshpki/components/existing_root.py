@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from meshpki.cluster.client import Cluster, Reader
 from meshpki.cluster.manifest import Object, Query, Ref, only, owned
 from meshpki.components import root_probe
+from meshpki.components.rollout import deployment, judge_rollout
 from meshpki.components.root_ca import STEP, issuer_ready
 from meshpki.components.root_probe import Answer, issuer
 from meshpki.components.trust import ALIAS, CERT_MANAGER, PIN, Pin, pinned
@@ -21,7 +22,7 @@ from meshpki.settings.durations import moment
 from meshpki.workflow.apply import apply
 from meshpki.workflow.step import Failed, Gate, Later, Program, Readiness, Ready, Step, Waiting
 
-_ASK_OWNER = "nothing was changed; compare the file of the chain with what the CA's owner put into the Secret"
+_ASK_OWNER = "nothing relies on it; compare the file of the chain with what the CA's owner put into the Secret"
 
 
 def existing_root(settings: Settings) -> Step:
@@ -36,7 +37,7 @@ def existing_root(settings: Settings) -> Step:
             Program(
                 name="probe",
                 settled=lambda reader: holds_chain(pinned(reader), settings),
-                run=lambda cluster, stop: _prove(cluster, settings, stop),
+                run=lambda cluster, stop: _pin(cluster, settings, stop),
             ),
         ),
         gates=(
@@ -117,20 +118,40 @@ def judge_pinned(reader: Reader, settings: Settings) -> Readiness:
     return Ready(f"{pin.root.subject} sha256 {pin.root.sha256}, {(first.not_after - now).days}d left")
 
 
-def _prove(cluster: Cluster, settings: Settings, stop: threading.Event) -> None:
+def prove_renewed(cluster: Cluster, settings: Settings) -> None:
+    """Have another chain than the pinned one proven before the settings that name it are kept; raises StepError.
+
+    Only where cert-manager runs: on a new cluster, and after a `down`, the step does it before anything relies on it.
+    """
+    if not settings.root.existing.secret_name:
+        return
+    pin = pinned(cluster)
+    if pin is None or holds_chain(pin, settings):
+        return
+    controller = deployment(settings.namespaces.cert_manager, "cert-manager")
+    if isinstance(judge_rollout(cluster, controller), Ready):
+        _prove(cluster, settings, threading.Event())
+
+
+def _pin(cluster: Cluster, settings: Settings, stop: threading.Event) -> None:
     """Probe, compare, pin: whatever refers to the Secret comes after that."""
+    if _prove(cluster, settings, stop):
+        apply(cluster, owned(pin_manifest(given_chain(settings)), STEP))
+
+
+def _prove(cluster: Cluster, settings: Settings, stop: threading.Event) -> bool:
+    """Whether the Secret's CA is that of the given chain; False where `stop` was set, raises StepError where not."""
     secret, names = secret_ref(settings), below(settings)
     if not secret_is_there(cluster, settings):
         raise StepError("MPK-279", "there is no such Secret of type kubernetes.io/tls", where=str(secret))
     request = throw_away(root_probe.NAME, f"spiffe://{settings.trust_domain}", names.dns_names[0])
     answer = root_probe.ask(cluster, secret, request, stop)
     if answer is None:
-        return
-    chain = given_chain(settings)
-    unlike = differs(answer, chain, request, datetime.now(UTC))
+        return False
+    unlike = differs(answer, given_chain(settings), request, datetime.now(UTC))
     if unlike is not None:
         raise StepError(unlike.code, unlike.what, where=str(secret), remedy=unlike.remedy)
-    apply(cluster, owned(pin_manifest(chain), STEP))
+    return True
 
 
 def differs(answer: Answer, chain: Sequence[Certificate], request: ThrowAway, at: datetime) -> Unfit | None:

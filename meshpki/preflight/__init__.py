@@ -17,16 +17,20 @@ from meshpki.settings.fields import flatten
 from meshpki.settings.model import CAN_WAIT
 from meshpki.settings.releases import components, in_words, kubernetes_range, release_of
 
-__all__ = ["CHECKS", "Check", "Found", "Outcome", "PreflightError", "Seen", "examine", "known", "look"]
+__all__ = ["CHECKS", "Check", "Found", "Outcome", "PreflightError", "Seen", "examine", "known", "look", "unanswered"]
 
 
 @dataclass(frozen=True)
 class Check:
-    """A named precondition; `judge` gives the problem as (what, where, remedy), None where there is none."""
+    """A named precondition; `judge` gives the problem as (what, where, remedy), None where there is none.
+
+    `reads` are the fields of Seen without which nothing can be said.
+    """
 
     name: str
     code: str
     judge: Callable[[Seen, Settings], Problem | None]
+    reads: tuple[str, ...] = ()
 
     @property
     def can_wait(self) -> bool:
@@ -55,11 +59,21 @@ class PreflightError(PreconditionError):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What stops the run, what only is worth a warning because the user said so, and which components are there."""
+    """What stops the run, what only is worth a warning because the user said so, and which components are there.
+
+    `unseen` are checks that nothing could be looked at for.
+    """
 
     refused: tuple[Found, ...] = field(default=())
     ignored: tuple[Found, ...] = field(default=())
     there: tuple[Component, ...] = field(default=())
+    unseen: tuple[Check, ...] = field(default=())
+
+
+def unanswered(error: MeshpkiError) -> Outcome:
+    """The outcome where the API server does not answer this user."""
+    api, *others = CHECKS
+    return Outcome((Found(api, error),), unseen=tuple(others))
 
 
 def examine(seen: Seen, settings: Settings, ignore: Sequence[str] = ()) -> Outcome:
@@ -70,7 +84,8 @@ def examine(seen: Seen, settings: Settings, ignore: Sequence[str] = ()) -> Outco
     known(ignore)
     refused: list[Found] = []
     ignored: list[Found] = []
-    for check in CHECKS:
+    unseen = tuple(check for check in CHECKS if seen.unread.intersection(check.reads))
+    for check in (check for check in CHECKS if check not in unseen):
         problem = check.judge(seen, settings)
         if problem is None:
             continue
@@ -80,7 +95,7 @@ def examine(seen: Seen, settings: Settings, ignore: Sequence[str] = ()) -> Outco
         borne = check.name in ignore or (check.can_wait and check.name in settings.ignore)
         (ignored if borne else refused).append(found)
     there = components_of((*seen.deployments, *seen.stateful_sets, *seen.daemon_sets))
-    return Outcome(tuple(refused), tuple(ignored), there)
+    return Outcome(tuple(refused), tuple(ignored), there, unseen)
 
 
 def known(names: Iterable[str]) -> None:
@@ -159,22 +174,28 @@ def _pod_security(seen: Seen, settings: Settings) -> Problem | None:
     return None
 
 
+def _answers(_seen: Seen, _settings: Settings) -> Problem | None:
+    """Whatever was seen, it answered; `unanswered` is told before anything is looked at."""
+    return None
+
+
 CHECKS = (
+    Check("api", "MPK-101", _answers),
     Check("rights", "MPK-118", _rights),
     Check("kubernetes-version", "MPK-103", _kubernetes),
-    Check("platform", "MPK-109", _platform),
-    Check("cert-manager", "MPK-104", parts.cert_manager),
-    Check("istio", "MPK-105", parts.istio),
-    Check("spire", "MPK-106", parts.spire),
-    Check("namespaces", "MPK-127", parts.moved),
-    Check("istio-shape", "MPK-114", parts.shape),
-    Check("cacerts", "MPK-107", parts.cacerts),
-    Check("trust-domain", "MPK-108", parts.trust_domain),
-    Check("storage", "MPK-110", _storage),
+    Check("platform", "MPK-109", _platform, ("nodes",)),
+    Check("cert-manager", "MPK-104", parts.cert_manager, ("deployments",)),
+    Check("istio", "MPK-105", parts.istio, ("deployments",)),
+    Check("spire", "MPK-106", parts.spire, ("stateful_sets", "daemon_sets", "csi_driver")),
+    Check("namespaces", "MPK-127", parts.moved, ("deployments", "stateful_sets", "daemon_sets")),
+    Check("istio-shape", "MPK-114", parts.shape, ("deployments", "daemon_sets")),
+    Check("cacerts", "MPK-107", parts.cacerts, ("cacerts", "cacerts_certificate", "pin")),
+    Check("trust-domain", "MPK-108", parts.trust_domain, ("mesh_config", "spire_config")),
+    Check("storage", "MPK-110", _storage, ("storage_classes", "claims")),
     *(Check(*row) for row in ROOT_CHECKS),
     *(Check(*row) for row in APPROVAL_CHECKS),
-    Check("istioctl", "MPK-124", _programs),
-    Check("clock", "MPK-120", _clock),
-    Check("pod-security", "MPK-121", _pod_security),
-    Check("rotation", "MPK-430", _rotation),
+    Check("istioctl", "MPK-124", _programs, ("unfit",)),
+    Check("clock", "MPK-120", _clock, ("nodes", "leases")),
+    Check("pod-security", "MPK-121", _pod_security, ("namespaces",)),
+    Check("rotation", "MPK-430", _rotation, ("pin",)),
 )

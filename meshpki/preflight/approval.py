@@ -49,8 +49,8 @@ def denied_unawares(seen: Seen, _settings: Settings) -> Problem | None:
     return what, "approval.policy", "write a CertificateRequestPolicy for their issuers"
 
 
-# Name, code and judgement.
-APPROVAL_CHECKS: tuple[tuple[str, str, Callable[[Seen, Settings], Problem | None]], ...] = (
-    ("approver-policy", "MPK-122", other_approver),
-    ("approval", "MPK-123", denied_unawares),
+# Name, code, judgement and what it reads.
+APPROVAL_CHECKS: tuple[tuple[str, str, Callable[[Seen, Settings], Problem | None], tuple[str, ...]], ...] = (
+    ("approver-policy", "MPK-122", other_approver, ("deployments",)),
+    ("approval", "MPK-123", denied_unawares, ("denied",)),
 )

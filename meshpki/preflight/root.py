@@ -128,20 +128,20 @@ def _unreadable(settings: Settings) -> bool:
     return False
 
 
-# Name, code and judgement; of an existing CA each kind of fault has a code of its own, which `pki/issuing.py` gives.
-ROOT_CHECKS: tuple[tuple[str, str, Callable[[Seen, Settings], Problem | None]], ...] = (
-    ("root-fingerprint", "MPK-111", other_fingerprint),
-    ("root-pin", "MPK-126", lost_pin),
-    ("root-settings", "MPK-117", changed_root),
-    ("root-kind", "MPK-286", other_root),
-    ("root-secret", "MPK-279", missing_secret),
-    ("root-chain", "MPK-271", partial(existing_problem, "MPK-271")),
-    ("root-is-ca", "MPK-272", partial(existing_problem, "MPK-272")),
-    ("root-validity", "MPK-273", partial(existing_problem, "MPK-273")),
-    ("root-lasts", "MPK-274", partial(existing_problem, "MPK-274")),
-    ("root-key-usage", "MPK-275", partial(existing_problem, "MPK-275")),
-    ("root-path-length", "MPK-276", partial(existing_problem, "MPK-276")),
-    ("root-strength", "MPK-277", partial(existing_problem, "MPK-277")),
-    ("root-constraints", "MPK-278", partial(existing_problem, "MPK-278")),
-    ("root-rules", "MPK-287", partial(existing_problem, "MPK-287")),
+# Name, code, judgement and what it reads; each fault of an existing CA has a code, which `pki/issuing.py` gives.
+ROOT_CHECKS: tuple[tuple[str, str, Callable[[Seen, Settings], Problem | None], tuple[str, ...]], ...] = (
+    ("root-fingerprint", "MPK-111", other_fingerprint, ("pin",)),
+    ("root-pin", "MPK-126", lost_pin, ("pin", "roots", "installed")),
+    ("root-settings", "MPK-117", changed_root, ("pin", "root")),
+    ("root-kind", "MPK-286", other_root, ("pin",)),
+    ("root-secret", "MPK-279", missing_secret, ("existing",)),
+    ("root-chain", "MPK-271", partial(existing_problem, "MPK-271"), ()),
+    ("root-is-ca", "MPK-272", partial(existing_problem, "MPK-272"), ()),
+    ("root-validity", "MPK-273", partial(existing_problem, "MPK-273"), ()),
+    ("root-lasts", "MPK-274", partial(existing_problem, "MPK-274"), ()),
+    ("root-key-usage", "MPK-275", partial(existing_problem, "MPK-275"), ()),
+    ("root-path-length", "MPK-276", partial(existing_problem, "MPK-276"), ()),
+    ("root-strength", "MPK-277", partial(existing_problem, "MPK-277"), ()),
+    ("root-constraints", "MPK-278", partial(existing_problem, "MPK-278"), ()),
+    ("root-rules", "MPK-287", partial(existing_problem, "MPK-287"), ()),
 )

@@ -12,6 +12,7 @@ from meshpki.lease.record import LEASE
 
 OURS = selector(MANAGED_BY)
 NAMESPACE, CRD = "Namespace", "CustomResourceDefinition"
+SECRET = ("v1", "Secret")
 # istiod puts one of each into every namespace (Istio 1.29)
 ISTIO_BUNDLES = ("istio-ca-root-cert", "istio-ca-crl")
 OWNERS = (
@@ -50,11 +51,11 @@ class Seen:
 
 def look(reader: Reader) -> Seen:
     """Gather all of it; raises ClusterError where a right to list is missing, since then nobody knows what is left."""
-    kinds = [kind for kind in reader.kinds() if "list" in kind.verbs and kind.kind not in _UNCOUNTED]
+    kinds = counted(reader)
     with ThreadPoolExecutor(_IN_FLIGHT, thread_name_prefix="look") as pool:
         lists = _Lists(reader, pool)
         ours = lists.ours(kinds)
-        istio = lists.of(Query(kind.api_version, kind.kind, labels=selector(ISTIO)) for kind in kinds)
+        istio = lists.of(Query(kind.api_version, kind.kind, labels=selector(ISTIO)) for kind in _but_secrets(kinds))
         namespaces = [ref_of(one).name for one in ours if one["kind"] == NAMESPACE]
         inner = [Query(kind.api_version, kind.kind, name) for name in namespaces for kind in kinds if kind.namespaced]
         owners = lists.of(Query(*kind) for kind in OWNERS)
@@ -73,11 +74,19 @@ def look(reader: Reader) -> Seen:
         )
 
 
+def counted(reader: Reader) -> list[Kind]:
+    """The kinds that are looked at."""
+    return [kind for kind in reader.kinds() if "list" in kind.verbs and kind.kind not in _UNCOUNTED]
+
+
 def left(reader: Reader) -> tuple[Ref, ...]:
     """What bears our labels now."""
-    kinds = [kind for kind in reader.kinds() if "list" in kind.verbs and kind.kind not in _UNCOUNTED]
     with ThreadPoolExecutor(_IN_FLIGHT, thread_name_prefix="look") as pool:
-        return tuple(ref_of(one) for one in _Lists(reader, pool).ours(kinds))
+        return tuple(ref_of(one) for one in _Lists(reader, pool).ours(counted(reader)))
+
+
+def _but_secrets(kinds: Iterable[Kind]) -> Iterator[Kind]:
+    return (kind for kind in kinds if (kind.api_version, kind.kind) != SECRET)
 
 
 def _another_istio(owners: Iterable[Object]) -> bool:
@@ -128,9 +137,14 @@ class _Lists:
         self.unseen: list[str] = []
 
     def ours(self, kinds: Iterable[Kind]) -> tuple[Object, ...]:
-        """What bears our labels, but for the Lease: it goes when the run that holds it has ended."""
-        found = self.of(Query(kind.api_version, kind.kind, labels=OURS) for kind in kinds)
-        return tuple(one for one in found if ref_of(one) != LEASE)
+        """What bears our labels, but for the Lease: it goes when the run that holds it has ended.
+
+        Secrets are looked for where ours can be: to list those of others takes a right that nobody should need.
+        """
+        found = self.of(Query(kind.api_version, kind.kind, labels=OURS) for kind in _but_secrets(kinds))
+        spaces = [ref_of(one).name for one in found if one["kind"] == NAMESPACE]
+        secrets = self.of(Query(*SECRET, space, labels=OURS) for space in spaces)
+        return tuple(one for one in (*found, *secrets) if ref_of(one) != LEASE)
 
     def of(self, queries: Iterable[Query]) -> tuple[Object, ...]:
         return tuple(one for found in self._pool.map(self._listed, queries) for one in found)

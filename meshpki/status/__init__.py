@@ -46,7 +46,8 @@ def unseen(report: StatusReport) -> PreconditionError:
     if not report.installed:
         return PreconditionError("MPK-385", "there is no mesh of meshpki's here", remedy="install it: meshpki up")
     what = "; ".join(report.unknown)
-    return PreconditionError("MPK-386", f"not everything could be seen: {what}", remedy="have these rights granted")
+    remedy = "have these rights granted: `meshpki rbac status` prints the roles, and `operate` those of a rotation"
+    return PreconditionError("MPK-386", f"not everything could be seen: {what}", remedy=remedy)
 
 
 def _generation(reader: Reader, settings: Settings) -> int:

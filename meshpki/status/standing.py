@@ -42,7 +42,7 @@ def _standing(step: StepStatus, rotation: str) -> Standing:
         case Word.READY:
             command = ""
         case Word.UNKNOWN:
-            command = "meshpki rbac verify"
+            command = "meshpki rbac status"
         case Word.ABSENT:
             command = rotation or f"meshpki up --to {step.name}"
         case _:

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from meshpki.cluster.client import NoAccessError, Reader
-from meshpki.cluster.manifest import MANAGED_BY, STEP_LABEL, Object, Query, Ref, digest, owned, ref_of
+from meshpki.cluster.manifest import MANAGED_BY, STEP_LABEL, Object, Query, Ref, digest, only, owned, ref_of
 from meshpki.components.istio import operator
 from meshpki.components.istioctl import RECORD, fingerprint
 from meshpki.errors import MeshpkiError
@@ -52,7 +52,7 @@ def _label(one: Object) -> str:
 
 
 def gather(reader: Reader, settings: Settings, steps: Iterable[Step]) -> Objects:
-    """Our objects: a list for each kind by our label, and a single look for any that lost it. Never a Secret."""
+    """Our objects: a list for each kind by our label, and one by its name for any that lost it. Never a Secret."""
     refs = [ref_of(manifest) for step in steps for manifest in step.objects if manifest["kind"] != "Secret"]
     kinds = [Query(*kind, labels=_OURS) for kind in dict.fromkeys((ref.api_version, ref.kind) for ref in refs)]
     with ThreadPoolExecutor(_IN_FLIGHT, thread_name_prefix="status") as pool:
@@ -61,7 +61,13 @@ def gather(reader: Reader, settings: Settings, steps: Iterable[Step]) -> Objects
         unseen = {query.kind: found.what for query, found in lists.items() if isinstance(found, NoAccessError)}
         live = {ref_of(one): one for found in lists.values() if isinstance(found, list) for one in found}
         lost = [ref for ref in refs if ref not in live and ref.kind not in unseen]
-        return Objects({**live, **dict(zip(lost, pool.map(reader.get, lost), strict=True))}, unseen, pods.result())
+        found = pool.map(lambda ref: _named(reader, ref), lost)
+        return Objects({**live, **dict(zip(lost, found, strict=True))}, unseen, pods.result())
+
+
+def _named(reader: Reader, ref: Ref) -> Object | None:
+    """By a list, too: whoever may list a kind needs no other right."""
+    return next(iter(reader.list(only(ref))), None)
 
 
 def _listed(reader: Reader, query: Query) -> list[Object] | NoAccessError:

@@ -7,13 +7,17 @@ import yaml
 from typer.testing import CliRunner, Result
 
 from meshpki import install_role
+from meshpki.cli import session
 from meshpki.cli.rbac import app
-from meshpki.errors import UsageError
+from meshpki.errors import PreconditionError, UsageError
 from meshpki.roles.role import Subject, manifests
 from meshpki.settings import defaults, read
 from meshpki.verify.rights import PURPOSES, rights
 from tests.support import certificates as made
+from tests.support.certificates import mesh_root
+from tests.support.cluster import InMemoryCluster
 from tests.support.existing import corporate
+from tests.support.installed import ROOT, installed
 from tests.support.releases import settings_file
 
 Object = dict[str, Any]
@@ -77,7 +81,7 @@ def test_the_namespaces_that_roles_lie_in_come_first_as_up_makes_them(install: l
 
 def test_no_role_may_do_everything_or_read_what_is_in_a_secret(install: list[Object]) -> None:
     of_secrets = set()
-    for name, space, rule in (*rules(install), *rules(printed("operate"))):
+    for name, space, rule in (*rules(install), *rules(printed("operate")), *rules(printed("status"))):
         assert not {"*"} & {*rule["apiGroups"], *rule["resources"], *rule["verbs"]}
         if rule["resources"] == ["secrets"]:
             of_secrets.add((name, space, *rule["verbs"], *rule.get("resourceNames", ())))
@@ -110,10 +114,18 @@ def test_the_probe_of_a_rotation_is_allowed_by_name_on_as_many_nodes_as_are_told
     assert servers(7) - servers(2) == 4 * (7 - 2)  # Deployment, Service and two of Istio's kinds
 
 
+def test_logs_are_read_by_who_asked_for_support_bundles_alone() -> None:
+    def logs(*options: str) -> list[str]:
+        return [name for name, _, rule in rules(printed("status", *options)) if rule["resources"] == ["pods/log"]]
+
+    assert logs() == []
+    assert logs("--support-bundle") == ["meshpki-status-support-bundle"]
+
+
 def test_roles_of_different_commands_have_different_names_and_none_takes_anothers_subjects(
     install: list[Object],
 ) -> None:
-    every = [install, printed("operate"), printed("verify")]
+    every = [install, printed("operate"), printed("status", "--support-bundle"), printed("verify")]
     names = [{one["metadata"]["name"] for one in items if "roleRef" in one} for items in every]
     assert all(not one & other for one in names for other in names if one is not other)
     for items in every:
@@ -189,3 +201,20 @@ def test_with_approval_policies_both_may_apply_them_and_the_rogue_request_is_ask
     settings = read([file])
     asked = {name for right in install_role.rights(settings, ()) for name in right.names}
     assert {"meshpki-rogue", "meshpki-probe"} <= asked
+
+
+def test_the_roles_of_down_are_those_of_the_mesh_that_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    mesh = installed(mesh_root())
+    monkeypatch.setattr(session, "open_cluster", lambda *_: mesh)
+    found = rules(printed("down", "--subject", "user:anna"))
+    deleted = {name for _, _, rule in found if "delete" in rule["verbs"] for name in rule.get("resourceNames", ())}
+    assert {"spire-server", "istiod", "bookinfo"} <= deleted
+    assert ROOT not in deleted
+    assert ROOT in json.dumps(printed("down", "--purge-ca"))
+
+
+def test_of_a_cluster_without_a_mesh_no_removal_is_granted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "open_cluster", lambda *_: InMemoryCluster())
+    error = CliRunner().invoke(app, ["down"]).exception
+    assert isinstance(error, PreconditionError)
+    assert error.code == "MPK-385"

@@ -174,5 +174,5 @@ def test_step_status_as_json_and_without_a_right(capsys: pytest.CaptureFixture[s
             tell_steps(seen, Format.JSON)
     first, *_ = capsys.readouterr().out.split("]\n")
     assert json.loads(f"{first}]") == [
-        {"name": "spire", "state": "unknown", "reason": "no right to get", "next": "meshpki rbac verify"}
+        {"name": "spire", "state": "unknown", "reason": "no right to get", "next": "meshpki rbac status"}
     ]

@@ -12,7 +12,8 @@ from meshpki.components import root_probe
 from meshpki.components.existing_root import existing_root, holds_chain
 from meshpki.components.trust import pinned
 from meshpki.errors import StepError
-from meshpki.settings import Settings
+from meshpki.install import WISH, install, kept_wish
+from meshpki.settings import Settings, to_yaml
 from meshpki.workflow.event import Applied, Event
 from meshpki.workflow.plan import Plan
 from meshpki.workflow.run import run
@@ -20,7 +21,7 @@ from meshpki.workflow.step import Step
 from meshpki.workflow.work import Limits
 from tests.support import certificates as made
 from tests.support.certificates import Issued
-from tests.support.cluster import FakeClock, InMemoryCluster
+from tests.support.cluster import FakeClock, InMemoryCluster, config_map
 from tests.support.existing import ALIAS, CORPORATE, ISSUING, NOW, PIN, Issuing, cluster, corporate, gone, secret, wish
 
 CERT_MANAGER = Step("cert-manager", "")
@@ -176,3 +177,61 @@ def test_an_owner_s_new_intermediate_under_the_same_root_is_probed_and_pinned_an
     pin = pinned(found)
     assert pin is not None
     assert (pin.root, pin.signer) == (TOP.certificate, later.certificate)
+
+
+def controller(*, runs: bool) -> Object:
+    """cert-manager's Deployment, rolled out or not."""
+    counts = dict.fromkeys(("replicas", "updatedReplicas", "availableReplicas", "readyReplicas"), int(runs))
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "cert-manager", "namespace": "cert-manager", "generation": 1},
+        "spec": {"replicas": 1, "selector": {"matchLabels": {"app": "cert-manager"}}},
+        "status": {"observedGeneration": 1, **counts},
+    }
+
+
+def installing(found: InMemoryCluster, settings: Settings) -> list[Event]:
+    plan = Plan(
+        (Step("cert-manager", "", (config_map("a", "cert-manager", of=to_yaml(settings)),)), existing_root(settings))
+    )
+    return list(install(plan, settings, found, FakeClock(), Limits(timedelta(hours=3))))
+
+
+def test_of_a_mesh_that_runs_nothing_is_changed_and_no_wish_is_kept_where_another_chain_is_refused() -> None:
+    found = cluster(Issuing(CA, (CA, TOP)), secret(), controller(runs=True))
+    installing(found, wish(CA, TOP))
+    kept, before = kept_wish(found), len(found.writes)
+    with pytest.raises(StepError, match="MPK-281"):
+        installing(found, wish(TOP.issue(ISSUING), TOP))
+    assert {what for _, what in found.writes[before:]} == {
+        "ClusterIssuer meshpki-root-probe",
+        "CertificateRequest cert-manager/meshpki-root-probe",
+    }
+    assert kept_wish(found) == kept != ""
+    assert gone(found)
+
+
+def test_another_chain_that_is_proven_is_kept_before_it_is_pinned_so_that_a_killed_run_goes_on() -> None:
+    first = Issuing(CA, (CA, TOP))
+    found = cluster(first, secret(), controller(runs=True))
+    installing(found, wish(CA, TOP))
+    before, later = len(found.writes), TOP.issue(ISSUING)
+    first.signer, first.sent = later, (later, TOP)
+    installing(found, wish(later, TOP))
+    writes = [what for _, what in found.writes[before:]]
+    assert "meshpki-root-probe" in writes[0]
+    assert writes.index(str(WISH)) < writes.index(str(PIN))
+    assert kept_wish(found) == to_yaml(wish(later, TOP))
+
+
+@pytest.mark.parametrize("pinned_before", [False, True])
+def test_without_a_cert_manager_that_could_answer_the_wish_is_kept_first(*, pinned_before: bool) -> None:
+    first = Issuing(CA, (CA, TOP))
+    found = cluster(first, secret(), controller(runs=False))
+    if pinned_before:
+        installing(found, wish(CA, TOP))
+    before, later = len(found.writes), TOP.issue(ISSUING)
+    first.signer, first.sent = later, (later, TOP)
+    installing(found, wish(later, TOP))
+    assert found.writes[before] == ("apply", str(WISH))

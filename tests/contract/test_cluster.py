@@ -331,3 +331,4 @@ def test_the_kinds_that_are_served_are_told_once_each(cluster: Cluster, home: st
     assert known["v1", "ConfigMap"].namespaced
     assert not known["v1", "Namespace"].namespaced
     assert {"list", "delete"} <= known["v1", "ConfigMap"].verbs
+    assert known["v1", "ConfigMap"].resource == "configmaps"

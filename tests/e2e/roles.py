@@ -100,9 +100,11 @@ class Accounts:
 
     def manifests(self, role: str, *options: str) -> list[Object]:
         """What `meshpki rbac` prints for the account."""
-        settings = ["-f", str(self.lab.settings)] if self.lab.settings else []
+        of_settings = ["-f", str(self.lab.settings)] if self.lab.settings else []
+        # the one role that is printed of what is there
+        where = ["--kubeconfig", str(self.lab.kubeconfig)] if role == "down" else of_settings
         command = [sys.executable, "-m", "meshpki", "rbac", role, "--subject", f"serviceaccount:{NAMESPACE}/{role}"]
-        said = subprocess.run([*command, *settings, *options], capture_output=True, text=True, check=True, timeout=120)
+        said = subprocess.run([*command, *where, *options], capture_output=True, text=True, check=True, timeout=120)
         return list(yaml.safe_load_all(said.stdout))
 
     def forget(self) -> None:

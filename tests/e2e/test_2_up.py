@@ -120,6 +120,11 @@ metadata: {name: verifier, namespace: default}
 """
 
 
+def told(story: str) -> set[str]:
+    """The rights that are missing, as they are told."""
+    return set(story.partition("missing rights: ")[2].partition("\n")[0].split(", "))
+
+
 def test_verify_needs_a_token_with_few_rights_and_up_says_which_it_lacks(
     mesh: Mesh, meshpki: Command, audit: Audit, tmp_path: Path
 ) -> None:
@@ -136,8 +141,9 @@ def test_verify_needs_a_token_with_few_rights_and_up_says_which_it_lacks(
         assert "0 broken, 0 unknown" in proven.stdout
         refused = meshpki("up", "--kubeconfig", str(limited), "-f", str(mesh.lab.settings), "--yes")
         assert refused.returncode == 4
-        assert "MPK-102" in refused.stderr
-        assert "the right to `get` configmaps" in refused.stderr
+        assert "MPK-118" in refused.stderr
+        assert {"create deployments.apps", "get secrets", "list storageclasses.storage.k8s.io"} <= told(refused.stderr)
+        assert "MPK-110" not in refused.stderr
         assert audit.persisted(*OURS) == []
     finally:
         mesh.kubectl("delete", "-f", "-", given=reader)

@@ -1,9 +1,13 @@
-"""The role that `meshpki rbac verify` prints: enough, and with any verb less verify says which one it misses."""
+"""The role that `meshpki rbac verify` prints: enough, and with any verb less verify says which one it misses.
+
+Also that of `status`, and that `up` asks for every right to look before it begins.
+"""
 
 import base64
 import copy
 import json
 import re
+import tarfile
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,12 +21,18 @@ import yaml
 from tests.conftest import Command
 from tests.e2e import staging
 from tests.e2e.conftest import Audit, Mesh, Said, Verify
-from tests.e2e.roles import account
+from tests.e2e.roles import account, unused
 from tests.e2e.staging import NAMESPACE, OWN_ID, apply, envoy_pod, idle_pod
 
 pytestmark = pytest.mark.lab
 
 ROGUE, DEAF = f"{NAMESPACE}/rogue", f"{NAMESPACE}/deaf"
+REFUSED = 403
+# Who runs the cluster would have to be asked, and a bundle never runs a command in spire-server.
+UNSEEN_BY_ANYBODY = {
+    "authorizers other than RBAC, and approval policies of others",
+    "SPIRE's prepared and old CAs",
+}
 # verify starts a process each; the lab shares the machine with them
 AT_ONCE = 2
 
@@ -212,3 +222,44 @@ def test_a_good_mesh_is_proven_by_the_printed_role_without_a_secret(
     said = verify("--strict", where=["--kubeconfig", str(kubeconfigs["whole"])])
     assert said.code == 0, said.stderr
     assert audit.secrets_read("meshpki/") == []
+
+
+def test_without_one_right_to_look_up_and_preflight_refuse_and_nothing_is_begun(
+    mesh: Mesh, meshpki: Command, audit: Audit
+) -> None:
+    where = [*mesh.as_a("install"), "-f", str(mesh.lab.settings)]
+    role = mesh.json("get", "clusterrole", "meshpki-install")
+    role["metadata"].pop("resourceVersion")
+    rules = [one for one in role["rules"] if (one["resources"], one["verbs"]) != (["csinodes"], ["list"])]
+    assert len(rules) == len(role["rules"]) - 1
+    mesh.kubectl("replace", "-f", "-", given=json.dumps({**role, "rules": rules}))
+    try:
+        for command in (["up", "--yes"], ["preflight"]):
+            refused = meshpki(*command, *where)
+            assert refused.returncode == 4
+            assert "MPK-118" in refused.stderr + refused.stdout
+            assert "missing rights: list csinodes.storage.k8s.io" in refused.stderr + refused.stdout
+        assert audit.persisted("meshpki/", "istioctl/") == []
+    finally:
+        mesh.kubectl("replace", "-f", "-", given=json.dumps(role))
+
+
+def test_status_certs_forecast_and_a_support_bundle_need_the_printed_role_and_each_right_of_it(
+    mesh: Mesh, meshpki: Command, audit: Audit, tmp_path: Path
+) -> None:
+    where = [*mesh.as_a("status", "--support-bundle"), "-f", str(mesh.lab.settings)]
+    steps = meshpki("step", "status", *where, "-o", "json")
+    assert steps.returncode == 0, steps.stdout + steps.stderr
+    assert {one["state"] for one in json.loads(steps.stdout)} == {"ready"}
+    bundle = tmp_path / "bundle.tar.gz"
+    for command in (["status"], ["verify"], ["certs"], ["forecast"], ["support-bundle", "--out", str(bundle)]):
+        done = meshpki(*command, *where)
+        assert done.returncode == 0, (command, done.stdout, done.stderr)
+    with tarfile.open(bundle) as archive:
+        manifest = archive.extractfile("meshpki-support-bundle/manifest.json")
+        assert manifest is not None
+        assert {one["what"] for one in json.load(manifest)["missing"]} == UNSEEN_BY_ANYBODY
+    requests = audit.asked_by("status")
+    assert [one for one in requests if one.status == REFUSED] == []
+    assert unused(mesh.accounts.manifests("status", "--support-bundle"), requests) == set()
+    assert audit.persisted("meshpki/", "istioctl/") == []

@@ -19,6 +19,8 @@ from meshpki.cluster.manifest import Object, Query, Ref
 from meshpki.components import root_probe
 from meshpki.components.existing_root import differs, secret_is_there
 from meshpki.errors import StepError
+from meshpki.lab.home import Home
+from meshpki.lab.kubeadm import AUDIT_LOG
 from meshpki.pki.request import throw_away
 from meshpki.settings import Settings
 from tests.conftest import Command
@@ -31,6 +33,9 @@ from tests.support.existing import CORPORATE, ISSUING, wish
 pytestmark = pytest.mark.lab
 
 EXAMPLE = EXAMPLES / "02-existing-root"
+OURS = ("meshpki/", "istioctl/")
+# The Lease, and the two objects of the probe.
+BEFORE_IT_IS_KEPT = re.compile(r"/leases(/meshpki)?\?|/(clusterissuers|certificaterequests)/meshpki-root-probe")
 TOP, RSA_TOP = made.root(CORPORATE), made.root(CORPORATE.but(key="RSA-2048"))
 CA, RSA_CA, OTHER = TOP.issue(ISSUING), RSA_TOP.issue(ISSUING.but(key="RSA-3072")), made.root(CORPORATE).issue(ISSUING)
 LOW = CA.issue(ISSUING.but(subject=((NameOID.COMMON_NAME, "Lower CA"),), path_length=1))
@@ -180,14 +185,39 @@ def _removed_and_back(shell: Shell) -> None:
 
 
 def _renewed_by_its_owner(shell: Shell) -> None:
-    """A new key and name below the same root, in the Secret and the file; in the file alone it is refused."""
+    """A new key and name below the same root, in the Secret and the file; in the file alone it is refused.
+
+    All of it is done by somebody who has the printed role alone.
+    """
     for line in (
         "openssl req -new -newkey rsa:3072 -nodes -keyout next.key -out next.csr -subj '/O=Example/CN=Example Next CA'",
         "openssl x509 -req -in next.csr -CA root.pem -CAkey root.key -days 900 -extfile corporate-ca.ext -out next.pem",
         "cat next.pem root.pem > corporate-ca.pem",
     ):
         shell.run(line)
-    refused = shell.run(shell.here("meshpki up --context NAME -f meshpki.yaml"), code=1)
-    assert "MPK-281" in refused
+    wish = "kubectl -n kube-system get configmap meshpki -o jsonpath='{.data}'"
+    kept = shell.run(wish)
+    audit = Audit(Home(shell.folder.parent / "lab").node_root(f"{shell.context}-1") / AUDIT_LOG.lstrip("/"))
+    up = _as_an_installer(shell, "meshpki up --context NAME -f meshpki.yaml")
+    assert "MPK-281" in shell.run(up, code=1)
+    assert {one for one in audit.persisted(*OURS) if not BEFORE_IT_IS_KEPT.search(one)} == set()
+    assert shell.run(wish) == kept
+    shell.run("meshpki status --context existing")
     make = "kubectl -n cert-manager create secret tls corporate-ca --cert=corporate-ca.pem --key=next.key"
     shell.run(f"{make} --dry-run=client -o yaml | kubectl apply -f -")
+    brought = shell.run(up)
+    assert "8 of 8 pods proven, 0 broken, 0 unknown" in brought
+
+
+def _as_an_installer(shell: Shell, line: str) -> str:
+    """The same line for somebody who has the role that is printed for these settings, and no right besides."""
+    for grant in (
+        "kubectl create serviceaccount installer",
+        "meshpki rbac install --subject serviceaccount:default/installer -f meshpki.yaml > roles.yaml",
+        "kubectl apply -f roles.yaml",
+        "kubectl config view --raw --flatten > installer.config",
+        "kubectl --kubeconfig installer.config config set-credentials one --token $(kubectl create token installer)",
+        "kubectl --kubeconfig installer.config config set-context --current --user one",
+    ):
+        shell.run(shell.here(grant))
+    return f"{shell.here(line)} --kubeconfig installer.config"

@@ -1,6 +1,8 @@
 """Tables of what a cluster holds -> the check that refuses it."""
 
-from dataclasses import replace
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import pytest
@@ -12,8 +14,10 @@ from meshpki.components.istioctl import OURS as ISTIO
 from meshpki.components.istioctl import RECORD
 from meshpki.components.trust import Pin
 from meshpki.errors import UsageError
-from meshpki.preflight import CHECKS, Seen, examine, look
+from meshpki.preflight import CHECKS, Seen, examine, look, unanswered
 from meshpki.preflight.approval import would_be_denied
+from meshpki.preflight.root import ROOT_CHECKS
+from meshpki.rights import Asked
 from meshpki.settings import Approval, Existing, Root, Settings, defaults, read_text
 from meshpki.settings.model import CAN_WAIT
 from meshpki.workflow.step import Program
@@ -304,18 +308,78 @@ def test_a_program_that_cannot_do_its_work_is_refused_before_anything_is_written
     assert refused(replace(GOOD, unfit=seen.unfit)) == [("istioctl", "MPK-124")]
 
 
+@dataclass
 class Denying(InMemoryCluster):
-    """Somebody who may not list some kinds."""
+    """Somebody who may not do some things, each told as `get ConfigMap kube-system/x` or `list Node`."""
+
+    denied: Callable[[str], bool] = lambda _: True
+
+    def get(self, ref: Ref) -> Object | None:
+        self._refuse(f"get {ref}")
+        return super().get(ref)
 
     def list(self, query: Query) -> list[Object]:
-        if query.kind in ("Node", "StorageClass"):
-            raise NoAccessError("MPK-102", f"User cannot list {query.kind}", status=403)
+        self._refuse(f"list {query.kind}")
         return super().list(query)
 
+    def headers(self, query: Query) -> "list[Object]":
+        self._refuse(f"list {query.kind}")
+        return super().headers(query)
 
-def test_a_list_that_is_not_allowed_is_a_missing_right_beside_the_others() -> None:
-    seen = look(Denying(), defaults(), NOW, lacking=["patch configmaps"])
-    assert seen.missing_rights == ("list nodes", "list storageclasses", "patch configmaps")
+    def _refuse(self, what: str) -> None:
+        if self.denied(what):
+            raise NoAccessError("MPK-102", f"User cannot {what}", status=403)
+
+
+def test_a_look_that_is_not_allowed_is_a_missing_right_beside_the_others() -> None:
+    cluster = Denying(denied=lambda what: what in ("list Node", "get CSIDriver csi.spiffe.io"))
+    seen = look(cluster, defaults(), NOW, lacking=[Asked("patch", "", "configmaps"), Asked("list", "", "nodes")])
+    assert seen.missing_rights == (
+        "get csidrivers.storage.k8s.io csi.spiffe.io",
+        "list nodes",
+        "patch configmaps",
+    )
+
+
+def test_where_nothing_may_be_read_each_right_is_told_and_no_check_is_made_on_what_was_not_seen() -> None:
+    unfit = Program("a", lambda _: False, lambda *_: None, unfit=lambda reader: str(reader.get(RECORD)))
+    settings = replace(wish(CA, TOP), approval=Approval(policy=True))
+    seen = look(Denying(), settings, NOW, [unfit], [Asked("get", "", "configmaps")])
+    assert set(seen.missing_rights) == {
+        "get configmaps",
+        "get secrets istio-system/cacerts",
+        "get certificates.cert-manager.io istio-system/cacerts",
+        "get csidrivers.storage.k8s.io csi.spiffe.io",
+        "list certificaterequests.cert-manager.io",
+        "list certificates.cert-manager.io",
+        "list secrets cert-manager/corporate-ca",
+        "list persistentvolumeclaims spire-server",
+        "list leases.coordination.k8s.io kube-node-lease",
+        *(f"list {kind}" for kind in ("nodes", "namespaces", "storageclasses.storage.k8s.io")),
+        *(f"list {kind}.apps" for kind in ("deployments", "statefulsets", "daemonsets")),
+    }
+    outcome = examine(seen, settings)
+    assert [one.check.name for one in outcome.refused] == ["rights"]
+    of_the_chain = {name for name, *_, reads in ROOT_CHECKS if not reads}
+    judged = {one.name for one in CHECKS} - {one.name for one in outcome.unseen}
+    assert judged == {"api", "rights", "kubernetes-version", *of_the_chain}
+
+
+def test_what_a_check_reads_is_what_a_look_can_miss() -> None:
+    fields = {one.name for one in dataclasses.fields(Seen)} | {"leases"}
+    assert {name for check in CHECKS for name in check.reads} <= fields
+
+
+def test_no_answer_is_no_missing_right() -> None:
+    cluster = InMemoryCluster(faults=[NoAccessError("MPK-101", "no answer")])
+    with pytest.raises(NoAccessError, match="no answer"):
+        look(cluster, defaults(), NOW)
+
+
+def test_where_nobody_answers_that_is_the_one_check_that_was_made() -> None:
+    outcome = unanswered(NoAccessError("MPK-101", "no answer"))
+    assert [(one.check.name, one.error.code) for one in outcome.refused] == [("api", "MPK-101")]
+    assert [one.name for one in (outcome.refused[0].check, *outcome.unseen)] == [check.name for check in CHECKS]
 
 
 POLICED = replace(defaults(), approval=Approval(policy=True))

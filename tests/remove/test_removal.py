@@ -353,3 +353,16 @@ def test_the_lease_of_a_killed_run_is_no_part_of_the_mesh() -> None:
     cluster.put(written(Holder("anna@laptop pid 7 x", "meshpki down"), AT, since=AT))
     assert LEASE not in going(decided(cluster, purge=True))
     assert LEASE not in left(cluster)
+
+
+def test_secrets_are_looked_for_in_namespaces_of_ours_alone_and_those_with_our_labels_go() -> None:
+    cluster = installed(mesh_root())
+    cluster.put(owned(namespace("meshpki-probe"), "probe"))
+    untrusted = owned(header("v1", "Secret", "untrusted", "meshpki-probe", "meshpki"), "probe")
+    cluster.put(untrusted, header("v1", "Secret", "theirs", "default", "kubectl"))
+    removal = decided(cluster)
+    assert Ref("v1", "Secret", "meshpki-probe", "untrusted") in going(removal)
+    left(cluster)
+    listed = [what for verb, what in cluster.requests if verb == "headers" and "kind='Secret'" in what]
+    assert listed
+    assert [what for what in listed if "namespace=''" in what] == []

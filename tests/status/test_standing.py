@@ -30,7 +30,7 @@ def report(*steps: StepStatus, rotation: RotationStatus | None = None) -> Status
         (replace(STEP, state=State.ABSENT), Standing("spire", Word.ABSENT, "", "meshpki up --to spire")),
         (
             replace(STEP, state=State.UNKNOWN, reason="no right"),
-            Standing("spire", Word.UNKNOWN, "no right", "meshpki rbac verify"),
+            Standing("spire", Word.UNKNOWN, "no right", "meshpki rbac status"),
         ),
         (
             replace(STEP, drift=DRIFTED),

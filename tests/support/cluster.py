@@ -15,6 +15,7 @@ from meshpki.cluster.client import BACKGROUND, ClusterError, Deletion, UnknownKi
 from meshpki.cluster.manifest import FIELD_MANAGER, Kind, Object, Query, Ref, ref_of
 from meshpki.cluster.response import AnswerError, ask
 from meshpki.errors import MeshpkiError
+from meshpki.rights import plural
 
 _START = datetime(2026, 11, 24, 12, tzinfo=UTC)
 _WRITES = ("apply", "merge", "create", "replace", "delete")
@@ -107,7 +108,8 @@ class InMemoryCluster:
         self._request("discover", "")
         with self.lock:
             known = {(ref.api_version, ref.kind): bool(ref.namespace) for ref in self.objects}
-            return tuple(Kind(*kind, namespaced, frozenset({"list", "delete"})) for kind, namespaced in known.items())
+            verbs = frozenset({"list", "delete"})
+            return tuple(Kind(*kind, namespaced, verbs, plural(kind[1])) for kind, namespaced in known.items())
 
     @contextlib.contextmanager
     def watch(self, query: Query, changed: Callable[[], None]) -> Iterator[None]:
