@@ -70,13 +70,19 @@ def validate(chain: Sequence[Certificate], expected: Expected) -> tuple[Certific
     return _PROVEN.path(chain, expected) or _whole(chain, expected)
 
 
+def intermediates(path: Sequence[Certificate]) -> int:
+    """How many signers lie between the leaf and the anchor, self-issued ones not counted (RFC 5280 section 6.1.4)."""
+    return sum(1 for signer in path[1:-1] if not signer.self_issued)
+
+
 def _whole(chain: Sequence[Certificate], expected: Expected) -> tuple[Certificate, ...] | Refusal:
-    # the library counts self-issued certificates, which RFC 5280 section 6.1.4 does not: a path that needs no such
-    # allowance comes first, and rule 25 counts again where one was needed
+    # the library counts self-issued certificates too; a path for which it so allowed too many others is no reason to
+    # refuse a shorter one
     uncounted = sum(1 for certificate in chain[1:] if certificate.self_issued)
-    path = _path(chain, expected, expected.max_depth)
-    if isinstance(path, Refusal) and uncounted:
-        path = _path(chain, expected, expected.max_depth + min(uncounted, expected.max_depth))
+    path = _path(chain, expected, expected.max_depth + min(uncounted, expected.max_depth))
+    if not isinstance(path, Refusal) and intermediates(path) > expected.max_depth:
+        shorter = _path(chain, expected, expected.max_depth)
+        path = path if isinstance(shorter, Refusal) else shorter
     if not isinstance(path, Refusal):
         _PROVEN.learn(path, chain, expected)
     return path

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from meshpki.pki.certificate import Certificate
 from meshpki.pki.extensions import ANY_USAGE, UNJUDGED_CONSTRAINTS, UNJUDGED_KEYS
-from meshpki.pki.path import Expected
+from meshpki.pki.path import Expected, intermediates
 from meshpki.pki.verdict import Finding, Severity, named
 from meshpki.settings.durations import moment
 
@@ -75,7 +75,7 @@ def path_length(path: Path, _expected: Expected) -> Iterator[Finding]:
 
 def depth(path: Path, expected: Expected) -> Iterator[Finding]:
     """25: at most `max_depth` intermediates, as cert-manager cannot set pathLenConstraint; self-issued do not count."""
-    between = sum(1 for one in path[1:-1] if not one.self_issued)
+    between = intermediates(path)
     if between > expected.max_depth:
         yield _finding("MPK-308", 25, path[0], f"at most {expected.max_depth} intermediates", f"{between} are sent")
 
