@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from meshpki.artifacts import NONE
 from meshpki.components.istioctl import INSTALLED, RECORD
 from meshpki.install import Target, steps
+from meshpki.lease.record import LEASE
 from meshpki.rights import plural
 from meshpki.roles.role import Right
 from meshpki.settings import Settings
+from meshpki.status.unfinished import LEFT_BEHIND
 
 NAME = "meshpki-status"
 BUNDLE = f"{NAME}-support-bundle"
@@ -39,10 +41,12 @@ def _listed(settings: Settings) -> Iterator[Right]:
 
 
 def _gates() -> Iterator[Right]:
-    """What else gates look at: every node has SPIRE's agent and driver, and Istio is as it was recorded."""
+    """What else is looked at: SPIRE's agent and driver on every node, Istio as it was recorded, and who runs."""
     yield Right(NAME, "", "", "nodes", ("list",))
     yield Right(NAME, "", "storage.k8s.io", "csinodes", ("list",))
     yield Right(NAME, RECORD.namespace, "", "configmaps", ("get",), (RECORD.name,))
+    yield Right(NAME, "", "", "namespaces", ("get",), tuple(sorted(ref.name for ref in LEFT_BEHIND)))
+    yield Right(NAME, LEASE.namespace, "coordination.k8s.io", "leases", ("get",), (LEASE.name,))
 
 
 def _bundle() -> Iterator[Right]:

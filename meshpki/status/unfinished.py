@@ -15,6 +15,9 @@ from meshpki.rotate import leaf, mark
 from meshpki.rotate.spire_ca import mark_key
 from meshpki.settings import Settings
 
+# namespaces that a killed run may leave: the probe's, and that of the throw-away pod
+LEFT_BEHIND = (PROBE, leaf.NAMESPACE)
+
 
 @dataclass(frozen=True)
 class Unfinished:
@@ -43,14 +46,14 @@ def _rotations(reader: Reader, settings: Settings) -> Iterator[Unfinished]:
 
 
 def _namespaces(reader: Reader, at: datetime) -> Iterator[Unfinished]:
-    """The probe's, and that of the throw-away pod: while a run holds the Lease they may be in use."""
+    """While a run holds the Lease they may be in use."""
     try:
         lease = reader.get(record.LEASE)
     except MeshpkiError:
         return
     if lease and record.read(lease).stale_at >= at:
         return
-    for ref in (PROBE, leaf.NAMESPACE):
+    for ref in LEFT_BEHIND:
         live = _read(reader, ref)
         if live and ours(live) and "deletionTimestamp" not in live["metadata"]:
             yield Unfinished(f"a run that was killed has left {ref} behind", f"kubectl delete namespace {ref.name}")
