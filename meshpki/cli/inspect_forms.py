@@ -6,7 +6,7 @@ Every name in a certificate is data: what steers a terminal is shown by its code
 from collections.abc import Iterator
 from datetime import datetime
 
-from meshpki.cli.verdicts.words import left, moment, plain, short_name
+from meshpki.cli.verdicts.words import lasting, left, moment, plain, short_name
 from meshpki.inspection.model import Inspection, Link, Part, Role
 from meshpki.pki.certificate import Certificate
 
@@ -102,8 +102,7 @@ def _title(certificate: Certificate) -> str:
 def _left(certificate: Certificate, at: datetime) -> str:
     if at < certificate.not_before:
         return f"not valid for another {left(certificate.not_before, at)}"
-    remains = left(certificate.not_after, at)
-    return remains if remains == "expired" else f"{remains} left"
+    return lasting(certificate.not_after, at)
 
 
 def _usages(certificate: Certificate) -> str:

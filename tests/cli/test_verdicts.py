@@ -1,4 +1,5 @@
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -123,6 +124,14 @@ def test_the_tree_leads_from_the_root_through_its_cas_to_what_they_issued() -> N
     assert "    `-- istiod ConfigMap istio-system/istiod-7f-x 15017  20h left" in lines
     assert "kept and checked" in lines
     assert "`-- clock ConfigMap istio-system/kubernetes  0 s apart" in lines
+
+
+@pytest.mark.parametrize("form", [verdicts.table, verdicts.tree, verdicts.wide])
+def test_a_root_that_has_ended_is_called_expired_and_nothing_is_left_of_it(form: Callable[[Report], str]) -> None:
+    found = reports.drawn("good")
+    text = form(replace(found, at=found.roots[0].not_after))
+    assert "expired" in text
+    assert "expired left" not in text
 
 
 def test_the_tree_shows_a_rogue_ca_apart_and_what_leads_to_no_root() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from meshpki.cli.verdicts.reasons import in_words
 from meshpki.cli.verdicts.table import failing_codes, totals
-from meshpki.cli.verdicts.words import left, plain, short_name
+from meshpki.cli.verdicts.words import lasting, plain, short_name
 from meshpki.pki.verdict import Finding
 from meshpki.verify.assessment import Assessment, Judgement, counting, judgements, state_of, where_of
 from meshpki.verify.peers import PeerVerdict
@@ -36,7 +36,7 @@ def summary_page(report: Report) -> str:
     ]
     told = [_bullet(verdict) for verdict in judgements(report) if state_of(verdict) in ("broken", "unknown")]
     roots = [
-        f"root {short_name(one)}, sha256 {one.sha256}, {left(one.not_after, report.at)} left" for one in report.roots
+        f"root {short_name(one)}, sha256 {one.sha256}, {lasting(one.not_after, report.at)}" for one in report.roots
     ]
     parts = [
         "### meshpki verify\n",

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from meshpki.cli.verdicts.reasons import ignored_lines, reasons
-from meshpki.cli.verdicts.words import aligned, chain, left, plain, short_name
+from meshpki.cli.verdicts.words import aligned, chain, lasting, left, plain, short_name
 from meshpki.pki.verdict import Finding
 from meshpki.verify.assessment import WORST_FIRST, Judgement, counting, judgements, state_of, states, worst
 from meshpki.verify.report import Report
@@ -31,7 +31,7 @@ def table(report: Report, width: int = 0, *, warnings: bool = False) -> str:
 def summary(report: Report) -> str:
     """The sum in one line a root, one of pods, and one each of places and peers where there are any."""
     roots = [
-        f"root {plain(short_name(root))}  sha256 {root.sha256}  {left(root.not_after, report.at)} left"
+        f"root {plain(short_name(root))}  sha256 {root.sha256}  {lasting(root.not_after, report.at)}"
         for root in report.roots
     ]
     return "\n".join([*roots, *totals(report)])

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from meshpki.cli.verdicts.reasons import ignored_lines, reasons
 from meshpki.cli.verdicts.table import failing_codes, summary
 from meshpki.cli.verdicts.wide import holds, unseen
-from meshpki.cli.verdicts.words import left, plain, short_name
+from meshpki.cli.verdicts.words import lasting, plain, short_name
 from meshpki.pki.certificate import Certificate
 from meshpki.verify.assessment import counting, judgements, state_of
 from meshpki.verify.places import PlaceVerdict
@@ -83,22 +83,22 @@ def _issuer(top: _Node, path: Sequence[Certificate], report: Report) -> _Node:
 
 
 def _certificate(certificate: Certificate, report: Report) -> str:
-    return f"{short_name(certificate)}  {left(certificate.not_after, report.at)} left"
+    return f"{short_name(certificate)}  {lasting(certificate.not_after, report.at)}"
 
 
 def _workload(report: Report, name: str, pods: Sequence[PodVerdict]) -> str:
     proven = sum(1 for pod in pods if state_of(pod) == "proven")
     count = f"{len(pods)} pod{'s' if len(pods) > 1 else ''}"
     ends = [pod.expires for pod in pods if pod.expires]
-    lasting = f"  {left(min(ends), report.at)} left" if ends else ""
+    rest = f"  {lasting(min(ends), report.at)}" if ends else ""
     if proven == len(pods):
-        return f"{name}  {count}{lasting}"
+        return f"{name}  {count}{rest}"
     others = sorted({state_of(pod) for pod in pods} - {"proven"})
-    return " ".join([f"{name}  {proven} of {count} proven{lasting} ", *others, *failing_codes(pods)])
+    return " ".join([f"{name}  {proven} of {count} proven{rest} ", *others, *failing_codes(pods)])
 
 
 def _shown(report: Report, place: PlaceVerdict) -> str:
-    return f"{left(place.expires, report.at)} left" if place.path and place.expires else holds(report, place)
+    return lasting(place.expires, report.at) if place.path and place.expires else holds(report, place)
 
 
 def _state(place: PlaceVerdict) -> str:

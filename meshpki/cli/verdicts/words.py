@@ -9,12 +9,17 @@ from meshpki.pki.certificate import Certificate
 from meshpki.settings.durations import moment
 from meshpki.words import first_of
 
-__all__ = ["aligned", "chain", "left", "moment", "plain", "short_name", "some"]
+__all__ = ["aligned", "chain", "lasting", "left", "moment", "plain", "short_name", "some"]
 
 
 def left(until: datetime, at: datetime) -> str:
     """The time left in one unit; `expired` where there is none."""
     return age(until - at)
+
+
+def lasting(until: datetime, at: datetime) -> str:
+    """The same as a phrase: `59m left`, or `expired` alone."""
+    return f"{left(until, at)} left" if until > at else "expired"
 
 
 def chain(path: Sequence[Certificate], roots: Sequence[Certificate]) -> str:
