@@ -67,16 +67,16 @@ def rotate_istiod_ca(
     before, at, clock = mesh_state(cluster), datetime.now(UTC), SystemClock()
     facts = istiod_ca.look(cluster, settings)
     wish = lifetimes(settings.istiod_ca, duration, renewal)
-    todo = istiod_ca.rotation(facts, settings, wish, compromised=asked.compromised)
-    refuse(refusals(facts, todo, at))
-    intent = istiod_ca_forms.Intent(cluster.context, facts, todo, at, scaled=renewal is None)
+    rotation = istiod_ca.intended(facts, settings, wish, compromised=asked.compromised)
+    refuse(refusals(facts, rotation, at))
+    intent = istiod_ca_forms.Intent(cluster.context, facts, rotation, at, scaled=renewal is None)
     if asked.dry_run:
         return intent
     announce(cluster, intent.lines(), asked)
     with one_run(cluster, before) as leased:
-        events = istiod_ca.rotate(leased, todo, clock, Limits(asked.timeout), output.failure)
-        followed = follow(istiod_ca.plan(todo), clock, events)
-    return istiod_ca_forms.Outcome(intent, followed, istiod_ca.done(cluster, todo))
+        events = istiod_ca.rotate(leased, rotation, clock, Limits(asked.timeout), output.failure)
+        followed = follow(istiod_ca.plan(rotation), clock, events)
+    return istiod_ca_forms.Outcome(intent, followed, istiod_ca.done(cluster, rotation))
 
 
 def rotate_spire_ca(
@@ -85,16 +85,18 @@ def rotate_spire_ca(
     """Rotate SPIRE's own CA; raises the refusal or the error of the step that failed."""
     before, clock = mesh_state(cluster), SystemClock()
     facts = spire_ca.look(cluster, settings)
-    todo = spire_ca.rotation(facts, settings, compromised=asked.compromised, restart_agents=restart_agents, wait=wait)
-    refuse(spire_ca.refusals(facts, todo))
-    intent = spire_ca_forms.Intent(cluster.context, facts, todo)
+    rotation = spire_ca.intended(
+        facts, settings, compromised=asked.compromised, restart_agents=restart_agents, wait=wait
+    )
+    refuse(spire_ca.refusals(facts, rotation))
+    intent = spire_ca_forms.Intent(cluster.context, facts, rotation)
     if asked.dry_run:
         return intent
     announce(cluster, intent.lines(), asked)
     with one_run(cluster, before) as leased:
-        events = spire_steps.rotate(leased, todo, clock, Limits(asked.timeout))
-        followed = follow(spire_steps.plan(todo), clock, events)
-    return spire_ca_forms.Outcome(intent, followed, spire_steps.done(cluster, todo))
+        events = spire_steps.rotate(leased, rotation, clock, Limits(asked.timeout))
+        followed = follow(spire_steps.plan(rotation), clock, events)
+    return spire_ca_forms.Outcome(intent, followed, spire_steps.done(cluster, rotation))
 
 
 def opened(asked: Asked) -> tuple[KubernetesCluster, Settings]:

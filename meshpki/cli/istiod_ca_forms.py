@@ -21,23 +21,23 @@ class Intent:
 
     context: str
     facts: Facts
-    todo: Rotation
+    rotation: Rotation
     at: datetime
     scaled: bool = False
 
     @property
     def now(self) -> IstiodCA | None:
         """The lifetime of the CA of before; None where the Certificate does not tell it any more."""
-        return None if self.todo.resumed else of_certificate(self.facts.live)
+        return None if self.rotation.resumed else of_certificate(self.facts.live)
 
     @property
     def exposure(self) -> Exposure | None:
         """What the old key is still good for, where somebody else has it."""
-        return of_istiod_ca(self.todo.start.not_after) if self.todo.start.compromised else None
+        return of_istiod_ca(self.rotation.start.not_after) if self.rotation.start.compromised else None
 
     def lines(self) -> list[str]:
         """Old and new side by side, and what else is worth knowing before a yes."""
-        wish, start, pin = self.todo.settings.istiod_ca, self.todo.start, self.facts.pin
+        wish, start, pin = self.rotation.settings.istiod_ca, self.rotation.start, self.facts.pin
         end = self.at + wish.duration
         rows = (
             ("", "now", "then"),
@@ -52,7 +52,7 @@ class Intent:
         said = [f"istiod's CA, Certificate cacerts, under the root {root}", *table]
         if self.scaled and self.now and self.now.renew_before != wish.renew_before:
             said.append("  renewBefore is scaled in the ratio of before; --renew-before would say another")
-        if self.todo.resumed:
+        if self.rotation.resumed:
             said.append(f"  goes on with the rotation that was begun at revision {start.revision}")
         said.append(f"  {self.facts.istiods} istiod to take it up; what SPIRE has signed is not touched")
         return [*said, *(self.exposure.lines() if self.exposure else ())]
@@ -75,7 +75,7 @@ class Outcome:
         return carried_out(form, self._lines(), _common(self.intent), self._evidence(), self.run)
 
     def _lines(self) -> list[str]:
-        start, ca = self.intent.todo.start, self.done.ca
+        start, ca = self.intent.rotation.start, self.done.ca
         rows = [("ISTIOD", "LOADED", "AFTER", "15012", "15017", "METRIC"), *map(self._row, self.done.replicas)]
         leaf = self.run.board.lines["leaf"].said.get("signed", "")
         exposure = self.intent.exposure
@@ -92,7 +92,7 @@ class Outcome:
 
     def _next(self) -> list[str]:
         where = f" --context {self.intent.context}"
-        wish = go_duration(self.intent.todo.settings.istiod_ca.duration)
+        wish = go_duration(self.intent.rotation.settings.istiod_ca.duration)
         up = f"  meshpki up{where}      (changes nothing now; a file given with -f has to say {wish} too)"
         return ["next:", f"  meshpki verify{where}", up]
 
@@ -128,13 +128,13 @@ class Outcome:
 
 
 def _common(intent: Intent) -> dict[str, object]:
-    start, wish = intent.todo.start, intent.todo.settings.istiod_ca
+    start, wish = intent.rotation.start, intent.rotation.settings.istiod_ca
     old = {"serial": start.name, "notAfter": moment(start.not_after), "revision": start.revision}
     return {
         "ca": "istiod-ca",
         "context": intent.context,
         "compromised": start.compromised,
-        "resumed": intent.todo.resumed,
+        "resumed": intent.rotation.resumed,
         "root": intent.facts.pin.root.sha256,
         "old": {**old, **(_lifetime(intent.now) if intent.now else {})},
         "wish": _lifetime(wish),

@@ -20,22 +20,22 @@ class Intent:
 
     context: str
     facts: Facts
-    todo: Rotation
+    rotation: Rotation
 
     @property
     def exposure(self) -> Exposure | None:
         """What the old key is still good for, where somebody else has it."""
-        ends = [one.not_after for one in self.todo.start.values()]
-        return of_spire_ca(max(ends)) if self.todo.compromised else None
+        ends = [one.not_after for one in self.rotation.start.values()]
+        return of_spire_ca(max(ends)) if self.rotation.compromised else None
 
     def lines(self) -> list[str]:
         """The CAs of now, and what is going to happen."""
-        pin, spire = self.facts.pin, self.todo.settings.spire
+        pin, spire = self.facts.pin, self.rotation.settings.spire
         root = f"{pin.root.subject}, until {moment(pin.root.not_after)}: unchanged"
         svid = go_duration(spire.svid_ttl)
         move = (
             "spire-server and its agents are restarted, one at a time"
-            if self.todo.restart_agents
+            if self.rotation.restart_agents
             else f"certificates move by themselves, at half of an SVID's life of {svid}"
         )
         return [
@@ -49,10 +49,10 @@ class Intent:
         active = server.slots.active
         if active is None:
             return [f"  {server.name}: no CA"]
-        clock = _clock(self.todo.settings, active)
+        clock = _clock(self.rotation.settings, active)
         said = [f"  {server.name}: {active.authority_id}, until {moment(active.expires)}; by itself: {clock}"]
-        if server.name in self.todo.resumed:
-            said.append(f"    goes on with the rotation that was begun at {self.todo.start[server.name].name}")
+        if server.name in self.rotation.resumed:
+            said.append(f"    goes on with the rotation that was begun at {self.rotation.start[server.name].name}")
         return said
 
     def told(self, form: Format) -> str:
@@ -73,11 +73,11 @@ class Outcome:
         return carried_out(form, self._lines(), _common(self.intent), self._evidence(), self.run)
 
     def _lines(self) -> list[str]:
-        start, moved, exposure = self.intent.todo.start, self.done.moving, self.intent.exposure
+        start, moved, exposure = self.intent.rotation.start, self.done.moving, self.intent.exposure
         said = []
         for name, active in self.done.active.items():
             said.append(f"{name}: {start[name].name} -> {active.authority_id}, until {moment(active.expires)}")
-            said.append(f"  by itself: {_clock(self.intent.todo.settings, active)}")
+            said.append(f"  by itself: {_clock(self.intent.rotation.settings, active)}")
         rest = f"; the others by themselves until {moment(moved.until)}" if moved.until else ""
         where = f" --context {self.intent.context}"
         return [
@@ -95,11 +95,11 @@ class Outcome:
         servers = [
             {
                 "pod": name,
-                "before": self.intent.todo.start[name].name,
+                "before": self.intent.rotation.start[name].name,
                 "after": active.authority_id,
                 "upstream": active.upstream,
                 "notAfter": moment(active.expires),
-                **_next(self.intent.todo.settings, active),
+                **_next(self.intent.rotation.settings, active),
             }
             for name, active in self.done.active.items()
         ]
@@ -117,12 +117,12 @@ def _common(intent: Intent) -> dict[str, object]:
     return {
         "ca": "spire-ca",
         "context": intent.context,
-        "compromised": intent.todo.compromised,
-        "resumed": sorted(intent.todo.resumed),
+        "compromised": intent.rotation.compromised,
+        "resumed": sorted(intent.rotation.resumed),
         "root": intent.facts.pin.root.sha256,
         "old": {
             name: {"authorityID": one.name, "notAfter": moment(one.not_after)}
-            for name, one in intent.todo.start.items()
+            for name, one in intent.rotation.start.items()
         },
         "exposure": exposed(intent.exposure),
     }

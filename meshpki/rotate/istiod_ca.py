@@ -94,7 +94,7 @@ def look(reader: Reader, settings: Settings) -> Facts:
     )
 
 
-def rotation(facts: Facts, settings: Settings, wish: IstiodCA, *, compromised: bool = False) -> Rotation:
+def intended(facts: Facts, settings: Settings, wish: IstiodCA, *, compromised: bool = False) -> Rotation:
     """What to do, from what is seen: finish what was begun for the same wish, else begin from the CA of now.
 
     A key that is known to somebody else is replaced by one that was made after that was known, and not by one that
@@ -118,15 +118,15 @@ def _same(begun: Mark, live: Object, at: int, wished: Settings) -> bool:
     return asked and at == begun.revision + 1
 
 
-def plan(todo: Rotation) -> Plan:
+def plan(rotation: Rotation) -> Plan:
     """The steps: the wish kept and the start marked, the CA issued, every istiod on it, a new pod's leaf from it.
 
     Where policies approve, they first allow what is now wished for. Nobody waits for cert-manager to see by itself what
     has changed where the key is known to somebody else, or the CA has ended.
     """
-    at_once = todo.start.compromised or todo.start.not_after <= datetime.now(UTC)
-    settings, patience = todo.settings, timedelta(0) if at_once else PATIENCE
-    ref, before = istiod_certificate(settings), todo.start.revision
+    at_once = rotation.start.compromised or rotation.start.not_after <= datetime.now(UTC)
+    settings, patience = rotation.settings, timedelta(0) if at_once else PATIENCE
+    ref, before = istiod_certificate(settings), rotation.start.revision
     allowed = (istiod_policy(settings),) if settings.approval.policy else ()
     issue = replace(
         istiod_ca(settings),
@@ -150,19 +150,19 @@ def plan(todo: Rotation) -> Plan:
         programs=(hurry(settings),),
         gates=adopted(settings),
     )
-    return Plan((_begin(todo), *allowed, issue, leaf.place(), adopt, leaf.leaf(settings)))
+    return Plan((_begin(rotation), *allowed, issue, leaf.place(), adopt, leaf.leaf(settings)))
 
 
 def rotate(
-    cluster: Cluster, todo: Rotation, clock: Clock, limits: Limits, told: Callable[[MeshpkiError], None]
+    cluster: Cluster, rotation: Rotation, clock: Clock, limits: Limits, told: Callable[[MeshpkiError], None]
 ) -> Generator[Event]:
     """Run the rotation; events and errors as `workflow.run.run`. What it made to look is removed whatever happens.
 
     What hinders that is `told`, and is neither the error of the run nor its end.
     """
     try:
-        yield from run(plan(todo), cluster, clock, limits)
-        mark.clear(cluster, istiod_certificate(todo.settings))
+        yield from run(plan(rotation), cluster, clock, limits)
+        mark.clear(cluster, istiod_certificate(rotation.settings))
     finally:
         try:
             leaf.remove(cluster)
@@ -170,13 +170,13 @@ def rotate(
             told(left)
 
 
-def done(reader: Reader, todo: Rotation) -> Done:
+def done(reader: Reader, rotation: Rotation) -> Done:
     """What there is to show after the run; raises PreconditionError (MPK-402) where the CA changed again meanwhile."""
-    ref = istiod_certificate(todo.settings)
+    ref = istiod_certificate(rotation.settings)
     _, chain = issued(reader, ref)
     if not chain:
         raise PreconditionError("MPK-402", f"{ref} is being issued again by somebody else", remedy="look once more")
-    return Done(todo, chain[0], revision(reader.get(ref)), replicas(reader, todo.settings))
+    return Done(rotation, chain[0], revision(reader.get(ref)), replicas(reader, rotation.settings))
 
 
 def retry_at(live: Object) -> datetime | None:
@@ -191,19 +191,19 @@ def retry_at(live: Object) -> datetime | None:
     return datetime.fromisoformat(str(last)) + timedelta(hours=min(2 ** (min(failed, 6) - 1), 32))
 
 
-def _begin(todo: Rotation) -> Step:
+def _begin(rotation: Rotation) -> Step:
     """The wish first: a run that is killed after it leaves something that `up`, too, brings to the same end."""
-    ref = istiod_certificate(todo.settings)
+    ref = istiod_certificate(rotation.settings)
 
     def marked(reader: Reader) -> bool:
         live = reader.get(ref)
-        return live is not None and mark.read(live) == todo.start
+        return live is not None and mark.read(live) == rotation.start
 
     return Step(
         name="settings",
         summary="the wish kept in the cluster",
-        manifests=(wish_manifest(todo.settings),),
-        programs=(Program("mark the start", marked, lambda cluster, _stop: mark.write(cluster, ref, todo.start)),),
+        manifests=(wish_manifest(rotation.settings),),
+        programs=(Program("mark the start", marked, lambda cluster, _stop: mark.write(cluster, ref, rotation.start)),),
     )
 
 

@@ -23,21 +23,21 @@ class Question:
     """What the checks are asked about, and when (UTC)."""
 
     facts: Facts
-    todo: Rotation
+    rotation: Rotation
     at: datetime
 
 
-def refusals(facts: Facts, todo: Rotation, at: datetime) -> tuple[MeshpkiError, ...]:
+def refusals(facts: Facts, rotation: Rotation, at: datetime) -> tuple[MeshpkiError, ...]:
     """Every reason not to begin; nothing was written. What was begun already is held to what still can harm."""
-    asked = Question(facts, todo, at)
+    asked = Question(facts, rotation, at)
     checks = (_lifetimes, _two_roots, _root_changed, _outlives_the_root, _too_short)
-    resumable: tuple[Callable[[Question], Refusals], ...] = () if todo.resumed else (_not_ready,)
+    resumable: tuple[Callable[[Question], Refusals], ...] = () if rotation.resumed else (_not_ready,)
     return tuple(error for check in (*checks, *resumable) for error in check(asked))
 
 
 def _lifetimes(asked: Question) -> Refusals:
     """cert-manager's own limits, and those between settings, before its webhook or the next `up` refuses them."""
-    for breach in breaches(asked.todo.settings):
+    for breach in breaches(asked.rotation.settings):
         if breach.paths[0] in _KEYS:
             yield UsageError(breach.code, breach.what, where=breach.paths[0], remedy=breach.remedy)
 
@@ -59,7 +59,7 @@ def _root_changed(asked: Question) -> Refusals:
 
 def _outlives_the_root(asked: Question) -> Refusals:
     """As much time as is kept for renewing this CA must be left to renew the root after it has ended."""
-    wish, pin = asked.todo.settings.istiod_ca, asked.facts.pin
+    wish, pin = asked.rotation.settings.istiod_ca, asked.facts.pin
     latest = pin.ends - wish.renew_before
     if asked.at + wish.duration > latest:
         left = max(latest - asked.at, timedelta(0))
@@ -72,7 +72,7 @@ def _outlives_the_root(asked: Question) -> Refusals:
 
 
 def _too_short(asked: Question) -> Refusals:
-    wish, ttl = asked.todo.settings.istiod_ca, asked.facts.workload_ttl
+    wish, ttl = asked.rotation.settings.istiod_ca, asked.facts.workload_ttl
     if wish.duration < _TWICE * ttl:
         what = f"{go_duration(wish.duration)} is less than twice the longest life of a workload's certificate"
         remedy = f"{go_duration(_TWICE * ttl)} or more: some ask istiod for {go_duration(ttl)}"
@@ -80,7 +80,7 @@ def _too_short(asked: Question) -> Refusals:
 
 
 def _not_ready(asked: Question) -> Refusals:
-    live, start = asked.facts.live, asked.todo.start
+    live, start = asked.facts.live, asked.rotation.start
     if issuing(live):
         what, remedy = "it is being issued right now", "wait for it, and look with `meshpki status`"
         yield PreconditionError("MPK-402", f"cacerts: {what}", remedy=remedy)

@@ -81,7 +81,7 @@ def look(reader: Reader, settings: Settings) -> Facts:
     return Facts(live, text, seen, pin, signing_root(reader, settings), moving(reader, settings, active))
 
 
-def rotation(
+def intended(
     facts: Facts, settings: Settings, *, compromised: bool = False, restart_agents: bool = False, wait: bool = False
 ) -> Rotation:
     """What to do, from what is seen: a server that has begun goes on, any other begins from its CA of now."""
@@ -111,10 +111,10 @@ def _start(server: Server, resumed: frozenset[str], *, compromised: bool) -> Mar
     return Mark(active.authority_id, max(ends), compromised=compromised)
 
 
-def refusals(facts: Facts, todo: Rotation) -> tuple[MeshpkiError, ...]:
+def refusals(facts: Facts, rotation: Rotation) -> tuple[MeshpkiError, ...]:
     """Every reason not to begin; nothing was written. What was begun goes on, and a lost key waits for nothing."""
     checks = [_two_roots, _root_changed, _too_old, _forgets]
-    if not (todo.resumed or todo.compromised):
+    if not (rotation.resumed or rotation.compromised):
         checks.append(_not_through)
     return tuple(error for check in checks for error in check(facts))
 

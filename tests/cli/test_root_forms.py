@@ -78,13 +78,13 @@ def test_a_compromised_root_is_told_with_what_is_still_possible_and_how_soon_not
 
 @pytest.mark.parametrize("dry", [True, False])
 def test_what_a_killed_run_had_left_open_is_told_by_the_same_schema(*, dry: bool) -> None:
-    todo = Drained(
+    rotation = Drained(
         "lab", "meshpki-root-g1", ("bookinfo/Pod/debug",), None if dry else Run(Board([("drain", "all")]), ())
     )
-    told = json.loads(todo.told(Format.JSON))
+    told = json.loads(rotation.told(Format.JSON))
     assert list(Draft202012Validator(SCHEMA).iter_errors(told)) == []
     assert told["dryRun"] is dry
-    assert "bookinfo/Pod/debug" in todo.told(Format.TEXT)
+    assert "bookinfo/Pod/debug" in rotation.told(Format.TEXT)
 
 
 def test_a_pod_is_told_with_both_issuers_and_the_seconds_since_activate_began() -> None:

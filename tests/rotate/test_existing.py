@@ -10,7 +10,7 @@ from meshpki.components.trust import Pin
 from meshpki.errors import PreconditionError
 from meshpki.rotate import journey
 from meshpki.rotate.issuer import hidden_change, signing_root
-from meshpki.rotate.istiod_ca import Facts, rotation
+from meshpki.rotate.istiod_ca import Facts, intended
 from meshpki.rotate.refusals import refusals
 from meshpki.settings import IstiodCA
 from tests.support import certificates as made
@@ -57,7 +57,7 @@ def test_istiod_s_ca_does_not_outlive_the_ca_above_it(days: int, codes: list[str
     short = TOP.issue(ISSUING.but(not_after=AT + days * DAY))
     pin = Pin(1, (TOP.certificate,), (short.certificate, TOP.certificate))
     facts = Facts(certificate(), (short.issue(CACERTS).certificate,), pin, short.certificate, 1, DAY)
-    todo = rotation(facts, wish(short, TOP), IstiodCA(1440 * HOUR, 360 * HOUR))
-    found = refusals(facts, todo, AT)
+    rotation = intended(facts, wish(short, TOP), IstiodCA(1440 * HOUR, 360 * HOUR))
+    found = refusals(facts, rotation, AT)
     assert [one.code for one in found] == codes
     assert all("owner" in one.remedy for one in found)

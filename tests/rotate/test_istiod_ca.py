@@ -34,13 +34,13 @@ POLICY = Ref(*approval.POLICY, "", approval.ISTIOD_CA)
 LIMITS = Limits(timedelta(minutes=3))
 
 
-def todo(there: Mesh, wish: IstiodCA = WISH_720, *, compromised: bool = False) -> istiod_ca.Rotation:
+def rotation(there: Mesh, wish: IstiodCA = WISH_720, *, compromised: bool = False) -> istiod_ca.Rotation:
     settings = read_text(kept_wish(there), str(WISH))
-    return istiod_ca.rotation(istiod_ca.look(there, settings), settings, wish, compromised=compromised)
+    return istiod_ca.intended(istiod_ca.look(there, settings), settings, wish, compromised=compromised)
 
 
 def rotate(there: Mesh, wish: IstiodCA = WISH_720, *, compromised: bool = False) -> list[Event]:
-    begun, told = todo(there, wish, compromised=compromised), list[MeshpkiError]()
+    begun, told = rotation(there, wish, compromised=compromised), list[MeshpkiError]()
     with closing(istiod_ca.rotate(there, begun, FakeClock(), LIMITS, told.append)) as events:
         done = list(events)
     assert told == []
@@ -109,7 +109,7 @@ def seen(cluster: InMemoryCluster, stored: Object) -> None:
 def test_the_evidence_names_the_ca_of_before_and_of_now_and_every_replica() -> None:
     mesh = Rotating()
     there = mesh.cluster()
-    begun = todo(there)
+    begun = rotation(there)
     list(istiod_ca.rotate(there, begun, FakeClock(), LIMITS, unheard))
     done = istiod_ca.done(there, begun)
     assert begun.start.name == f"{mesh.issued[0].certificate.serial:x}"
@@ -129,7 +129,7 @@ def test_the_same_lifetime_again_still_rotates(*, compromised: bool, monkeypatch
 
 
 def interrupted(there: Mesh, after: int) -> Iterator[Event]:
-    with closing(istiod_ca.rotate(there, todo(there), FakeClock(), LIMITS, unheard)) as events:
+    with closing(istiod_ca.rotate(there, rotation(there), FakeClock(), LIMITS, unheard)) as events:
         yield from islice(events, after)
 
 
@@ -139,7 +139,7 @@ def test_a_run_that_is_stopped_anywhere_is_finished_by_the_next_with_one_ca_more
     there = mesh.cluster()
     list(interrupted(there, after))
     assert NAMESPACE not in there.objects
-    begun = todo(there)
+    begun = rotation(there)
     rotate(there)
     assert mesh.revision(there) == 2
     assert begun.start.name == f"{mesh.issued[0].certificate.serial:x}"
@@ -172,7 +172,7 @@ def test_a_namespace_that_cannot_be_removed_is_told_and_is_neither_error_nor_end
     mesh, told = Rotating(denied=denied), list[MeshpkiError]()
     there = mesh.cluster()
     session = Undeletable(there)
-    events = istiod_ca.rotate(session, todo(there), FakeClock(), LIMITS, told.append)  # type: ignore[arg-type]
+    events = istiod_ca.rotate(session, rotation(there), FakeClock(), LIMITS, told.append)  # type: ignore[arg-type]
     with pytest.raises(StepError, match=code) if code else nullcontext():
         list(events)
     assert [one.where for one in told] == [str(NAMESPACE)]
@@ -227,7 +227,7 @@ def test_a_namespace_of_somebody_else_is_refused_before_anything_is_written() ->
 
 def test_a_namespace_that_somebody_makes_meanwhile_is_neither_taken_over_nor_deleted() -> None:
     there = Rotating().cluster()
-    begun = todo(there)
+    begun = rotation(there)
     there.put(namespace(NAMESPACE.name))
     with pytest.raises(PreconditionError, match="MPK-409"):
         list(istiod_ca.rotate(there, begun, FakeClock(), LIMITS, unheard))

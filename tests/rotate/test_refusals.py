@@ -8,7 +8,7 @@ import pytest
 from meshpki.cluster.manifest import Object
 from meshpki.components.trust import Pin
 from meshpki.errors import PRECONDITION, USAGE
-from meshpki.rotate.istiod_ca import Facts, Rotation, retry_at, rotation
+from meshpki.rotate.istiod_ca import Facts, Rotation, intended, retry_at
 from meshpki.rotate.mark import ANNOTATION, Mark, read
 from meshpki.rotate.refusals import refusals
 from meshpki.settings import IstiodCA, defaults
@@ -93,8 +93,8 @@ CASES = (
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_it_is_refused_for_every_reason_there_is_and_no_other(case: Case) -> None:
-    todo = rotation(case.facts, defaults(), case.wish, compromised=case.compromised)
-    found = refusals(case.facts, todo, AT)
+    rotation = intended(case.facts, defaults(), case.wish, compromised=case.compromised)
+    found = refusals(case.facts, rotation, AT)
     assert tuple(error.code for error in found) == case.codes
     assert case.said in " ".join(error.what for error in found)
     assert all(error.remedy for error in found)
@@ -113,7 +113,7 @@ def test_the_ca_ends_as_long_before_its_root_as_it_is_renewed_before_its_own_end
 ) -> None:
     facts = near(days)
     wish = IstiodCA(hours * HOUR, 180 * HOUR)
-    codes = {error.code for error in refusals(facts, rotation(facts, defaults(), wish), AT)}
+    codes = {error.code for error in refusals(facts, intended(facts, defaults(), wish), AT)}
     assert ("MPK-405" in codes) is refused
 
 
@@ -164,23 +164,23 @@ def test_what_was_begun_and_not_taken_up_is_finished_and_not_begun_anew(
     live: Object, *, compromised: bool, resumed: bool
 ) -> None:
     facts = replace(WELL, live=live)
-    todo = rotation(facts, defaults(), WISH, compromised=compromised)
-    assert todo.resumed is resumed
+    rotation = intended(facts, defaults(), WISH, compromised=compromised)
+    assert rotation.resumed is resumed
     at = live["status"]["revision"]
-    assert todo.start == (read(live) if resumed else Mark(f"{CA.serial:x}", CA.not_after, at, compromised))
-    assert todo.settings.istiod_ca == WISH
+    assert rotation.start == (read(live) if resumed else Mark(f"{CA.serial:x}", CA.not_after, at, compromised))
+    assert rotation.settings.istiod_ca == WISH
 
 
 def test_a_ca_that_has_ended_begins_a_rotation_with_its_own_end_and_nobody_who_has_its_key() -> None:
-    start = rotation(replace(WELL, live=OVER, chain=()), defaults(), WISH).start
+    start = intended(replace(WELL, live=OVER, chain=()), defaults(), WISH).start
     assert start == Mark("", AT - HOUR, 1, compromised=False)
 
 
 def test_what_was_begun_goes_on_although_it_is_being_issued() -> None:
     facts = replace(WELL, live=marked(START, ISSUING, at=1), chain=())
-    todo = rotation(facts, defaults(), WISH)
-    assert refusals(facts, todo, AT) == ()
-    assert isinstance(todo, Rotation)
+    rotation = intended(facts, defaults(), WISH)
+    assert refusals(facts, rotation, AT) == ()
+    assert isinstance(rotation, Rotation)
 
 
 @pytest.mark.parametrize(("attempts", "hours"), [(1, 1), (2, 2), (5, 16), (6, 32), (900, 32)])

@@ -13,7 +13,7 @@ from meshpki.components.trust import Pin
 from meshpki.errors import PRECONDITION, PreconditionError, StepError
 from meshpki.rotate import spire_steps
 from meshpki.rotate.mark import Mark, read
-from meshpki.rotate.spire_ca import Facts, Rotation, Server, brief, look, mark_key, refusals, rotation
+from meshpki.rotate.spire_ca import Facts, Rotation, Server, brief, intended, look, mark_key, refusals
 from meshpki.rotate.spire_steps import done, judge_activated, judge_bundles, judge_moved, plan
 from meshpki.rotate.svids import Moving
 from meshpki.settings import defaults
@@ -55,7 +55,7 @@ def facts(*servers: Server, live: Object | None = None, conf: str = CONF, roots:
     ],
 )
 def test_spire_is_left_alone_where_a_new_ca_would_harm_or_not_last(seen: Facts, codes: tuple[str, ...]) -> None:
-    found = refusals(seen, rotation(seen, defaults()))
+    found = refusals(seen, intended(seen, defaults()))
     assert tuple(error.code for error in found) == codes
     assert all(error.remedy and error.exit_code == PRECONDITION for error in found)
 
@@ -77,7 +77,7 @@ def test_another_change_waits_until_the_last_one_is_through(
     moving: Moving, begun: Mark | None, codes: tuple[str, ...], *, compromised: bool
 ) -> None:
     seen = replace(facts(Server(pod(), Slots(B, old=A), BUNDLE, begun)), moving=moving)
-    found = refusals(seen, rotation(seen, defaults(), compromised=compromised))
+    found = refusals(seen, intended(seen, defaults(), compromised=compromised))
     assert tuple(error.code for error in found) == codes
 
 
@@ -109,28 +109,28 @@ def test_a_server_goes_on_from_where_it_was_and_never_begins_twice(
     slots: Slots, begun: Mark | None, *, compromised: bool, resumed: bool
 ) -> None:
     seen = facts(Server(pod(), slots, BUNDLE, begun))
-    todo = rotation(seen, defaults(), compromised=compromised)
-    assert todo.resumed == ({"spire-server-0"} if resumed else set())
+    rotation = intended(seen, defaults(), compromised=compromised)
+    assert rotation.resumed == ({"spire-server-0"} if resumed else set())
     active = slots.active
     assert active is not None
     expected = begun if resumed else Mark(active.authority_id, active.expires, compromised=compromised)
-    assert todo.start == {"spire-server-0": expected}
-    assert todo.restart_agents is todo.wait is compromised
+    assert rotation.start == {"spire-server-0": expected}
+    assert rotation.restart_agents is rotation.wait is compromised
 
 
 def test_with_a_leaked_key_the_prepared_ca_counts_as_known_too() -> None:
     seen = facts(Server(pod(), Slots(A, prepared=B), BUNDLE))
-    assert rotation(seen, defaults(), compromised=True).start["spire-server-0"].not_after == B.expires
-    assert rotation(seen, defaults()).start["spire-server-0"].not_after == A.expires
+    assert intended(seen, defaults(), compromised=True).start["spire-server-0"].not_after == B.expires
+    assert intended(seen, defaults()).start["spire-server-0"].not_after == A.expires
 
 
 def test_a_server_without_a_ca_is_not_rotated() -> None:
     with pytest.raises(PreconditionError, match="MPK-423"):
-        rotation(facts(Server(pod(), Slots(), BUNDLE)), defaults())
+        intended(facts(Server(pod(), Slots(), BUNDLE)), defaults())
 
 
-def changed(there: InMemoryCluster, todo: Rotation) -> None:
-    step = next(one for one in plan(todo).steps if one.name == "spire-ca")
+def changed(there: InMemoryCluster, rotation: Rotation) -> None:
+    step = next(one for one in plan(rotation).steps if one.name == "spire-ca")
     for program in step.programs:
         if not program.settled(there):
             program.run(there, threading.Event())
@@ -141,7 +141,7 @@ def test_what_a_cluster_shows_is_what_is_judged() -> None:
     seen = look(there, defaults())
     assert [one.slots.active and one.slots.active.authority_id for one in seen.servers] == [A.authority_id, "a2a2"]
     assert (seen.pin.roots, seen.signing, seen.config) == ((ROOT,), ROOT, CONF)
-    assert refusals(seen, rotation(seen, defaults())) == ()
+    assert refusals(seen, intended(seen, defaults())) == ()
 
 
 def test_without_a_spire_server_there_is_nothing_to_rotate() -> None:
@@ -152,19 +152,19 @@ def test_without_a_spire_server_there_is_nothing_to_rotate() -> None:
 def test_every_server_prepares_and_activates_one_after_the_other_and_only_once() -> None:
     spire = two()
     there = mesh_of(spire)
-    todo = rotation(look(there, defaults()), defaults())
-    assert isinstance(judge_activated(there, todo), Waiting)
-    changed(there, todo)
-    changed(there, todo)
+    rotation = intended(look(there, defaults()), defaults())
+    assert isinstance(judge_activated(there, rotation), Waiting)
+    changed(there, rotation)
+    changed(there, rotation)
     assert spire.asked == [
         "prepare spire-server-0",
         f"activate spire-server-0 {B.authority_id}",
         "prepare spire-server-1",
         f"activate spire-server-1 {C.authority_id}",
     ]
-    assert isinstance(judge_activated(there, todo), Ready)
-    assert judge_bundles(there, todo) == Ready("the pinned root alone, as before")
-    assert {name: one.authority_id for name, one in done(there, todo).active.items()} == {
+    assert isinstance(judge_activated(there, rotation), Ready)
+    assert judge_bundles(there, rotation) == Ready("the pinned root alone, as before")
+    assert {name: one.authority_id for name, one in done(there, rotation).active.items()} == {
         "spire-server-0": B.authority_id,
         "spire-server-1": C.authority_id,
     }
@@ -173,9 +173,9 @@ def test_every_server_prepares_and_activates_one_after_the_other_and_only_once()
 def test_a_ca_under_another_root_is_prepared_but_never_activated() -> None:
     spire = replace(two(), next=[STRANGE])
     there = mesh_of(spire)
-    todo = rotation(look(there, defaults()), defaults())
+    rotation = intended(look(there, defaults()), defaults())
     with pytest.raises(StepError, match="MPK-422"):
-        changed(there, todo)
+        changed(there, rotation)
     assert spire.asked == ["prepare spire-server-0"]
 
 
@@ -204,22 +204,22 @@ def test_minting_is_tried_again_where_it_may_succeed_a_moment_later(
     monkeypatch.setattr(spire_steps, "_AGAIN", 0)  # a value, so that the test takes no seconds
     spire = Busy({"spire-server-0": Slots(A)}, refusals=refusals, status=status)
     there = mesh_of(spire)
-    todo = rotation(look(there, defaults()), defaults())
+    rotation = intended(look(there, defaults()), defaults())
     if changes:
-        changed(there, todo)
+        changed(there, rotation)
     else:
         with pytest.raises(ClusterError, match="failed calling webhook"):
-            changed(there, todo)
+            changed(there, rotation)
     assert spire.slots["spire-server-0"].active == (B if changes else A)
 
 
 def test_a_stopped_run_asks_no_other_server() -> None:
     spire = two()
     there = mesh_of(spire)
-    todo = rotation(look(there, defaults()), defaults())
+    rotation = intended(look(there, defaults()), defaults())
     stop = threading.Event()
     stop.set()
-    next(one for one in plan(todo).steps if one.name == "spire-ca").programs[0].run(there, stop)
+    next(one for one in plan(rotation).steps if one.name == "spire-ca").programs[0].run(there, stop)
     assert spire.asked == []
 
 
@@ -229,15 +229,15 @@ def test_a_stopped_run_asks_no_other_server() -> None:
 def test_a_bundle_that_changed_keeps_the_gate_shut(bundle: tuple[Trusted, ...]) -> None:
     spire = two()
     there = mesh_of(spire)
-    todo = rotation(look(there, defaults()), defaults())
+    rotation = intended(look(there, defaults()), defaults())
     spire.bundle = bundle
-    assert isinstance(judge_bundles(there, todo), Waiting)
+    assert isinstance(judge_bundles(there, rotation), Waiting)
 
 
 def test_the_start_is_marked_on_the_statefulset_for_each_server() -> None:
     there = mesh_of(two())
-    todo = rotation(look(there, defaults()), defaults())
-    for program in plan(todo).steps[0].programs:
+    rotation = intended(look(there, defaults()), defaults())
+    for program in plan(rotation).steps[0].programs:
         assert not program.settled(there)
         program.run(there, threading.Event())
         assert program.settled(there)
@@ -254,10 +254,10 @@ def test_servers_and_agents_are_restarted_once_for_a_change_by_a_note_on_their_t
         "spec": {"template": {"metadata": {"annotations": {"meshpki.dev/config": "x"}}}},
     }
     there = mesh_of(spire, agents)
-    todo = rotation(look(there, defaults()), defaults(), restart_agents=True)
-    steps = {one.name: one for one in plan(todo).steps}
+    rotation = intended(look(there, defaults()), defaults(), restart_agents=True)
+    steps = {one.name: one for one in plan(rotation).steps}
     assert [steps[name].needs for name in ("servers", "agents", "svids")] == [("spire-ca",), ("servers",), ("agents",)]
-    changed(there, todo)
+    changed(there, rotation)
     for program in (*steps["servers"].programs, *steps["agents"].programs) * 2:
         if not program.settled(there):
             program.run(there, threading.Event())
@@ -269,5 +269,5 @@ def test_servers_and_agents_are_restarted_once_for_a_change_by_a_note_on_their_t
 
 def test_where_nobody_waits_what_has_not_moved_is_told_and_not_waited_for() -> None:
     there = mesh_of(two())
-    todo = rotation(look(there, defaults()), defaults())
-    assert judge_moved(there, todo) == Ready("0 of 2 certificates moved, 2 do not answer")
+    rotation = intended(look(there, defaults()), defaults())
+    assert judge_moved(there, rotation) == Ready("0 of 2 certificates moved, 2 do not answer")
