@@ -52,15 +52,22 @@ def known(wish: Wish) -> None:
 
 def agrees(here: Standing | None, wish: Wish) -> None:
     """Whether what is asked for is the way that is under way; raises PreconditionError (MPK-436, MPK-443)."""
-    if here is None and wish.back:
-        what = "no root rotation is under way: there is nothing to go back from"
-        raise PreconditionError("MPK-443", what, remedy="see `meshpki status`")
-    if here and here.backward and not wish.back and not here.only_forth:
+    if here is None:
+        if wish.back:
+            what = "no root rotation is under way: there is nothing to go back from"
+            raise PreconditionError("MPK-443", what, remedy="see `meshpki status`")
+    elif wish.back:
+        _may_go_back(here)
+    elif here.backward and not here.only_forth:
         what = f"the way back to {here.turn.entering} was begun"
         raise PreconditionError("MPK-436", what, remedy="finish it first: meshpki rotate root --abort")
-    if here and wish.back and here.only_forth:
+
+
+def _may_go_back(here: Standing) -> None:
+    what = ""
+    if here.only_forth:
         what = f"{here.older} has ended: nobody accepts anything under it"
-        raise PreconditionError("MPK-436", what, remedy="there is only the way on: meshpki rotate root")
-    if here and wish.back and not here.backward and here.past_return:
+    elif not here.backward and here.past_return:
         what = f"SPIRE is to drop {here.turn.leaving} already: nothing may be issued under it any more"
+    if what:
         raise PreconditionError("MPK-436", what, remedy="there is only the way on: meshpki rotate root")

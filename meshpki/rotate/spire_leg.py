@@ -43,11 +43,7 @@ def activate(cluster: Cluster, settings: Settings, turn: Turn, patience: Patienc
     _never_from_tainted(servers, turn.entering)
     for server in servers:
         if not patience.stopped and not server.signs_under(turn.entering):
-            acts.retarget(cluster, settings, turn.entering.number)
-            ready = server.slots.prepared
-            if ready is None or ready.upstream != turn.entering.ski:
-                ready = _minted(cluster, server.pod, turn.entering)
-            spire_authorities.activate(cluster, server.pod, ready.authority_id)
+            _sign_under(cluster, settings, server, turn.entering)
     if turn.leaving.ended(patience.clock.now()):
         if any(server.taintable(turn.leaving) for server in _asked(cluster, settings)):
             taint(cluster, settings, turn, patience)
@@ -55,6 +51,14 @@ def activate(cluster: Cluster, settings: Settings, turn: Turn, patience: Patienc
     for server in _asked(cluster, settings):
         if not patience.stopped and server.out_of_reach(turn.leaving):
             _bring_into_reach(cluster, settings, server, turn)
+
+
+def _sign_under(cluster: Cluster, settings: Settings, server: SpireServer, generation: Generation) -> None:
+    acts.retarget(cluster, settings, generation.number)
+    ready = server.slots.prepared
+    if ready is None or ready.upstream != generation.ski:
+        ready = _minted(cluster, server.pod, generation)
+    spire_authorities.activate(cluster, server.pod, ready.authority_id)
 
 
 def restart_agents(
