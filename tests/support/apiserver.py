@@ -92,7 +92,10 @@ class Seen:
 
 @dataclass
 class StandIn:
-    """Serves `objects` by collection path, and `replies` by pod name; `seconds` pass before each port-forward."""
+    """Serves `objects` by collection path, and `replies` by pod name.
+
+    `seconds` pass before each port-forward, and before what an exec prints.
+    """
 
     replies: Callable[[str], Reply]
     objects: Mapping[str, Sequence[Object]] = field(default_factory=dict)
@@ -183,7 +186,7 @@ class _Connection(asyncio.Protocol):
         self._reply = reply = self._served.replies(pod)
         if not reply.silent:
             upgrade = functools.partial(self._upgrade, reply, key, executes=executes)
-            asyncio.get_running_loop().call_later(self._served.seconds, upgrade)
+            asyncio.get_running_loop().call_later(0 if executes else self._served.seconds, upgrade)
 
     def _upgrade(self, reply: Reply, key: str, *, executes: bool) -> None:
         if reply.status != 101:
@@ -197,7 +200,8 @@ class _Connection(asyncio.Protocol):
             % (5 if executes else 4, accept)
         )
         if executes:
-            self._execute(reply)
+            # kubectl throws away what comes before it has made its streams: the time passes in between
+            asyncio.get_running_loop().call_later(self._served.seconds, self._execute, reply)
             return
         for channel in (b"\0", b"\1"):
             self._transport.write(_frame(channel + struct.pack("<H", self._port)))
