@@ -13,19 +13,19 @@ def rolled_out(workload: Object) -> str:
     """Why a Deployment, StatefulSet or DaemonSet is not fully rolled out; empty where it is.
 
     Counts what kubectl rollout status counts (kubectl pkg/polymorphichelpers/rollout_status.go), and that a
-    StatefulSet's pods are ready, which istioctl leaves out.
+    StatefulSet's pods are ready, which istioctl leaves out; one that wants no pods does no work.
     """
     spec, status = workload.get("spec", {}), workload.get("status", {})
     if status.get("observedGeneration", 0) < workload["metadata"].get("generation", 1):
         return "its controller has not seen the newest generation"
     if workload["kind"] == "DaemonSet":
-        wanted = int(status.get("desiredNumberScheduled", 0))
+        wanted, none = int(status.get("desiredNumberScheduled", 0)), "no node takes its pods"
         counts = ("updatedNumberScheduled", "numberReady", "numberAvailable")
-        if wanted == 0:
-            return "no node takes its pods"
     else:
-        wanted = int(spec.get("replicas", 1))
+        wanted, none = int(spec.get("replicas", 1)), "it is scaled to no pods"
         counts = ("updatedReplicas", "readyReplicas", "availableReplicas")
+    if wanted == 0:
+        return none
     fewest = min(int(status.get(count, 0)) for count in counts)
     surplus = status.get("replicas", 0) - wanted if "replicas" in status else 0
     if fewest < wanted:

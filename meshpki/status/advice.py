@@ -8,6 +8,7 @@ from meshpki.pki.renewal import OWNER
 from meshpki.status.report import AuthorityStatus, State, StatusReport
 
 ROOT, EXISTING_CA, ISTIOD_CA, SPIRE_CA = "root", "existing CA", "istiod CA", "SPIRE CA"
+CERT_MANAGER = "cert-manager"
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,10 @@ def advice(report: StatusReport) -> tuple[Advice, ...]:
         owned = dead_root.renewal is not None and dead_root.renewal.by == OWNER
         return (Advice(state, "meshpki explain MPK-284" if owned else "meshpki rotate root"),)
     begun = (Advice(one.state, one.command) for one in report.unfinished)
-    return tuple(dict.fromkeys((*begun, *_authorities(report), *_steps(report))))
+    below = (_authorities(report), _steps(report))
+    # no CA can be replaced before cert-manager is there to sign it
+    ordered = chain.from_iterable(reversed(below) if _issuer_is_away(report) else below)
+    return tuple(dict.fromkeys((*begun, *ordered)))
 
 
 def _authorities(report: StatusReport) -> Iterator[Advice]:
@@ -55,6 +59,11 @@ def _steps(report: StatusReport) -> Iterator[Advice]:
     left = [step.name for step in report.steps if not step.well and step.state is not State.UNKNOWN]
     if left:
         yield Advice(f"not as meshpki installs it: {', '.join(left)}", "meshpki up")
+
+
+def _issuer_is_away(report: StatusReport) -> bool:
+    away = (State.NOT_READY, State.ABSENT)
+    return any(step.name == CERT_MANAGER and step.state in away for step in report.steps)
 
 
 def _expired(report: StatusReport, name: str) -> Iterator[AuthorityStatus]:

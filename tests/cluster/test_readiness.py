@@ -25,6 +25,8 @@ def up(count: int, **more: int) -> dict[str, int]:
         (workload(**up(1, updatedReplicas=0)), "0/1 ready"),
         (workload(**up(1, replicas=2)), "1 old pods are still there"),
         (workload("StatefulSet", **up(1, readyReplicas=0)), "0/1 ready"),
+        (workload(wanted=0, **up(0)), "it is scaled to no pods"),
+        (workload("StatefulSet", wanted=0), "it is scaled to no pods"),
         (workload("DaemonSet", desiredNumberScheduled=0), "no node takes its pods"),
         (
             workload("DaemonSet", desiredNumberScheduled=2, updatedNumberScheduled=2, numberReady=1, numberAvailable=1),

@@ -50,6 +50,11 @@ TABLE = [
     ),
     ("cacerts is expired", ca(ISTIOD_CA, **EXPIRED), ["meshpki rotate istiod-ca"]),
     (
+        "cacerts is expired, and nobody is there to sign another",
+        replace(ca(ISTIOD_CA, **EXPIRED), steps=step("cert-manager", state=State.NOT_READY).steps),
+        ["meshpki up", "meshpki rotate istiod-ca"],
+    ),
+    (
         "a rotation of a CA is half done, and a step not ready",
         replace(step("spire", state=State.NOT_READY), unfinished=(HALF_DONE,)),
         [HALF_DONE.command, "meshpki up"],
