@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -9,19 +10,25 @@ import pytest
 from meshpki import install_role
 from meshpki.artifacts import obtain
 from meshpki.cluster.client import ClusterError, NoAccessError
-from meshpki.cluster.manifest import Object, Ref
+from meshpki.cluster.manifest import Object, Query, Ref
+from meshpki.components.existing_root import pin_manifest
 from meshpki.components.istio import operator
 from meshpki.components.istioctl import mark
 from meshpki.components.trust import PIN
 from meshpki.errors import StepError
 from meshpki.install import Target, steps, wish_manifest
 from meshpki.install_rights import lacking
+from meshpki.preflight.seen import look
 from meshpki.rendering import stages
+from meshpki.rights import plural
 from meshpki.roles.role import Right
 from meshpki.settings import Approval, Existing, Root, Settings, defaults, read
 from meshpki.verify import rights as looking
 from meshpki.workflow.step import Applies, Program, Step
+from tests.support import certificates as made
 from tests.support.cluster import InMemoryCluster, config_map, namespace
+from tests.support.existing import corporate, wish
+from tests.support.mesh import pin
 from tests.support.releases import settings_file
 
 EVERYTHING = ("create", "patch", "update", "delete", "get", "list", "escalate", "bind")
@@ -258,6 +265,45 @@ class Granted(InMemoryCluster):
             and (not one.names or name in one.names)
             for one in self.rights
         )
+
+
+@dataclass
+class Reading(Granted):
+    """The same person, who is refused whatever else they read."""
+
+    def get(self, ref: Ref) -> Object | None:
+        self._check("get", ref.api_version, ref.kind, ref.namespace, ref.name)
+        return super().get(ref)
+
+    def list(self, query: Query) -> list[Object]:
+        name = (query.fields or "").partition("metadata.name=")[2]
+        self._check("list", query.api_version, query.kind, query.namespace, name)
+        return super().list(query)
+
+    def _check(self, verb: str, version: str, kind: str, namespace: str, name: str) -> None:
+        if not self.allowed(verb, version.rpartition("/")[0], plural(kind), namespace, name):
+            raise NoAccessError("MPK-102", f"{verb} refused: {kind} {namespace}/{name}", status=403)
+
+
+ROOT = made.mesh_root()
+CORPORATE = corporate()
+PINNED = {
+    "a root of our own": (pin(ROOT), Root()),
+    "another's": (pin_manifest(made.read(*CORPORATE)), wish(*CORPORATE).root),
+    "no root yet": (namespace("kube-system"), Root()),
+}
+
+
+@pytest.mark.parametrize(("held", "wished"), PINNED.values(), ids=PINNED)
+def test_preflight_looks_at_nothing_that_is_not_in_the_printed_role(tmp_path: Path, held: Object, wished: Root) -> None:
+    settings = replace(read([settings_file(tmp_path)]), root=wished)
+    planned = steps(settings, obtain(settings), Target())
+    manifests = [one for stage in stages(planned, wish_manifest(settings)) for one in stage.manifests]
+    manifests.append(config_map("istio", namespace="istio-system"))  # of istioctl's, which are rendered with the others
+    cluster = Reading(rights=(*install_role.rights(settings, manifests), *looking.rights(settings)))
+    cluster.put(namespace("kube-system"), held)
+    seen = look(cluster, settings, datetime.now(UTC), [one for step in planned for one in step.programs])
+    assert sorted(seen.unread) == []
 
 
 @pytest.mark.parametrize("left_out", [None, "escalate", "bind", "delete", "patch", "list", "get"])

@@ -93,6 +93,7 @@ def look(
     """
     names, looks = settings.namespaces, _Looks(reader)
     pin = looks.seen("pin", _right("get", PIN), lambda: pinned(reader), None)
+    own = not settings.root.existing.secret_name
     nodes = looks.listed("nodes", "v1", "Node")
     leases = looks.listed("leases", "coordination.k8s.io/v1", "Lease", "kube-node-lease")
     there, here = reader.date(), datetime.now(UTC)  # right after each other: all else takes time
@@ -112,7 +113,7 @@ def look(
         mesh_config=looks.got("mesh_config", Ref("v1", "ConfigMap", names.istio, "istio")),
         spire_config=looks.got("spire_config", server_config(settings)),
         pin=pin,
-        root=looks.got("root", root_certificate(settings, pin.generation)) if pin else None,
+        root=looks.got("root", root_certificate(settings, pin.generation)) if pin and own else None,
         # what is there of a mesh that has lost its pin
         roots=looks.seen("roots", _REQUESTS, lambda: issued_roots(reader, settings), {}) if pin is None else {},
         installed=pin is None and looks.seen("installed", _right("get", RECORD), lambda: was_installed(reader), False),
