@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 
 from meshpki.cluster.client import ClusterError, Reader
 from meshpki.cluster.envoy import EnvoyError, secrets
-from meshpki.cluster.manifest import Object, Ref
+from meshpki.cluster.manifest import Object, Query, Ref
+from meshpki.components.renewal import read_time
 from meshpki.components.serving import pod_ref
+from meshpki.components.spire_authorities import server_set
 from meshpki.components.trust import Pin, pinned
 from meshpki.pki.certificate import Certificate, UnparsableError, read_chain
 from meshpki.pki.chain import judge
@@ -17,23 +19,39 @@ from meshpki.settings import Settings
 from meshpki.workflow.step import Readiness, Ready, Waiting
 
 _IN_FLIGHT = 16
+# by so much a certificate of SPIRE's begins before it is issued (NotBeforeCushion, pkg/server/credtemplate at v1.15.3)
+_CUSHION = timedelta(seconds=10)
 
 
-def unproven_pods(reader: Reader, settings: Settings, pods: Sequence[Object]) -> Readiness:
-    """Open when every pod's Envoy presents the SPIFFE ID of its ServiceAccount with a path to the pinned root."""
+def data_since(reader: Reader, settings: Settings) -> datetime | None:
+    """Since when (UTC) spire-server has its data, by its volume's claim; None where it has no volume of its own."""
+    server = server_set(settings)
+    claims = reader.list(Query("v1", "PersistentVolumeClaim", server.namespace))
+    of_server = (one["metadata"] for one in claims if one["metadata"]["name"].startswith(f"data-{server.name}-"))
+    return min(filter(None, (read_time(one.get("creationTimestamp")) for one in of_server)), default=None)
+
+
+def unproven_pods(
+    reader: Reader, settings: Settings, pods: Sequence[Object], since: datetime | None = None
+) -> Readiness:
+    """Open when every pod's Envoy presents the SPIFFE ID of its ServiceAccount with a path to the pinned root.
+
+    It was issued `since` then: a spire-server that has lost its data knows neither its CAs of before nor its agents,
+    which attest again, and have everything issued anew, some seconds later.
+    """
     pin = pinned(reader)
     if pin is None or not pods:
         return Waiting("no root is pinned yet" if pin is None else "there is no pod yet")
     with ThreadPoolExecutor(min(_IN_FLIGHT, len(pods))) as pool:
-        reasons = list(pool.map(lambda pod: unproven_pod(reader, settings, pod, pin), pods))
+        reasons = list(pool.map(lambda pod: _unproven(reader, settings, pod, pin, since), pods))
     missing = [reason for reason in reasons if reason]
     if missing:
         return Waiting("; ".join(missing))
     return Ready(f"{len(pods)} of {len(pods)} Envoys hold their SVID, under the pinned root")
 
 
-def unproven_pod(reader: Reader, settings: Settings, pod: Object, pin: Pin) -> str:
-    """Why one pod does not prove its identity, empty where it does."""
+def _unproven(reader: Reader, settings: Settings, pod: Object, pin: Pin, since: datetime | None) -> str:
+    """Why one pod does not prove its identity; empty where it does."""
     ref = pod_ref(pod)
     chain = _held(reader, ref)
     if isinstance(chain, str):
@@ -41,6 +59,8 @@ def unproven_pod(reader: Reader, settings: Settings, pod: Object, pin: Pin) -> s
     wanted = spiffe_id(settings, pod)
     if chain[0].uris != (wanted,):
         return f"{ref}: its leaf names {', '.join(chain[0].uris) or 'nobody'}, expected {wanted}"
+    if since and chain[0].not_before + _CUSHION < since:
+        return f"{ref}: its leaf was issued before spire-server had the data of now, from {since:%H:%M:%S}"
     verdict = judge(chain, Expected(pin.roots, datetime.now(UTC), pin.max_depth, settings.trust_domain))
     if verdict.result == "proven":
         return ""

@@ -11,7 +11,7 @@ from meshpki.cluster.client import Cluster, ClusterError, NoAccessError, Reader
 from meshpki.cluster.manifest import Object, Query, only
 from meshpki.cluster.overlay import overlaid
 from meshpki.cluster.render import load, text
-from meshpki.components.identity import unproven_pods
+from meshpki.components.identity import data_since, unproven_pods
 from meshpki.components.images import hub
 from meshpki.components.istio_objects import MANAGER, pruned, stands
 from meshpki.components.istioctl import Istioctl, claim, mark, marked, record, recorded, was_run
@@ -237,4 +237,4 @@ def _gateway(reader: Reader, settings: Settings) -> Readiness:
         case (Waiting() | Failed()) as shut:
             return shut
         case _:
-            return unproven_pods(reader, settings, pods_of(reader, ref))
+            return unproven_pods(reader, settings, pods_of(reader, ref), data_since(reader, settings))

@@ -6,7 +6,7 @@ from datetime import timedelta
 from meshpki.cluster.client import ClusterError, Reader
 from meshpki.cluster.manifest import Object, Query, only
 from meshpki.cluster.render import render
-from meshpki.components.identity import unproven_pods
+from meshpki.components.identity import data_since, unproven_pods
 from meshpki.components.istio import GATEWAY
 from meshpki.components.rollout import deployment, living_pods, pods_of, rollout
 from meshpki.components.serving import pod_ref
@@ -64,7 +64,9 @@ def _gates(settings: Settings) -> tuple[Gate, ...]:
         Gate(
             name="identities",
             proves="every Envoy's leaf names its ServiceAccount and has a path to the pinned root",
-            check=lambda reader: unproven_pods(reader, settings, _meshed(reader, namespace)),
+            check=lambda reader: unproven_pods(
+                reader, settings, _meshed(reader, namespace), data_since(reader, settings)
+            ),
             hint="look at `meshpki verify` and the agent's log on the pod's node",
             code="MPK-219",
             watches=(Query("v1", "Pod", namespace),),

@@ -29,7 +29,7 @@ _NAMED = {
 
 def rights(settings: Settings, *, bundle: bool = False) -> tuple[Right, ...]:
     """Every right of `status` and `step status` besides verify's; `bundle` adds what `support-bundle` takes."""
-    return (*_listed(settings), *_gates(), *(_bundle() if bundle else ()))
+    return (*_listed(settings), *_gates(settings), *(_bundle() if bundle else ()))
 
 
 def _listed(settings: Settings) -> Iterator[Right]:
@@ -40,10 +40,11 @@ def _listed(settings: Settings) -> Iterator[Right]:
         yield Right(NAME, "", group, resource, ("get", "list") if resource in _NAMED else ("list",))
 
 
-def _gates() -> Iterator[Right]:
-    """What else is looked at: SPIRE's agent and driver on every node, Istio as it was recorded, and who runs."""
+def _gates(settings: Settings) -> Iterator[Right]:
+    """What else is looked at: SPIRE's parts on every node, its volume, Istio as it was recorded, and who runs."""
     yield Right(NAME, "", "", "nodes", ("list",))
     yield Right(NAME, "", "storage.k8s.io", "csinodes", ("list",))
+    yield Right(NAME, settings.namespaces.spire_server, "", "persistentvolumeclaims", ("list",))
     yield Right(NAME, RECORD.namespace, "", "configmaps", ("get",), (RECORD.name,))
     yield Right(NAME, "", "", "namespaces", ("get",), tuple(sorted(ref.name for ref in LEFT_BEHIND)))
     yield Right(NAME, LEASE.namespace, "coordination.k8s.io", "leases", ("get",), (LEASE.name,))

@@ -16,24 +16,17 @@ from typing import Any
 import pytest
 
 from tests.conftest import Command
-from tests.e2e import staging
+from tests.e2e import staging, traffic
 from tests.e2e.conftest import Mesh, Verify
 from tests.e2e.staging import spire_server
+from tests.e2e.traffic import PATHS, REFUSED
 
 pytestmark = pytest.mark.lab
 
 Forecasts = Callable[..., dict[str, Any]]
 
 SVID_TTL = "1m"
-SERVICES = ("details", "ratings", "reviews", "productpage")
-# what is asked, and the workloads whose certificates that takes
-PATHS = {
-    **{f"http://{service}:9080/health": ("client", service) for service in SERVICES},
-    "http://istio-ingressgateway.istio-system/api/v1/products": ("istio-ingressgateway", "productpage"),
-}
 LOCAL = ("localauthority", "x509")
-# what an Envoy answers whose peer refuses its certificate, or is refused; a slow machine's curl gives up with 000
-REFUSED = "503"
 # a clock tells whole seconds, a round of requests takes one, and of three reviews the right one is to be hit
 TOLERANCE = timedelta(seconds=6)
 
@@ -92,11 +85,8 @@ def forecasts(mesh: Mesh, meshpki: Command) -> Forecasts:
 
 @pytest.fixture
 def single_requests(mesh: Mesh) -> Iterator[None]:
-    """No connection serves two requests, and none is tried again."""
-    rules = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(_rules())})
-    mesh.kubectl("apply", "-f", "-", given=rules)
-    yield
-    mesh.kubectl("delete", "--ignore-not-found", "-f", "-", given=rules)
+    with traffic.single(mesh):
+        yield
 
 
 @pytest.fixture
@@ -150,40 +140,12 @@ def first_failures(mesh: Mesh, until: datetime) -> dict[str, datetime]:
     seen = 0
     while len(failed) < len(PATHS):
         assert datetime.now(UTC) < until, f"after {seen} requests these alone failed: {failed}"
-        for at, path, code in _asked(mesh):
+        for answer in traffic.asked(mesh):
             seen += 1
-            if code == REFUSED:
-                failed.setdefault(path, at)
+            if answer.code == REFUSED:
+                failed.setdefault(answer.path, answer.at)
     assert seen > 2 * len(PATHS), "nothing was asked before it failed"
     return failed
-
-
-def _asked(mesh: Mesh) -> Iterator[tuple[datetime, str, str]]:
-    """Ten seconds of requests: the moment each was made, what was asked, and the status."""
-    script = (
-        f"for round in 1 2 3 4 5 6 7 8 9 10; do for path in {' '.join(PATHS)}; do at=$(date +%s);"
-        " echo $at $path $(curl --silent --output /dev/null --max-time 2 --write-out '%{http_code}' $path);"
-        " done; sleep 0.7; done"
-    )
-    answered = mesh.kubectl("-n", "bookinfo", "exec", "deploy/client", "-c", "curl", "--", "sh", "-c", script)
-    for line in answered.splitlines():
-        at, path, code = line.split()
-        yield datetime.fromtimestamp(int(at), UTC), path, code
-
-
-def _rules() -> Iterator[staging.Object]:
-    def rule(kind: str, name: str, spec: staging.Object) -> staging.Object:
-        metadata = {"name": f"forecast-{name}", "namespace": "bookinfo"}
-        return {"apiVersion": "networking.istio.io/v1", "kind": kind, "metadata": metadata, "spec": spec}
-
-    once = {"connectionPool": {"http": {"maxRequestsPerConnection": 1}}}
-    yield rule("DestinationRule", "once", {"host": "*.bookinfo.svc.cluster.local", "trafficPolicy": once})
-    for service in SERVICES:
-        route = [{"destination": {"host": service}}]
-        yield rule("VirtualService", service, {"hosts": [service], "http": [{"route": route, "retries": _NEVER}]})
-
-
-_NEVER = {"attempts": 0}
 
 
 def _configure(mesh: Mesh, text: str, *, anew: bool) -> None:
