@@ -89,7 +89,7 @@ def test_plain_kubectl_yields_the_same_mesh_with_nothing_left_for_up_but_the_pin
     report = json.loads(planned.stdout)
     assert (report["summary"]["create"], report["summary"]["change"]) == (0, 0), planned.stdout
     programs = {program["name"]: program["pending"] for step in report["steps"] for program in step["programs"]}
-    assert programs == {"pin": True, "istioctl install": False}
+    assert programs == {"pin": True, "istioctl install": False, "withdraw approver-policy": False}
 
     assert empty_lab.audit_log is not None
     audit = Audit(empty_lab.audit_log)
