@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -146,6 +147,16 @@ class Audit:
             and "dryRun=All" not in event["requestURI"]
             and "accessreviews" not in event["requestURI"]
             and event.get("objectRef", {}).get("subresource") not in ("portforward", "exec")
+        ]
+
+    def commands(self, *agents: str) -> list[str]:
+        """What was run in pods for these user agents and has ended, a line each."""
+        return [
+            " ".join(parse_qs(urlsplit(event["requestURI"]).query).get("command", ()))
+            for event in self._events()
+            if event.get("objectRef", {}).get("subresource") == "exec"
+            and event.get("userAgent", "").startswith(agents)
+            and event["stage"] == "ResponseComplete"
         ]
 
     def secrets_read(self, *agents: str) -> list[str]:

@@ -3,8 +3,11 @@
 import base64
 import json
 import random
+import re
 import signal
 import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,7 @@ from meshpki.rotate import goals
 from meshpki.rotate.acts import RETIRED
 from meshpki.rotate.compromise import DRAIN
 from tests.conftest import Command
+from tests.e2e import traffic
 from tests.e2e.conftest import Audit, Mesh, Verify
 from tests.e2e.staging import apply, pinned_root, spire_server
 
@@ -175,6 +179,75 @@ def proxied(mesh: Mesh) -> set[str]:
         if parts & {"istio-proxy", "discovery", "spire-server"}:
             found.add(str(pod["metadata"]["uid"]))
     return found
+
+
+BEGUN = re.compile(r"step=(\S+) state=start")
+# what changes SPIRE's CAs, of all that is run in spire-server
+ACT = re.compile(r"localauthority x509 (prepare|activate)|upstreamauthority taint")
+# one of the probe's many stands for its kind, one pod that a kubelet is hurried for stands for all
+ALIKE = (re.compile(r"(?<=/namespaces/meshpki-probe/)(\w+)/.*"), re.compile(r"(?<=/)(pods)/.*"))
+
+
+def alike(write: str) -> str:
+    for pattern in ALIKE:
+        write = pattern.sub(r"\1", write)
+    return write
+
+
+@dataclass
+class Written:
+    """What meshpki has changed since the last time somebody asked; its Lease is left out."""
+
+    log: Path
+    read: int
+
+    def new(self) -> list[str]:
+        with self.log.open("rb") as content:
+            content.seek(self.read)
+            came = content.read()
+        since, self.read = Audit(self.log, self.read), self.read + came.rfind(b"\n") + 1
+        persisted = (one.partition("?")[0] for one in since.persisted("meshpki/") if "/leases" not in one)
+        acts = (found[0] for one in since.commands("meshpki/") if (found := ACT.search(one)))
+        return [*map(alike, persisted), *acts]
+
+
+def killed_after_a_write(mesh: Mesh, meshpki: Command, known: set[tuple[str, str]]) -> tuple[str, str] | None:
+    """Run on until something is written that no run before it wrote in that stage; None where it came to its end."""
+    assert mesh.lab.audit_log is not None
+    written, story = Written(mesh.lab.audit_log, mesh.lab.audit_log.stat().st_size), list[str]()
+    with meshpki.start(*argv(mesh), "--yes") as child, ThreadPoolExecutor(1) as pool:
+        assert child.stderr is not None
+        pool.submit(story.extend, child.stderr)
+        try:
+            while child.poll() is None:
+                at = next((found[1] for line in reversed(story) if (found := BEGUN.search(line))), "")
+                new = next((one for write in written.new() if (one := (at, write)) not in known), None)
+                if new:
+                    return new
+                time.sleep(0.02)
+        finally:
+            child.kill()
+    assert child.returncode == 0, "".join(story)
+    return None
+
+
+@pytest.mark.acceptance
+def test_a_rotation_that_is_killed_after_each_of_its_writes_comes_to_its_end_and_no_request_is_refused(
+    mesh: Mesh, meshpki: Command, verify: Verify
+) -> None:
+    old, before, known = pinned_root(mesh), mesh.generation(), set[tuple[str, str]]()
+    with traffic.single(mesh), traffic.flowing(mesh) as flow:
+        while killed_at := killed_after_a_write(mesh, meshpki, known):
+            known.add(killed_at)
+    told = "\n".join(" ".join(one) for one in sorted(known))
+    print(f"{len(known)} kills, {len(flow.answers)} requests\n{told}")  # noqa: T201 - figures of a drill
+    assert flow.refused() == [], told
+    assert {stage for stage, _ in known} >= {goals.NEW_ROOT, goals.ACTIVATE, goals.TAINT, goals.FORGET}, told
+    asked = verify("--authorities")
+    assert (asked.code, asked.broken(), asked.unknown(), asked.broken_places()) == (0, {}, {}, {})
+    assert mesh.generation() >= before + 1
+    assert not [pem for pem in kept_anchors(mesh) if old.strip() in pem]
+    assert spires_roots(mesh) == [_der(pinned_root(mesh))]
 
 
 def test_up_keeps_the_new_generation(mesh: Mesh, meshpki: Command, audit: Audit) -> None:
