@@ -1,14 +1,17 @@
 """The lab's cgroups, on version 1 (one hierarchy a controller) and version 2 (one for all)."""
 
+import errno
 import os
 import signal
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import takewhile
 from pathlib import Path
 
 MOUNT = Path("/sys/fs/cgroup")
 PATIENCE = 10.0
+_VANISHED = (errno.ENOENT, errno.ENODEV)  # the latter of a cgroup that was found before it went
 
 
 def hierarchies(mount: Path = MOUNT) -> tuple[Path, ...]:
@@ -20,15 +23,26 @@ def hierarchies(mount: Path = MOUNT) -> tuple[Path, ...]:
 
 def make(path: str, mount: Path = MOUNT) -> None:
     """Make the cgroup `path` (absolute, within the hierarchies) in every one, ready to hold pods."""
+    until = time.monotonic() + PATIENCE
     for hierarchy in hierarchies(mount):
-        parent = hierarchy
-        for part in Path(path.lstrip("/")).parts:
-            child = parent / part
-            _delegate(parent)
-            child.mkdir(exist_ok=True)
-            _inherit_cpuset(parent, child)
-            parent = child
+        while True:
+            try:
+                _make(path, hierarchy)
+                break
+            except OSError as error:  # a parent was removed with another lab, a moment before it held this one
+                if error.errno not in _VANISHED or time.monotonic() > until:
+                    raise
+
+
+def _make(path: str, hierarchy: Path) -> None:
+    parent = hierarchy
+    for part in Path(path.lstrip("/")).parts:
+        child = parent / part
         _delegate(parent)
+        child.mkdir(exist_ok=True)
+        _inherit_cpuset(parent, child)
+        parent = child
+    _delegate(parent)
 
 
 def _delegate(group: Path) -> None:
@@ -46,7 +60,10 @@ def _inherit_cpuset(parent: Path, child: Path) -> None:
 
 
 def remove(path: str, mount: Path = MOUNT) -> None:
-    """Kill what still runs in the cgroup `path` and remove it with all its children, in every hierarchy."""
+    """Kill what still runs in the cgroup `path` and remove it with all its children, in every hierarchy.
+
+    Its parents go with it, where nothing else is in them.
+    """
     until = time.monotonic() + PATIENCE
     for hierarchy in hierarchies(mount):
         top = hierarchy / path.lstrip("/")
@@ -57,6 +74,9 @@ def remove(path: str, mount: Path = MOUNT) -> None:
                     group.rmdir()
             if top.exists():
                 time.sleep(0.05)
+        for parent in takewhile(hierarchy.__ne__, top.parents):
+            with suppress(OSError):
+                parent.rmdir()
 
 
 def _deepest_first(top: Path) -> Iterator[Path]:

@@ -38,9 +38,17 @@ def traces(home: str) -> dict[str, set[str]]:
         "rules": rules("iptables-save"),
         "old rules": rules("iptables-legacy-save"),
         "mounts": {line for line in Path("/proc/self/mountinfo").read_text().splitlines() if home in line},
-        "cgroups": {str(path) for path in Path("/sys/fs/cgroup").glob(f"**{topology.cgroup(NAME)}")},
+        "cgroups": cgroups(),
         "processes": {str(pid) for pid in processes(home)},
     }
+
+
+def cgroups() -> set[str]:
+    """The lab's own, and those above it where they hold no other lab."""
+    own = topology.cgroup(NAME)
+    above = own.rpartition("/")[0]
+    groups = os.walk("/sys/fs/cgroup")
+    return {path for path, inside, _ in groups if path.endswith(own) or (path.endswith(above) and not inside)}
 
 
 def said(*argv: str) -> list[str]:

@@ -1,3 +1,5 @@
+import os
+import shutil
 import signal
 import subprocess
 import threading
@@ -53,6 +55,31 @@ def test_a_cgroup_is_removed_with_all_its_children_and_nothing_beside_it(version
     remove("/meshpki/lab", version_1)
     for each in hierarchies(version_1):
         assert [path.name for path in (each / "meshpki").iterdir()] == ["other"]
+
+
+def test_the_parent_goes_with_the_last_of_its_children(version_1: Path) -> None:
+    before = sorted(version_1.rglob("*"))
+    make("/meshpki/lab/node-1", version_1)
+    remove("/meshpki/lab", version_1)
+    assert sorted(version_1.rglob("*")) == before
+
+
+def test_a_parent_that_vanishes_while_a_child_is_made_is_made_again(version_2: Path) -> None:
+    parent = version_2 / "meshpki"
+    parent.mkdir()
+    os.mkfifo(parent / "cgroup.controllers")
+
+    def other_lab() -> None:
+        """Removed between the step that makes the parent and the one that makes the child, for which it waits."""
+        with (parent / "cgroup.controllers").open("w") as controllers:
+            shutil.rmtree(parent)
+            controllers.write(CONTROLLERS)
+
+    removing = threading.Thread(target=other_lab, daemon=True)
+    removing.start()
+    make("/meshpki/lab/node-1", version_2)
+    removing.join()
+    assert (parent / "lab" / "node-1").is_dir()
 
 
 def test_what_runs_in_a_cgroup_is_killed_before_it_is_removed(version_2: Path) -> None:
