@@ -4,6 +4,7 @@ import os
 import shlex
 import shutil
 import subprocess
+import time
 from collections.abc import Iterable
 
 from meshpki.errors import LabError, PreconditionError
@@ -16,6 +17,9 @@ NODE_PACKAGES = (
     *("iptables", "nftables", "conntrack", "ethtool", "socat", "iproute2", "util-linux", "ca-certificates"),
 )
 APT_SECONDS = 900
+PAUSE = 2.0
+_LOCKED = "Could not get lock"  # apt-pkg/contrib/fileutl.cc, as the locale C has it
+_WAIT = "wait until the other package manager has ended, then run the same command again"
 
 
 def command(missing: Iterable[str]) -> str:
@@ -29,10 +33,11 @@ def missing(wanted: Iterable[str], installed: str) -> tuple[str, ...]:
     return tuple(sorted(set(wanted) - there))
 
 
-def ensure(wanted: Iterable[str], consent: Consent, report: Report) -> tuple[str, ...]:
+def ensure(wanted: Iterable[str], consent: Consent, report: Report, seconds: float = APT_SECONDS) -> tuple[str, ...]:
     """Install what is missing if `consent` says so, telling so; returns what was installed.
 
-    Raises PreconditionError MPK-502 with the command where it does not, LabError MPK-520 where apt-get fails.
+    Raises PreconditionError MPK-502 with the command where it does not, LabError MPK-517 where apt-get fails or takes
+    longer than `seconds`.
     """
     if shutil.which("dpkg-query") is None:
         names = ", ".join(wanted)
@@ -47,9 +52,9 @@ def ensure(wanted: Iterable[str], consent: Consent, report: Report) -> tuple[str
         what = f"missing packages: {', '.join(absent)}"
         raise PreconditionError("MPK-502", what, remedy=f"run `{line}`, or `meshpki lab up --install-packages`")
     with timed(report, "apt-get update"):
-        _apt("update")
+        _apt("update", seconds=seconds)
     with timed(report, f"apt-get install of {len(absent)} packages"):
-        _apt("install", "--yes", "--no-install-recommends", *absent)
+        _apt("install", "--yes", "--no-install-recommends", *absent, seconds=seconds)
     return absent
 
 
@@ -58,11 +63,30 @@ def _installed() -> str:
     return subprocess.run(argv, capture_output=True, check=True, text=True).stdout
 
 
-def _apt(*arguments: str) -> None:
-    quiet = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    done = subprocess.run(
-        ["apt-get", "--quiet", *arguments], env=quiet, capture_output=True, check=False, text=True, timeout=APT_SECONDS
-    )
-    if done.returncode:
-        last = "\n".join((done.stderr or done.stdout).strip().splitlines()[-5:])
-        raise LabError("MPK-520", last, where=f"apt-get {arguments[0]}")
+def _apt(*arguments: str, seconds: float) -> None:
+    """Again while another one has a lock, as unattended-upgrades has on a fresh machine.
+
+    DPkg::Lock::Timeout would not do: the lists have a lock of their own, for which `update` does not wait.
+    """
+    until = time.monotonic() + seconds
+    said = _failure(arguments, until)
+    while _LOCKED in said and time.monotonic() + PAUSE < until:
+        time.sleep(PAUSE)
+        said = _failure(arguments, until)
+    if said:
+        remedy = f"run `{shlex.join(('apt-get', *arguments))}` by hand, which says all of it; then this again"
+        raise LabError("MPK-517", said, where=f"apt-get {arguments[0]}", remedy=_WAIT if _LOCKED in said else remedy)
+
+
+def _failure(arguments: tuple[str, ...], until: float) -> str:
+    """The last that apt-get said where it failed; empty where it did not."""
+    quiet = os.environ | {"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"}
+    argv, left = ("apt-get", "--quiet", *arguments), until - time.monotonic()
+    try:
+        done = subprocess.run(argv, env=quiet, capture_output=True, check=False, text=True, timeout=left)
+    except subprocess.TimeoutExpired:
+        return f"stopped, as it had not ended after {left:.0f} s"
+    if done.returncode == 0:
+        return ""
+    last = (done.stderr or done.stdout).strip().splitlines()[-5:]
+    return "\n".join([f"exit code {done.returncode}", *last])

@@ -1,9 +1,10 @@
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from meshpki.errors import PreconditionError
+from meshpki.errors import LabError, PreconditionError
 from meshpki.lab.packages import command, ensure, missing
 from meshpki.lab.progress import Progress
 
@@ -72,13 +73,27 @@ def test_nobody_is_asked_where_nothing_is_missing() -> None:
     assert ensure(("dpkg",), never, silent) == ()
 
 
-def test_while_apt_works_it_is_told_what_it_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for program in ("dpkg-query", "apt-get"):
-        (tmp_path / program).write_text("#!/bin/sh\nexit 0\n")
-        (tmp_path / program).chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path))
+@pytest.fixture
+def apt_get(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Puts a shell script in apt-get's place, on a machine that has no package at all."""
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+
+    def put(script: str) -> None:
+        for program, text in (("dpkg-query", ""), ("apt-get", script)):
+            (tmp_path / program).write_text(f"#!/bin/sh\n{text}\n")
+            (tmp_path / program).chmod(0o755)
+
+    return put
+
+
+def yes(_: str) -> bool:
+    return True
+
+
+def test_while_apt_works_it_is_told_what_it_does(apt_get: Callable[[str], None]) -> None:
+    apt_get("exit 0")
     told: list[Progress] = []
-    assert ensure(("socat", "runc"), lambda _: True, told.append) == ("runc", "socat")
+    assert ensure(("socat", "runc"), yes, told.append) == ("runc", "socat")
     update, install = "apt-get update", "apt-get install of 2 packages"
     assert [(one.what, one.state) for one in told] == [
         (update, "start"),
@@ -86,3 +101,41 @@ def test_while_apt_works_it_is_told_what_it_does(tmp_path: Path, monkeypatch: py
         (install, "start"),
         (install, "done"),
     ]
+
+
+UNREACHED = "E: Unable to fetch some archives, maybe run apt-get update or try with --fix-missing?"
+
+
+@pytest.mark.parametrize(
+    ("script", "where", "what", "remedy"),
+    [
+        ('[ "$2" = update ] && exit 0\necho "{0}" >&2\nexit 100', "install", f"exit code 100\n{UNREACHED}", "by hand"),
+        ('echo "{0}"\nexit 100', "update", f"exit code 100\n{UNREACHED}", "`apt-get update` by hand"),
+        ("exit 1", "update", "exit code 1", "by hand"),
+        ("exec sleep 60", "update", "stopped, as it had not ended after 1 s", "by hand"),
+        (
+            'echo "E: Could not get lock /var/lib/apt/lists/lock. It is held by process 1 (apt)" >&2\nexit 100',
+            "update",
+            "exit code 100\nE: Could not get lock /var/lib/apt/lists/lock. It is held by process 1 (apt)",
+            "wait until the other package manager has ended",
+        ),
+    ],
+    ids=["install", "update", "without a word", "too slow", "locked all the time"],
+)
+def test_an_apt_get_that_fails_is_told_with_its_last_words_and_what_to_do(
+    apt_get: Callable[[str], None], script: str, where: str, what: str, remedy: str
+) -> None:
+    apt_get(script.format(UNREACHED))
+    with pytest.raises(LabError) as failed:
+        ensure(("runc",), yes, lambda _: None, seconds=1)
+    error = failed.value
+    assert (error.code, error.where, error.what) == ("MPK-517", f"apt-get {where}", what)
+    assert remedy in error.remedy
+
+
+def test_a_lock_that_another_package_manager_has_is_waited_for(apt_get: Callable[[str], None], tmp_path: Path) -> None:
+    held = tmp_path / "lock"
+    held.touch()
+    told = f"E: Could not get lock {held}. It is held by process 1 (unattended-upgr)"
+    apt_get(f'[ -e {held} ] || exit 0\nrm {held}\necho "{told}" >&2\nexit 100')
+    assert ensure(("runc",), yes, lambda _: None) == ("runc",)
