@@ -13,6 +13,7 @@ import yaml
 from meshpki.lab.driver import pick
 from meshpki.lab.home import cache
 from meshpki.lab.parts import prepare
+from tests.support import driver
 from tests.support.readme import blocks
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -83,14 +84,14 @@ def environment(kubeconfig: Path, folder: Path) -> dict[str, str]:
 
 
 @contextmanager
-def own_lab(name: str, example: str, folder: Path) -> Iterator[Shell]:
-    """A shell in a copy of an example, on a lab of this name that is made for it and removed after it."""
+def own_lab(purpose: str, example: str, folder: Path) -> Iterator[Shell]:
+    """A shell in a copy of an example, on a lab that is made for it and removed after it."""
     home = folder / "lab"
-    own = {"MESHPKI_LAB_HOME": str(home), "MESHPKI_LAB_NAME": name}
-    around = {**environment(home / "kubeconfig", folder), **own}
-    shell = Shell(placed(example, folder), around, name, (home / "settings.yaml",))
-    try:
-        shell.run("meshpki lab up")
-        yield shell
-    finally:
-        shell.run("meshpki lab down")
+    with driver.own_lab(purpose, home) as own:
+        around = {**environment(home / "kubeconfig", folder), **own}
+        shell = Shell(placed(example, folder), around, own["MESHPKI_LAB_NAME"], (home / "settings.yaml",))
+        try:
+            shell.run("meshpki lab up")
+            yield shell
+        finally:
+            shell.run("meshpki lab down")

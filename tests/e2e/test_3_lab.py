@@ -7,7 +7,7 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,15 +19,16 @@ from tests.support.processes import wait_until
 
 pytestmark = pytest.mark.lab
 
-NAME = "two"
+NAME = driver.own_name("two", os.getpid())
 OTHER = os.environ.get("MESHPKI_LAB_NAME", "meshpki-lab")
 COUNTERS = re.compile(r"\[\d+:\d+\]")
 
 
 @pytest.fixture
-def elsewhere(tmp_path: Path) -> dict[str, str]:
+def elsewhere(tmp_path: Path) -> Iterator[dict[str, str]]:
     """The environment of a second lab, apart from the one that the other tests use."""
-    return {"MESHPKI_LAB_HOME": str(tmp_path / "lab"), "MESHPKI_LAB_NAME": NAME}
+    with driver.own_lab("two", tmp_path / "lab") as environment:
+        yield environment
 
 
 def traces(home: str) -> dict[str, set[str]]:

@@ -13,6 +13,7 @@ from meshpki.lab import archive
 from meshpki.lab.archive import Config, File
 from tests.conftest import Command
 from tests.e2e.conftest import Mesh
+from tests.support.driver import own_lab
 from tests.support.reach import asked_for, reaching
 
 pytestmark = pytest.mark.lab
@@ -102,14 +103,21 @@ def test_the_first_command_of_the_readme_ends_with_a_proven_mesh(tmp_path: Path)
         if line.startswith("$ python3 -m venv")
     )
     assert line.endswith("up --lab --driver native --install-packages")
-    environment = {**os.environ, "MESHPKI_LAB_HOME": str(tmp_path / "lab"), "MESHPKI_LAB_NAME": "readme"}
-    try:
-        done = subprocess.run(
-            ["bash", "-c", line], cwd=clone, env=environment, capture_output=True, text=True, check=False, timeout=900
-        )
-        assert done.returncode == 0, done.stderr
-        assert "meshpki-root-g1" in done.stdout
-        assert "next:" in done.stdout
-    finally:
-        down = [clone / ".venv" / "bin" / "meshpki", "lab", "down"]
-        subprocess.run(down, env=environment, capture_output=True, check=True)
+    with own_lab("rdm", tmp_path / "lab") as own:
+        environment = {**os.environ, **own}
+        try:
+            done = subprocess.run(
+                ["bash", "-c", line],
+                cwd=clone,
+                env=environment,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=900,
+            )
+            assert done.returncode == 0, done.stderr
+            assert "meshpki-root-g1" in done.stdout
+            assert "next:" in done.stdout
+        finally:
+            down = [clone / ".venv" / "bin" / "meshpki", "lab", "down"]
+            subprocess.run(down, env=environment, capture_output=True, check=True)

@@ -151,7 +151,7 @@ def test_without_a_network_the_mesh_is_brought_up_from_a_folder(shell: Callable[
 
 @pytest.mark.acceptance
 def test_without_a_network_a_whole_mesh_comes_from_a_folder_and_a_mirror(tmp_path: Path) -> None:
-    with own_lab("airgap", "05-air-gap", tmp_path) as lab:
+    with own_lab("air", "05-air-gap", tmp_path) as lab:
         example = with_program(cut_off(lab), "skopeo", AT_THE_NODE)
         for block in (0, 1):
             example.readme(block)

@@ -145,7 +145,7 @@ def test_an_unfit_chain_and_a_mesh_under_another_root_are_refused_before_the_fir
 
 @pytest.fixture
 def shell(tmp_path: Path) -> Iterator[Shell]:
-    with own_lab("existing", EXAMPLE.name, tmp_path) as shell:
+    with own_lab("exi", EXAMPLE.name, tmp_path) as shell:
         yield shell
 
 
@@ -157,16 +157,16 @@ def test_the_example_brings_a_mesh_up_below_an_own_ca_and_its_owner_renews_it(sh
     told = [f"up {time.monotonic() - began:.0f} s"]
     assert "8 of 8 pods proven, 0 broken, 0 unknown" in brought
     assert "leaf > SPIRE CA > Example Mesh CA > Example Corporate Root" in brought
-    assert "MPK-" not in shell.run("meshpki verify --context existing --authorities --strict -o wide")
+    assert "MPK-" not in shell.run(f"meshpki verify --context {shell.context} --authorities --strict -o wide")
     again = shell.run(shell.here("meshpki up --context NAME -f meshpki.yaml"))
     assert "0 created, 0 configured" in again
-    assert "MPK-284" in shell.run("meshpki rotate root --context existing --yes", code=4)
-    assert "its owner" in shell.run("meshpki status --context existing")
+    assert "MPK-284" in shell.run(f"meshpki rotate root --context {shell.context} --yes", code=4)
+    assert "its owner" in shell.run(f"meshpki status --context {shell.context}")
     _renewed_by_its_owner(shell)
     began = time.monotonic()
     shell.readme(2)
     told.append(f"renewed by its owner {time.monotonic() - began:.0f} s")
-    proven = shell.run("meshpki verify --context existing --authorities -o wide")
+    proven = shell.run(f"meshpki verify --context {shell.context} --authorities -o wide")
     assert "leaf > SPIRE CA > Example Next CA > Example Corporate Root" in proven
     assert "8 of 8 pods proven, 0 broken, 0 unknown" in proven
     _removed_and_back(shell)
@@ -176,11 +176,11 @@ def test_the_example_brings_a_mesh_up_below_an_own_ca_and_its_owner_renews_it(sh
 def _removed_and_back(shell: Shell) -> None:
     """The Secret and the namespace that its owner made outlive the mesh, root and CRDs purged or not."""
     secret = "kubectl -n cert-manager get secret corporate-ca"
-    shell.run("meshpki down --context existing --yes")
+    shell.run(f"meshpki down --context {shell.context} --yes")
     shell.run(secret)
     again = shell.run(shell.here("meshpki up --context NAME -f meshpki.yaml"))
     assert "8 of 8 pods proven, 0 broken, 0 unknown" in again
-    shell.run("meshpki down --context existing --yes --purge-ca")
+    shell.run(f"meshpki down --context {shell.context} --yes --purge-ca")
     shell.run(secret)
 
 
@@ -202,7 +202,7 @@ def _renewed_by_its_owner(shell: Shell) -> None:
     assert "MPK-281" in shell.run(up, code=1)
     assert {one for one in audit.persisted(*OURS) if not BEFORE_IT_IS_KEPT.search(one)} == set()
     assert shell.run(wish) == kept
-    shell.run("meshpki status --context existing")
+    shell.run(f"meshpki status --context {shell.context}")
     make = "kubectl -n cert-manager create secret tls corporate-ca --cert=corporate-ca.pem --key=next.key"
     shell.run(f"{make} --dry-run=client -o yaml | kubectl apply -f -")
     brought = shell.run(up)

@@ -1,4 +1,4 @@
-"""Which tests run on a machine with a Docker engine."""
+"""Which tests run on a machine with a Docker engine, and how the labs are named that they make for themselves."""
 
 import os
 import subprocess
@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.driver import LEFT_OUT, of_tests
+from meshpki.lab.home import locate
+from tests.support.driver import LEFT_OUT, of_tests, own_lab, own_name
 
 ROOT = Path(__file__).parents[2]
+GREATEST_PROCESS = 4 * 1024 * 1024  # Linux, include/linux/threads.h: PID_MAX_LIMIT
 
 
 @pytest.mark.parametrize(
@@ -41,3 +43,23 @@ def test_beside_a_docker_engine_every_test_of_a_mesh_is_left_out_with_the_reason
     assert run.returncode == 0, run.stdout
     assert LEFT_OUT in run.stdout
     assert " passed" not in run.stdout
+
+
+def test_two_runs_of_the_tests_name_their_own_labs_apart_whatever_their_process_ids(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    names = [own_name("two", process) for process in (1, GREATEST_PROCESS)]
+    assert len(set(names)) == 2
+    for name in names:
+        monkeypatch.setenv("MESHPKI_LAB_NAME", name)
+        assert locate().name == name
+
+
+def test_a_lab_of_ones_own_has_the_processs_name_and_a_place_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with own_lab("two", tmp_path) as environment:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        home = locate()
+        assert (home.root, home.name) == (tmp_path, f"two-{os.getpid()}")
