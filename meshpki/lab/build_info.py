@@ -1,4 +1,4 @@
-"""The version that a running process tells of itself, on a port that it has anyway; its image's tag may lie."""
+"""The version that a running process tells of itself, on a port or in a log that it has anyway; its tag may lie."""
 
 import http.client
 import json
@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeAlias
 
 from meshpki.cluster.client import Reader
 from meshpki.cluster.manifest import Object, Query, Ref
@@ -16,6 +17,8 @@ from meshpki.errors import MeshpkiError
 PATH = "/metrics"
 _LIMIT = 8 * 1024 * 1024
 _SECONDS = 5.0
+_ALL_LINES = 10_000_000
+_HEAD = 64 * 1024
 
 
 def by_gauge(gauge: str, key: str, metrics: str) -> str:
@@ -35,7 +38,7 @@ def of_envoy(info: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Witness:
+class OnPort:
     """A component whose pods (of namespace and label) have a plain port with a page that names the version.
 
     Where `name` is that of its image, what it says stands in place of the image's tag.
@@ -49,20 +52,60 @@ class Witness:
     path: str = PATH
 
 
+@dataclass(frozen=True, slots=True)
+class InLog:
+    """A component without such a port, whose container names its version in a line when it starts.
+
+    It is the first group of `line`. A log that the kubelet has begun anew since then does not tell it any more.
+    """
+
+    name: str
+    namespace: str
+    label: str
+    container: str
+    line: str
+
+    def version(self, log: str) -> str:
+        """What the line says; empty where it is not there."""
+        found = re.search(self.line, log, re.MULTILINE)
+        return found[1] if found else ""
+
+
+Witness: TypeAlias = OnPort | InLog
+
 # etcd server/etcdserver/metrics.go at v3.6, coredns plugin/metrics/vars at v1.15, component-base/version/prometheus,
 # istio pkg/version/prometheus.go; kubeadm's etcd and kube-proxy listen on the node's loopback, which a forward reaches.
 # Envoy has a version of its own, not Istio's; sidecars and gateways are told by different labels.
-WITNESSES = (
-    Witness("etcd", "kube-system", "component=etcd", 2381, partial(by_gauge, "etcd_server_version", "server_version")),
-    Witness("coredns", "kube-system", "k8s-app=kube-dns", 9153, partial(by_gauge, "coredns_build_info", "version")),
-    Witness(
+_SIDECAR = ("", "security.istio.io/tlsMode=istio")
+_GATEWAY = ("istio-system", "istio=ingressgateway")
+ON_PORTS = (
+    OnPort("etcd", "kube-system", "component=etcd", 2381, partial(by_gauge, "etcd_server_version", "server_version")),
+    OnPort("coredns", "kube-system", "k8s-app=kube-dns", 9153, partial(by_gauge, "coredns_build_info", "version")),
+    OnPort(
         *("kube-proxy", "kube-system", "k8s-app=kube-proxy", 10249),
         partial(by_gauge, "kubernetes_build_info", "git_version"),
     ),
-    Witness("pilot", "istio-system", "app=istiod", 15014, partial(by_gauge, "istio_build", "tag")),
-    Witness("envoy", "", "security.istio.io/tlsMode=istio", 15000, of_envoy, "/server_info"),
-    Witness("envoy", "istio-system", "istio=ingressgateway", 15000, of_envoy, "/server_info"),
+    OnPort("pilot", "istio-system", "app=istiod", 15014, partial(by_gauge, "istio_build", "tag")),
+    OnPort("envoy", *_SIDECAR, 15000, of_envoy, "/server_info"),
+    OnPort("envoy", *_GATEWAY, 15000, of_envoy, "/server_info"),
 )
+
+# kubernetes cmd/kube-controller-manager/app/controllermanager.go and cmd/kube-scheduler/app/server.go at v1.35, whose
+# metrics ask for a right; spire pkg/server/server.go and pkg/agent/agent.go at v1.15, spiffe-csi
+# cmd/spiffe-csi-driver/main.go at v0.2, which have no port; istio pilot/cmd/pilot-agent, whose metrics are Envoy's too.
+_KUBERNETES = r'\] "Starting(?: Kubernetes Scheduler)?" version="([^"]+)"'
+_ON_CONTROL_PLANE = ("kube-controller-manager", "kube-scheduler")
+_CSI = r'\tStarting\.\t\{"version": "([^"]+)"'
+_SPIRE = r'msg=(?:Configured|"Starting agent") .*\bversion=(\S+)'
+_ISTIO = r"\tVersion (\S+)-[^-\s]+-[^-\s]+$"
+IN_LOGS = (
+    *(InLog(name, "kube-system", f"component={name}", name, _KUBERNETES) for name in _ON_CONTROL_PLANE),
+    *(InLog(name, "", f"app.kubernetes.io/name={name}", name, _SPIRE) for name in ("spire-server", "spire-agent")),
+    InLog("spiffe-csi-driver", "", "app.kubernetes.io/name=spiffe-csi-driver", "spiffe-csi-driver", _CSI),
+    InLog("proxyv2", *_SIDECAR, "istio-proxy", _ISTIO),
+    InLog("proxyv2", *_GATEWAY, "istio-proxy", _ISTIO),
+)
+WITNESSES: tuple[Witness, ...] = (*ON_PORTS, *IN_LOGS)
 
 
 def told(reader: Reader) -> dict[str, str]:
@@ -87,10 +130,18 @@ def _runs(pod: Object) -> bool:
 
 def _ask(reader: Reader, witness: Witness, pod: Ref) -> str:
     try:
-        with reader.forward(pod, witness.port) as connection:
-            return witness.version(_page(connection, witness.path)) or "not told"
+        return witness.version(_read(reader, witness, pod)) or "not told"
     except (MeshpkiError, OSError, http.client.HTTPException) as error:
         return f"not told: {type(error).__name__}"
+
+
+def _read(reader: Reader, witness: Witness, pod: Ref) -> str:
+    match witness:
+        case OnPort():
+            with reader.forward(pod, witness.port) as connection:
+                return _page(connection, witness.path)
+        case InLog():
+            return reader.logs(pod, witness.container, _ALL_LINES, limit=_HEAD)
 
 
 def _page(connection: socket.socket, path: str) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -71,6 +72,14 @@ def test_lab_status_tells_what_the_processes_say_of_themselves(mesh: Mesh, meshp
     proxy = ("-n", "bookinfo", "exec", "deploy/details-v1", "-c", "istio-proxy", "--")
     info = json.loads(mesh.kubectl(*proxy, "pilot-agent", "request", "GET", "server_info"))
     assert said["envoy"].startswith(f"{info['version'].split('/')[1]} (")
+    assert {said[name] for name in ("kube-controller-manager", "kube-scheduler")} == {f"{api} (1 asked)"}
+    agent = mesh.kubectl(*proxy, "pilot-agent", "version", "--short").split()[-1]
+    assert said["proxyv2"].startswith(f"{agent} (")
+    for namespace, kind, name in (("spire-server", "sts", "spire-server"), ("spire-system", "ds", "spire-agent")):
+        inside = ("kubectl", "-n", namespace, "exec", f"{kind}/{name}", "-c", name, "--")
+        spire = meshpki("lab", "exec", "--", *inside, f"/opt/spire/bin/{name}", "--version").stderr.split()[-1]
+        assert said[name].startswith(f"{spire} (")
+    assert re.fullmatch(r"\d+\.\d+\.\d+ \(\d+ asked\)", said["spiffe-csi-driver"])
 
 
 def test_the_production_preset_runs_two_of_each_under_a_disruption_budget(

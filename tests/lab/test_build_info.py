@@ -6,11 +6,12 @@ from dataclasses import replace
 import pytest
 
 from meshpki.cluster.manifest import Object
-from meshpki.lab.build_info import WITNESSES, Witness, of_envoy, told
+from meshpki.lab.build_info import IN_LOGS, ON_PORTS, InLog, OnPort, Witness, of_envoy, told
 from meshpki.lab.inventory import running
 from tests.support.cluster import InMemoryCluster
 
-ETCD, COREDNS, _, _, SIDECAR, GATEWAY = WITNESSES
+ETCD, COREDNS, _, _, SIDECAR, GATEWAY = ON_PORTS
+CONTROLLER_MANAGER, SCHEDULER, SERVER, AGENT, CSI, PROXY, GATEWAYS_PROXY = IN_LOGS
 PAGE = """\
 # HELP etcd_server_version Which version is running. 1 for 'server_version' label with current version.
 # TYPE etcd_server_version gauge
@@ -74,7 +75,7 @@ def saying(answer: bytes) -> Callable[[socket.socket], None]:
     ],
     ids=["etcd", "coredns", "not set", "nothing", "another label", "a comment", "goversion is not version"],
 )
-def test_the_version_is_the_gauges_label_and_nothing_else(witness: Witness, page: str, expected: str) -> None:
+def test_the_version_is_the_gauges_label_and_nothing_else(witness: OnPort, page: str, expected: str) -> None:
     assert witness.version(page) == expected
 
 
@@ -110,7 +111,58 @@ def test_every_envoy_is_asked_in_a_sidecar_of_any_namespace_and_in_the_gateway()
     sidecar = pod(replace(SIDECAR, namespace="bookinfo"), "details")
     cluster.put(sidecar, pod(GATEWAY, "gateway"), pod(replace(SIDECAR, namespace="team", label="a=b"), "stranger"))
     cluster.listeners = {(name, 15000): serving(INFO, path="/server_info") for name in ("details", "gateway")}
-    assert told(cluster) == {"envoy": "1.37.0 (2 asked)"}
+    cluster.answers = {f"logs {name} istio-proxy": logged(ISTIO) for name in ("details", "gateway")}
+    assert told(cluster) == {"envoy": "1.37.0 (2 asked)", "proxyv2": "1.29.1 (2 asked)"}
+
+
+KUBERNETES = 'I1126 16:04:48.338918       1 controllermanager.go:189] "Starting" version="v1.35.4"\n'
+SCHEDULES = 'I1126 16:04:49.728049       1 server.go:175] "Starting Kubernetes Scheduler" version="v1.35.4"\n'
+SPIRE_SERVER = 'time="2026-11-26T16:12:36Z" level=info msg=Configured admin_ids="[]" data_dir=/data version=1.15.3\n'
+SPIRE_AGENT = 'time="2026-11-26T16:14:04Z" level=info msg="Starting agent" data_dir=/data version=1.15.3\n'
+DRIVER = (
+    '2026-11-26T16:05:36.497Z\tINFO\tspiffe-csi-driver/main.go:45\tStarting.\t{"version": "0.2.6", "nodeID": "lab-1"}\n'
+)
+ISTIO = "2026-11-26T16:12:17.214350Z\tinfo\tVersion 1.29.1-unknown-Clean\n"
+OTHERS = (
+    'I1126 16:04:48.337514       1 feature_gate.go:1] "Starting" controller="endpoint" version="v9"\n',
+    'time="2026-11-26T16:12:36Z" level=info msg="Plugin loaded" external=false version=9\n',
+    '2026-11-26T16:05:36.497Z\tINFO\tdriver.go:1\tListening...\t{"version": "9"}\n',
+    "2026-11-26T16:12:17.214350Z\tinfo\tXDS Version 9-unknown-Clean\n",
+)
+
+
+def logged(*lines: str) -> str:
+    """As the container wrote them, each with the kubelet's time before it."""
+    return "".join(f"2026-11-26T16:14:05Z {line}" for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("witness", "line", "expected"),
+    [
+        (CONTROLLER_MANAGER, KUBERNETES, "v1.35.4"),
+        (SCHEDULER, SCHEDULES, "v1.35.4"),
+        (SERVER, SPIRE_SERVER, "1.15.3"),
+        (AGENT, SPIRE_AGENT, "1.15.3"),
+        (CSI, DRIVER, "0.2.6"),
+        (PROXY, ISTIO, "1.29.1"),
+        (PROXY, ISTIO.replace("1.29.1", "1.30.0-beta.1"), "1.30.0-beta.1"),
+    ],
+    ids=["controller-manager", "scheduler", "server", "agent", "driver", "proxy", "beta"],
+)
+def test_the_version_is_in_the_line_of_the_start_and_in_no_other(witness: InLog, line: str, expected: str) -> None:
+    others = "".join(OTHERS)
+    assert witness.version(f"{others}{line}{others}") == expected
+    assert witness.version(others) == ""
+
+
+def test_what_a_container_logged_at_its_start_is_believed_before_its_images_tag() -> None:
+    cluster = InMemoryCluster()
+    cluster.put(pod(replace(SERVER, namespace="spire-server"), "server", tag="1.0.0"))
+    later = "time=now level=info msg=Served\n" * 10_000
+    cluster.answers = {"logs server spire-server": logged(SPIRE_SERVER, *later.splitlines(keepends=True))}
+    assert running(cluster)["spire-server"] == "1.15.3 (1 asked)"
+    cluster.answers = {"logs server spire-server": logged(*later.splitlines(keepends=True))}
+    assert running(cluster)["spire-server"] == "not told (1 asked)"
 
 
 @pytest.mark.parametrize(
