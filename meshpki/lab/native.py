@@ -4,7 +4,7 @@ import os
 import platform
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from meshpki.errors import LabError, PreconditionError, UsageError
@@ -86,13 +86,25 @@ class Native:
     def _settle(self, act: lifecycle.Act, wanted: Spec, report: Report) -> None:
         match act:
             case "keep":
-                report(Progress(f"lab cluster of {wanted.nodes} node(s)", "kept"))
+                self._keep(wanted, report)
             case "wait":
                 lifecycle.follow(self.place, report)
             case "resume":
                 self._resume(wanted, report)
             case "rebuild":
                 self._rebuild(wanted, report)
+
+    def _keep(self, wanted: Spec, report: Report) -> None:
+        """Where another release made the lab, give its nodes the images that its settings ask for from now on."""
+        report(Progress(f"lab cluster of {wanted.nodes} node(s)", "kept"))
+        had = self._spec()
+        lacking = spec.lacking(had, wanted)
+        if not lacking:
+            return
+        with story.timed(report, f"load {len(lacking)} images of other versions into it"):
+            for image in lacking:
+                self.load_image(Path(image))
+        spec.write(self.place.spec, replace(had, images=(*had.images, *lacking), artifacts=wanted.artifacts))
 
     def _resume(self, wanted: Spec, report: Report) -> None:
         """A cluster that does not come back is made anew: a lab holds nothing that cannot be."""

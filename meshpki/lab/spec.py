@@ -34,6 +34,15 @@ def wanted(home: Home, nodes: int, parts: Parts) -> Spec:
     return Spec(home.name, nodes, programs, images, str(parts.artifacts))
 
 
+def lacking(had: Spec, wanted: Spec) -> tuple[str, ...]:
+    """The archives of `wanted` whose images, by name and tag, the nodes of a lab made as `had` do not hold.
+
+    Another build of the same version is no reason to exchange an image below a running mesh.
+    """
+    held = {Path(image).name for image in had.images}
+    return tuple(image for image in wanted.images if Path(image).name not in held)
+
+
 def write(path: Path, spec: Spec) -> None:
     """Replace the file at once: a reader sees the old lab or the new one."""
     fresh = path.with_suffix(".new")

@@ -1,13 +1,15 @@
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from meshpki.errors import PreconditionError, UsageError
-from meshpki.lab import spec
+from meshpki.lab import builds, images, packages, spec
 from meshpki.lab.home import Home, held
 from meshpki.lab.kubeadm import AUDIT_LOG
+from meshpki.lab.lab import Wish
 from meshpki.lab.native import Native, check_machine
 from meshpki.lab.parts import Parts
 from meshpki.lab.progress import Report
@@ -98,3 +100,40 @@ def test_a_dead_labs_process_ids_are_not_entered(place: Home, demand: Callable[[
     with pytest.raises(PreconditionError) as refused:
         demand(Native(place, never))
     assert refused.value.code == "MPK-504"
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine with every package, where what is given to a command inside a node lands in this file instead."""
+    given, bins = tmp_path / "given", tmp_path / "bin"
+    bins.mkdir()
+    there = (*packages.NODE_PACKAGES, *builds.DEBIAN_PACKAGES, *images.DEBIAN_PACKAGES)
+    said = "".join(f"echo installed {name}\n" for name in there)
+    for program, text in (("dpkg-query", said), ("nsenter", f"cat >> {given}")):
+        (bins / program).write_text(f"#!/bin/sh\n{text}\n")
+        (bins / program).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{bins}:{os.environ['PATH']}")
+    return given
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="the native lab needs root")
+def test_a_whole_lab_of_another_release_gets_the_images_that_it_lacks_once(
+    place: Home, machine: Path, tmp_path: Path
+) -> None:
+    archives = {name: tmp_path / "new" / name for name in ("pause_3.10.tar", "spire-server_1.15.tar")}
+    (tmp_path / "new").mkdir()
+    for name, archive in archives.items():
+        archive.write_text(f"{name};")
+    old = ("/old/pause_3.10.tar", "/old/spire-server_1.14.tar")
+    spec.write(place.spec, replace(SPEC, images=old))
+    binaries = {name: tmp_path / name for name in spec.NODE_PROGRAMS}
+    made = Parts(binaries, tuple(archives.values()), tmp_path / "artifacts", {})
+    with held(place.supervisor):
+        for _ in range(2):
+            lab = Native(place, lambda _cache, _report: made).up(Wish(), lambda _: None)
+    assert machine.read_text() == "spire-server_1.15.tar;" * 2, "each of two nodes, once"
+    assert lab.artifacts == made.artifacts
+    kept = spec.read(place.spec)
+    assert kept is not None
+    assert (kept.programs, kept.images) == (SPEC.programs, (*old, str(archives["spire-server_1.15.tar"])))
+    assert str(made.artifacts) in place.settings.read_text()
