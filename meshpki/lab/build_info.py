@@ -15,6 +15,7 @@ from meshpki.cluster.manifest import Object, Query, Ref
 from meshpki.errors import MeshpkiError
 
 PATH = "/metrics"
+NOT_TOLD = "not told"
 _LIMIT = 8 * 1024 * 1024
 _SECONDS = 5.0
 _ALL_LINES = 10_000_000
@@ -92,14 +93,20 @@ ON_PORTS = (
 
 # kubernetes cmd/kube-controller-manager/app/controllermanager.go and cmd/kube-scheduler/app/server.go at v1.35, whose
 # metrics ask for a right; spire pkg/server/server.go and pkg/agent/agent.go at v1.15, spiffe-csi
-# cmd/spiffe-csi-driver/main.go at v0.2, which have no port; istio pilot/cmd/pilot-agent, whose metrics are Envoy's too.
+# cmd/spiffe-csi-driver/main.go at v0.2, which have no port; istio pilot/cmd/pilot-agent, whose metrics are Envoy's too;
+# modules/cert-manager/main.go here.
 _KUBERNETES = r'\] "Starting(?: Kubernetes Scheduler)?" version="([^"]+)"'
 _ON_CONTROL_PLANE = ("kube-controller-manager", "kube-scheduler")
+_CERT_MANAGER = r'\] "starting cert-manager" .*\bversion="([^"]+)"'
 _CSI = r'\tStarting\.\t\{"version": "([^"]+)"'
 _SPIRE = r'msg=(?:Configured|"Starting agent") .*\bversion=(\S+)'
 _ISTIO = r"\tVersion (\S+)-[^-\s]+-[^-\s]+$"
 IN_LOGS = (
     *(InLog(name, "kube-system", f"component={name}", name, _KUBERNETES) for name in _ON_CONTROL_PLANE),
+    *(
+        InLog(name, "cert-manager", f"app.kubernetes.io/component={name.rpartition('-')[2]}", name, _CERT_MANAGER)
+        for name in ("cert-manager-controller", "cert-manager-webhook", "cert-manager-cainjector")
+    ),
     *(InLog(name, "", f"app.kubernetes.io/name={name}", name, _SPIRE) for name in ("spire-server", "spire-agent")),
     InLog("spiffe-csi-driver", "", "app.kubernetes.io/name=spiffe-csi-driver", "spiffe-csi-driver", _CSI),
     InLog("proxyv2", *_SIDECAR, "istio-proxy", _ISTIO),
@@ -130,9 +137,9 @@ def _runs(pod: Object) -> bool:
 
 def _ask(reader: Reader, witness: Witness, pod: Ref) -> str:
     try:
-        return witness.version(_read(reader, witness, pod)) or "not told"
+        return witness.version(_read(reader, witness, pod)) or NOT_TOLD
     except (MeshpkiError, OSError, http.client.HTTPException) as error:
-        return f"not told: {type(error).__name__}"
+        return f"{NOT_TOLD}: {type(error).__name__}"
 
 
 def _read(reader: Reader, witness: Witness, pod: Ref) -> str:

@@ -11,14 +11,19 @@ _IMAGE = re.compile(r"(?!sha256:)(?:.*/)?(?P<name>[^/:@]+):(?P<tag>[^@]+)")
 
 
 def running(reader: Reader) -> dict[str, str]:
-    """Component -> version: first what tells its own (API server, nodes, processes), then the tags of other images."""
+    """Component -> version: first what tells its own (API server, nodes, processes), then the tags of other images.
+
+    A tag also stands beside a process that did not tell.
+    """
     rows = {"kube-apiserver": reader.version()}
     for node in reader.list(Query("v1", "Node")):
         info = node["status"]["nodeInfo"]
         said = f"kubelet {info['kubeletVersion']}, {info['containerRuntimeVersion']}, kernel {info['kernelVersion']}"
         rows[f"node {node['metadata']['name']}"] = f"{said}, {_readiness(node)}"
-    rows |= build_info.told(reader)
-    return rows | {name: tag for name, tag in images(reader.list(Query("v1", "Pod"))).items() if name not in rows}
+    tags = images(reader.list(Query("v1", "Pod")))
+    for name, said in build_info.told(reader).items():
+        rows[name] = f"{said}, {tags[name]}" if build_info.NOT_TOLD in said and name in tags else said
+    return rows | {name: tag for name, tag in tags.items() if name not in rows}
 
 
 def images(pods: list[Object]) -> dict[str, str]:

@@ -79,7 +79,8 @@ def test_lab_status_tells_what_the_processes_say_of_themselves(mesh: Mesh, meshp
         inside = ("kubectl", "-n", namespace, "exec", f"{kind}/{name}", "-c", name, "--")
         spire = meshpki("lab", "exec", "--", *inside, f"/opt/spire/bin/{name}", "--version").stderr.split()[-1]
         assert said[name].startswith(f"{spire} (")
-    assert re.fullmatch(r"\d+\.\d+\.\d+ \(\d+ asked\)", said["spiffe-csi-driver"])
+    for name in ("spiffe-csi-driver", *(f"cert-manager-{part}" for part in ("controller", "webhook", "cainjector"))):
+        assert re.fullmatch(r"v?\d+\.\d+\.\d+ \(\d+ asked\)", said[name])
 
 
 def test_the_production_preset_runs_two_of_each_under_a_disruption_budget(

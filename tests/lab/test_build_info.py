@@ -11,7 +11,7 @@ from meshpki.lab.inventory import running
 from tests.support.cluster import InMemoryCluster
 
 ETCD, COREDNS, _, _, SIDECAR, GATEWAY = ON_PORTS
-CONTROLLER_MANAGER, SCHEDULER, SERVER, AGENT, CSI, PROXY, GATEWAYS_PROXY = IN_LOGS
+CONTROLLER_MANAGER, SCHEDULER, CERT_MANAGER, WEBHOOK, _, SERVER, AGENT, CSI, PROXY, GATEWAYS_PROXY = IN_LOGS
 PAGE = """\
 # HELP etcd_server_version Which version is running. 1 for 'server_version' label with current version.
 # TYPE etcd_server_version gauge
@@ -117,6 +117,7 @@ def test_every_envoy_is_asked_in_a_sidecar_of_any_namespace_and_in_the_gateway()
 
 KUBERNETES = 'I1126 16:04:48.338918       1 controllermanager.go:189] "Starting" version="v1.35.4"\n'
 SCHEDULES = 'I1126 16:04:49.728049       1 server.go:175] "Starting Kubernetes Scheduler" version="v1.35.4"\n'
+STARTS = 'I1126 16:22:21.123274       1 main.go:34] "starting cert-manager" logger="cert-manager.x" version="v1.21.2"\n'
 SPIRE_SERVER = 'time="2026-11-26T16:12:36Z" level=info msg=Configured admin_ids="[]" data_dir=/data version=1.15.3\n'
 SPIRE_AGENT = 'time="2026-11-26T16:14:04Z" level=info msg="Starting agent" data_dir=/data version=1.15.3\n'
 DRIVER = (
@@ -141,13 +142,15 @@ def logged(*lines: str) -> str:
     [
         (CONTROLLER_MANAGER, KUBERNETES, "v1.35.4"),
         (SCHEDULER, SCHEDULES, "v1.35.4"),
+        (CERT_MANAGER, STARTS, "v1.21.2"),
+        (WEBHOOK, STARTS, "v1.21.2"),
         (SERVER, SPIRE_SERVER, "1.15.3"),
         (AGENT, SPIRE_AGENT, "1.15.3"),
         (CSI, DRIVER, "0.2.6"),
         (PROXY, ISTIO, "1.29.1"),
         (PROXY, ISTIO.replace("1.29.1", "1.30.0-beta.1"), "1.30.0-beta.1"),
     ],
-    ids=["controller-manager", "scheduler", "server", "agent", "driver", "proxy", "beta"],
+    ids=["controller-manager", "scheduler", "cert-manager", "webhook", "server", "agent", "driver", "proxy", "beta"],
 )
 def test_the_version_is_in_the_line_of_the_start_and_in_no_other(witness: InLog, line: str, expected: str) -> None:
     others = "".join(OTHERS)
@@ -162,7 +165,7 @@ def test_what_a_container_logged_at_its_start_is_believed_before_its_images_tag(
     cluster.answers = {"logs server spire-server": logged(SPIRE_SERVER, *later.splitlines(keepends=True))}
     assert running(cluster)["spire-server"] == "1.15.3 (1 asked)"
     cluster.answers = {"logs server spire-server": logged(*later.splitlines(keepends=True))}
-    assert running(cluster)["spire-server"] == "not told (1 asked)"
+    assert running(cluster)["spire-server"] == "not told (1 asked), tag 1.0.0 (1 running)"
 
 
 @pytest.mark.parametrize(
@@ -187,7 +190,7 @@ def test_a_process_that_does_not_tell_its_version_is_shown_as_such(
 def test_a_process_that_is_asked_is_believed_before_its_images_tag() -> None:
     cluster = InMemoryCluster()
     cluster.put(pod(ETCD, "etcd", tag="3.5.0-0"))
-    assert running(cluster)["etcd"] == "not told: ClusterError (1 asked)"
+    assert running(cluster)["etcd"] == "not told: ClusterError (1 asked), tag 3.5.0-0 (1 running)"
     cluster.listeners = {("etcd", 2381): serving(PAGE)}
     server = pod(replace(ETCD, name="kube-apiserver", label="component=kube-apiserver"), "server", tag="v1.0.0")
     cluster.put(server, pod(replace(ETCD, name="pause", label="a=b"), "other", tag="3.10.1"))

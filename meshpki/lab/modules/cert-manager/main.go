@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 
 	logf "github.com/cert-manager/cert-manager/pkg/logs"
+	"github.com/cert-manager/cert-manager/pkg/util"
 	"github.com/spf13/pflag"
 	logsapi "k8s.io/component-base/logs/api/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -28,7 +29,9 @@ func start(component string, args []string) error {
 	logf.InitLogs()
 	defer logf.FlushLogs()
 	ctrl.SetLogger(logf.Log)
-	ctx := logf.NewContext(ctrl.SetupSignalHandler(), logf.Log.WithName(component))
+	log := logf.Log.WithName(component)
+	ctx := logf.NewContext(ctrl.SetupSignalHandler(), log)
+	log.Info("starting cert-manager", "version", util.VersionInfo().GitVersion)
 	switch component {
 	case "controller":
 		return runController(ctx, args)
