@@ -69,23 +69,23 @@ def _apt(*arguments: str, seconds: float) -> None:
     DPkg::Lock::Timeout would not do: the lists have a lock of their own, for which `update` does not wait.
     """
     until = time.monotonic() + seconds
-    said = _failure(arguments, until)
+    said = _failure(arguments, seconds)
     while _LOCKED in said and time.monotonic() + PAUSE < until:
         time.sleep(PAUSE)
-        said = _failure(arguments, until)
+        said = _failure(arguments, seconds)
     if said:
         remedy = f"run `{shlex.join(('apt-get', *arguments))}` by hand, which says all of it; then this again"
         raise LabError("MPK-517", said, where=f"apt-get {arguments[0]}", remedy=_WAIT if _LOCKED in said else remedy)
 
 
-def _failure(arguments: tuple[str, ...], until: float) -> str:
+def _failure(arguments: tuple[str, ...], seconds: float) -> str:
     """The last that apt-get said where it failed; empty where it did not."""
     quiet = os.environ | {"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"}
-    argv, left = ("apt-get", "--quiet", *arguments), until - time.monotonic()
+    argv = ("apt-get", "--quiet", *arguments)
     try:
-        done = subprocess.run(argv, env=quiet, capture_output=True, check=False, text=True, timeout=left)
+        done = subprocess.run(argv, env=quiet, capture_output=True, check=False, text=True, timeout=seconds)
     except subprocess.TimeoutExpired:
-        return f"stopped, as it had not ended after {left:.0f} s"
+        return f"stopped, as it had not ended after {seconds:.0f} s"
     if done.returncode == 0:
         return ""
     last = (done.stderr or done.stdout).strip().splitlines()[-5:]
