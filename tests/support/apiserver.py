@@ -100,6 +100,8 @@ class StandIn:
     replies: Callable[[str], Reply]
     objects: Mapping[str, Sequence[Object]] = field(default_factory=dict)
     seconds: float = 0.0
+    # what the next requests are refused with, each once: the status and Retry-After; 0 closes the connection
+    refusals: list[tuple[int, str]] = field(default_factory=list)
     seen: Seen = field(default_factory=Seen)
     transports: set[asyncio.Transport] = field(default_factory=set)
 
@@ -170,12 +172,21 @@ class _Connection(asyncio.Protocol):
         if headers.get("upgrade") == "websocket":
             self._port = int(parse_qs(url.query).get("ports", ["15000"])[0])
             self._forward(url.path.split("/")[-2], headers["sec-websocket-key"], executes=url.path.endswith("/exec"))
+            return
+        seen.requests.append(f"{verb} {url.path}")
+        if self._served.refusals:
+            self._refuse(*self._served.refusals.pop(0))
         elif verb == "POST":
-            seen.requests.append(f"{verb} {url.path}")
             self._send(201, {"status": {"allowed": True}})
         else:
-            seen.requests.append(f"{verb} {url.path}")
             self._send(*self._served.answer(*seen.queries[-1]))
+
+    def _refuse(self, status: int, retry_after: str) -> None:
+        if not status:
+            self._transport.close()
+            return
+        extra = {"Retry-After": retry_after} if retry_after else {}
+        self._send(status, _status("Refused", "the server is busy"), **extra)
 
     def _forward(self, pod: str, key: str, *, executes: bool) -> None:
         seen = self._served.seen

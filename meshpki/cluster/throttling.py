@@ -1,0 +1,53 @@
+"""A request that the API server is too busy for, or whose connection was lost, is sent again, as client-go does it."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+
+import urllib3
+
+# client-go rest/with_retry.go: ten more times, for the same answers, and a lost connection is a GET's alone to renew
+_TRIES = 11
+_BUSY = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+@dataclass(frozen=True)
+class Patience:
+    """For how many seconds a request is tried at all, and whether it may follow one that the server may have done."""
+
+    seconds: float
+    repeats: bool
+
+
+READING = Patience(60, repeats=True)
+# Before each write the Lease was looked at; within its margin (lease/lease.py) the last try has to be on its way.
+WRITING = Patience(4, repeats=False)
+
+
+def patiently(ask: Callable[[], urllib3.BaseHTTPResponse], patience: Patience) -> urllib3.BaseHTTPResponse:
+    """The answer, asked for again when a busy server says to (Retry-After); its refusal where that would be too late.
+
+    A connection that is refused, or silent for too long, is told at once; one that is lost is made anew once.
+    """
+    until, renewed = time.monotonic() + patience.seconds, not patience.repeats
+    for _ in range(1, _TRIES):
+        try:
+            response = ask()
+        except urllib3.exceptions.ProtocolError:
+            if renewed:
+                raise
+            renewed = True
+            continue
+        after = retry_after(response)
+        if after is None or time.monotonic() + after > until:
+            return response
+        response.drain_conn()
+        time.sleep(after)
+    return ask()
+
+
+def retry_after(response: urllib3.BaseHTTPResponse) -> float | None:
+    """After how many seconds the server wants to be asked again; None where it does not say so."""
+    said = response.headers.get("retry-after", "")
+    return float(said) if response.status in _BUSY and said.isdecimal() else None
