@@ -51,10 +51,11 @@ def status(
     form: Annotated[Format, typer.Option("--output", "-o", help="text or json")] = Format.TEXT,
 ) -> None:
     """Say what really runs, read from the running components; exit 0 only when the cluster answers."""
+    from meshpki.cli.on_lab import past_proxies
     from meshpki.cli.session import open_cluster
     from meshpki.lab.inventory import running
 
-    made = _running(driver)
+    made = past_proxies(_running(driver))
     rows = running(open_cluster(made.context, made.kubeconfig))
     if form is Format.JSON:
         import json

@@ -151,7 +151,7 @@ def _named(wanted: Wanted) -> tuple[Settings | None, KubernetesCluster]:
 
 def _planned(wanted: Wanted, settings: Settings, cluster: KubernetesCluster, number: int) -> Plan:
     releases = artifacts.obtain(settings, wanted.artifact_dir, told=output.told)
-    target = Target(wanted.kubeconfig, cluster.context)
+    target = Target(wanted.kubeconfig, cluster.handed_on)
     return narrowed(steps(settings, releases, target, number), wanted.selection)
 
 

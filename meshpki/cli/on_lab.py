@@ -1,8 +1,11 @@
 """The lab as `lab up` and `up --lab` bring it up, and how `up` then reaches it."""
 
+import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from meshpki.cli import output
 from meshpki.cli.making import telling
@@ -28,7 +31,24 @@ def bring_up_lab(nodes: int | None, driver: str = "auto", *, install_packages: b
         return sys.stdin.readline().strip().lower() in ("y", "yes")
 
     with telling() as report:
-        return choose(driver).up(Wish(nodes, consent), report)
+        made = choose(driver).up(Wish(nodes, consent), report)
+    return past_proxies(made)
+
+
+def past_proxies(made: "Lab") -> "Lab":
+    """The lab, which is on this machine: neither we nor the children that we start ask a proxy for it."""
+    from meshpki.cluster.kubeconfig import configured
+
+    host = urlsplit(configured(made.context, made.kubeconfig).settings.host).hostname or ""
+    os.environ.update(left_out(host, os.environ))
+    return made
+
+
+def left_out(host: str, environment: Mapping[str, str]) -> dict[str, str]:
+    """Both spellings of NO_PROXY with a host added; each program reads another one first."""
+    said = {name: environment.get(name, "") for name in ("NO_PROXY", "no_proxy")}
+    either = next(filter(None, said.values()), "")
+    return {name: ",".join(filter(None, (value or either, host))) for name, value in said.items()}
 
 
 def add_approver_policy() -> None:

@@ -19,20 +19,22 @@ JSON = "application/json"
 MERGE = "application/merge-patch+json"
 _APPLY = "application/apply-patch+yaml"
 
+Header = tuple[str, str]
+
 _TIMEOUT = urllib3.Timeout(connect=5, read=30)
 
 
 class Api:
     """One API server at `host` (a URL); safe to use from many threads."""
 
-    def __init__(self, host: str, pool: urllib3.PoolManager, authorization: Callable[[], dict[str, str]]) -> None:
-        """`authorization` gives the header with the user's credentials anew for each request, empty for none."""
+    def __init__(self, host: str, pool: urllib3.PoolManager, authorization: Callable[[], tuple[Header, ...]]) -> None:
+        """`authorization` gives the headers that say who asks anew for each request, empty for nobody."""
         self.host, self._pool, self._authorization = host, pool, authorization
 
     @property
-    def headers(self) -> dict[str, str]:
-        """What every request bears: who asks, with which program."""
-        return {"User-Agent": USER_AGENT, **self._authorization()}
+    def headers(self) -> tuple[Header, ...]:
+        """What every request bears: who asks, with which program; a name may come again, as of several groups."""
+        return (("User-Agent", USER_AGENT), *self._authorization())
 
     def json(
         self,
@@ -88,7 +90,7 @@ class Api:
         `content` is the type of the body: server-side apply for a PATCH that does not say, JSON for all else.
         """
         kind = content or (_APPLY if verb == "PATCH" else JSON)
-        headers = {"Accept": accept, "Content-Type": kind, **self.headers}
+        headers = urllib3.HTTPHeaderDict([("Accept", accept), ("Content-Type", kind), *self.headers])
         url = f"{self.host}{path}?{urlencode(query)}" if query else self.host + path
         sent = None if body is None else json.dumps(body).encode()
         try:

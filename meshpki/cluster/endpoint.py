@@ -10,13 +10,12 @@ import selectors
 import socket
 import ssl
 import time
-from base64 import b64encode
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from types import MappingProxyType
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, urlsplit
 
+from meshpki.cluster.api import Header
 from meshpki.cluster.exchange import Exchange
 from meshpki.cluster.response import read_head
 
@@ -52,12 +51,12 @@ class Endpoint:
     """
 
     url: str
-    headers: Callable[[], Mapping[str, str]]
+    headers: Callable[[], tuple[Header, ...]]
     tls: ssl.SSLContext | None = None
     server_name: str = ""
     proxy: str = ""
     proxy_headers: Mapping[str, str] = field(default_factory=dict)
-    kept: tuple[float, Mapping[str, str]] = (float("-inf"), MappingProxyType({}))
+    kept: tuple[float, tuple[Header, ...]] = (float("-inf"), ())
     # a session that the server let us take up again spares both sides most of a handshake (RFC 8446 section 2.2)
     session: ssl.SSLSession | None = None
 
@@ -86,7 +85,7 @@ class Endpoint:
         finally:
             sock.close()
 
-    def _fields(self) -> Mapping[str, str]:
+    def _fields(self) -> tuple[Header, ...]:
         """The headers, kept for a second: to look for a token's renewal may cost more than a connection."""
         if time.monotonic() > self.kept[0] + 1:
             self.kept = time.monotonic(), self.headers()
@@ -109,7 +108,7 @@ class Endpoint:
         url = urlsplit(self.proxy)
         if url.scheme != "http":
             raise OSError(f"port-forward through a proxy of kind {url.scheme} is not possible")
-        fields = {"Host": target, **_proxy_authorization(url), **self.proxy_headers}
+        fields = {"Host": target, **self.proxy_headers}
         lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
         yield from _send(sock, f"CONNECT {target} HTTP/1.1\r\n{lines}\r\n".encode("latin-1"))
         received = bytearray()
@@ -173,10 +172,3 @@ def _receive(sock: socket.socket) -> Generator[Wait, None, bytes]:
 
 def _port(url: SplitResult) -> int:
     return url.port or _PORTS.get(url.scheme, 443)
-
-
-def _proxy_authorization(url: SplitResult) -> dict[str, str]:
-    if url.username is None:
-        return {}
-    pair = f"{unquote(url.username)}:{unquote(url.password or '')}"
-    return {"Proxy-Authorization": f"Basic {b64encode(pair.encode()).decode()}"}

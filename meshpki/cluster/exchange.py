@@ -3,10 +3,11 @@
 import base64
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
 
+from meshpki.cluster.api import Header
 from meshpki.cluster.client import ClusterError
 from meshpki.cluster.frames import Frames, Message, Opcode, frame
 from meshpki.cluster.manifest import Ref
@@ -55,7 +56,7 @@ class Exchange:
         """Whether the port-forward stands."""
         return self._head is not None and self._refusal is None
 
-    def opening(self, host: str, prefix: str, headers: Mapping[str, str]) -> bytes:
+    def opening(self, host: str, prefix: str, headers: Iterable[Header]) -> bytes:
         """The request to the API server at `host` that asks for the port-forward."""
         target = f"{prefix}/api/v1/namespaces/{self._pod.namespace}/pods/{self._pod.name}/portforward"
         fields = {
@@ -65,9 +66,8 @@ class Exchange:
             "Sec-WebSocket-Version": "13",
             "Sec-WebSocket-Key": self._key,
             "Sec-WebSocket-Protocol": PROTOCOL,
-            **headers,
         }
-        lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+        lines = "".join(f"{name}: {value}\r\n" for name, value in (*fields.items(), *headers))
         return f"GET {target}?ports={self._port} HTTP/1.1\r\n{lines}\r\n".encode("latin-1")
 
     def feed(self, data: bytes) -> bytes:

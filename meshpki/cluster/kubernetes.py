@@ -9,46 +9,50 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from http import HTTPStatus
 from pathlib import Path
+from urllib.parse import urlsplit
 
-import urllib3
 import websocket
 from kubernetes import client
-from kubernetes.client.rest import RESTClientObject, should_bypass_proxies
+from kubernetes.client.rest import RESTClientObject
 from kubernetes.stream import ws_client
 
-from meshpki.cluster.api import Api
+from meshpki.cluster.api import Api, Header
 from meshpki.cluster.apiserver import POD, ApiServer
 from meshpki.cluster.client import ClusterError, NoAccessError
 from meshpki.cluster.endpoint import Endpoint
 from meshpki.cluster.execution import outcome
 from meshpki.cluster.fetching import Fetching
-from meshpki.cluster.kubeconfig import configured
+from meshpki.cluster.kubeconfig import Access, configured
 from meshpki.cluster.manifest import Ref
+from meshpki.cluster.proxies import credentials
 from meshpki.cluster.silence import why
 from meshpki.cluster.tunnel import Tunnel
 from meshpki.errors import MeshpkiError
 
 # The client's websockets connect without any limit of their own.
 websocket.setdefaulttimeout(10)
+_IN_FLIGHT = 32
 _STREAM_SECONDS = 10
 _COMMAND_SECONDS = 30
+_NOWHERE, _HTTP = "http://proxy.invalid", 80
 
 
 def connect(context: str = "", kubeconfig: Path | None = None, *, force_conflicts: bool = False) -> "KubernetesCluster":
     """Open the cluster that a kubeconfig names; raises PreconditionError as `configured`."""
-    settings, chosen = configured(context, kubeconfig)
-    settings.connection_pool_maxsize = 32
-    return KubernetesCluster(settings, chosen, force_conflicts=force_conflicts)
+    return KubernetesCluster(configured(context, kubeconfig), force_conflicts=force_conflicts)
 
 
 class KubernetesCluster(ApiServer):
     """A Cluster over one API server connection pool; safe to use from many threads."""
 
-    def __init__(self, settings: client.Configuration, context: str, *, force_conflicts: bool) -> None:
+    def __init__(self, access: Access, *, force_conflicts: bool = False) -> None:
         """Use what `connect` read; make one with it."""
+        settings = access.settings
+        settings.connection_pool_maxsize = _IN_FLIGHT
         pool = RESTClientObject(settings).pool_manager
         super().__init__(Api(settings.host, pool, self._authorization), force_conflicts=force_conflicts)
-        self._settings, self.context = settings, context
+        self._settings, self._impersonated = settings, access.impersonated
+        self.context, self.handed_on = access.context, access.handed_on
 
     def forward(self, pod: Ref, port: int) -> AbstractContextManager[socket.socket]:
         """See Reader.forward."""
@@ -91,32 +95,39 @@ class KubernetesCluster(ApiServer):
         carrier = websocket.WebSocket(
             sslopt={**({"context": tls} if tls else {}), **({"server_hostname": name} if name else {})}
         )
-        protocol = {"Sec-WebSocket-Protocol": ws_client.V4_CHANNEL_PROTOCOL}
-        options = {"header": {**self._api.headers, **protocol}}
-        connecting = ws_client.websocket_proxycare(options, self._settings, url, None)
-        carrier.connect(url, **connecting)  # type: ignore[no-untyped-call]  # the library types the rest
+        protocol = ("Sec-WebSocket-Protocol", ws_client.V4_CHANNEL_PROTOCOL)
+        headers = [f"{name}: {value}" for name, value in (*self._api.headers, protocol)]
+        way = _by_proxy(self._settings.proxy or "")
+        carrier.connect(url, header=headers, **way)  # type: ignore[no-untyped-call]  # the library types the rest
         return carrier
 
-    def _authorization(self) -> dict[str, str]:
+    def _authorization(self) -> tuple[Header, ...]:
         token = self._settings.get_api_key_with_prefix("BearerToken", alias="authorization")
-        if token:
-            return {"authorization": str(token)}
-        if self._settings.username and self._settings.password:
-            return dict(urllib3.make_headers(basic_auth=f"{self._settings.username}:{self._settings.password}"))
-        return {}
+        return (*((("authorization", str(token)),) if token else ()), *self._impersonated)
 
 
 def _endpoint(settings: client.Configuration, api: Api) -> Endpoint:
     """The same server, proxy and credentials as the pool's."""
-    bypassed = should_bypass_proxies(settings.host, settings.no_proxy or "")
     return Endpoint(
         settings.host,
         lambda: api.headers,
         _tls(settings),
         server_name=settings.tls_server_name or "",
-        proxy="" if bypassed else settings.proxy or "",
+        proxy=settings.proxy or "",
         proxy_headers=settings.proxy_headers or {},
     )
+
+
+def _by_proxy(proxy: str) -> dict[str, object]:
+    """The same proxy as the pool's, or none; left without a word, websocket-client goes by the environment's."""
+    url = urlsplit(proxy or _NOWHERE)
+    return {
+        "proxy_type": url.scheme,
+        "http_proxy_host": url.hostname,
+        "http_proxy_port": url.port or _HTTP,
+        "http_proxy_auth": credentials(proxy),
+        "http_no_proxy": [_NOWHERE if proxy else "*"],
+    }
 
 
 def _tls(settings: client.Configuration) -> ssl.SSLContext | None:

@@ -88,6 +88,8 @@ class Seen:
     requests: list[str] = field(default_factory=list)
     queries: list[tuple[str, dict[str, list[str]]]] = field(default_factory=list)
     tokens: set[str] = field(default_factory=set)
+    # whom each kind of request was made as: its Impersonate headers
+    acting: dict[str, list[str]] = field(default_factory=dict)
 
 
 @dataclass
@@ -161,6 +163,7 @@ class _Connection(asyncio.Protocol):
             if len(self._buffer) < end + 4 + size:
                 return
             del self._buffer[: end + 4 + size]
+            self._served.seen.acting[first] = sorted(line for line in lines if line.startswith("Impersonate-"))
             self._requested(first, headers)
 
     def _requested(self, first: str, headers: Mapping[str, str]) -> None:
