@@ -12,7 +12,7 @@ from meshpki.cluster.client import ClusterError
 from meshpki.cluster.manifest import Object
 from meshpki.cluster.refusal import refused, unreachable
 from meshpki.cluster.silence import why
-from meshpki.cluster.throttling import READING, WRITING, patiently
+from meshpki.cluster.throttling import patience, patiently
 
 USER_AGENT = f"meshpki/{__version__}"
 JSON = "application/json"
@@ -98,7 +98,7 @@ class Api:
                 lambda: self._pool.request(
                     verb, url, body=sent, headers=headers, timeout=_TIMEOUT, preload_content=not stream, retries=False
                 ),
-                READING if _changes_nothing(verb, path, query or {}) else WRITING,
+                patience(verb, path, query or {}),
             )
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise unreachable(self.host, why(error)) from error
@@ -114,7 +114,3 @@ class Api:
         if not isinstance(content, dict):
             raise unreachable(self.host, "the answer is no object of the Kubernetes API")
         return content
-
-
-def _changes_nothing(verb: str, path: str, query: Mapping[str, str]) -> bool:
-    return verb == "GET" or "dryRun" in query or path.startswith("/apis/authorization.k8s.io/")

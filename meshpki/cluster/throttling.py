@@ -1,7 +1,7 @@
 """A request that the API server is too busy for, or whose connection was lost, is sent again, as client-go does it."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -25,12 +25,18 @@ READING = Patience(60, repeats=True)
 WRITING = Patience(4, repeats=False)
 
 
-def patiently(ask: Callable[[], urllib3.BaseHTTPResponse], patience: Patience) -> urllib3.BaseHTTPResponse:
+def patience(verb: str, path: str, query: Mapping[str, str]) -> Patience:
+    """How long to try: long where nothing is changed, as by a dry run or an access review."""
+    reviews = path.startswith("/apis/authorization.k8s.io/")
+    return READING if verb == "GET" or "dryRun" in query or reviews else WRITING
+
+
+def patiently(ask: Callable[[], urllib3.BaseHTTPResponse], within: Patience) -> urllib3.BaseHTTPResponse:
     """The answer, asked for again when a busy server says to (Retry-After); its refusal where that would be too late.
 
     A connection that is refused, or silent for too long, is told at once; one that is lost is made anew once.
     """
-    until, renewed = time.monotonic() + patience.seconds, not patience.repeats
+    until, renewed = time.monotonic() + within.seconds, not within.repeats
     for _ in range(1, _TRIES):
         try:
             response = ask()

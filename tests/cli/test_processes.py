@@ -67,6 +67,25 @@ def test_without_a_cluster_both_ways_to_one_are_named(tmp_path: Path) -> None:
     assert "--lab" in told
 
 
+def test_what_a_credential_plugin_says_reaches_the_terminal_only_as_data(tmp_path: Path) -> None:
+    plugin = tmp_path / "plugin"
+    plugin.write_text("#!/bin/sh\nprintf '\\033[31mcanary' >&2\nexit 3\n")
+    plugin.chmod(0o700)
+    asked = {"apiVersion": "client.authentication.k8s.io/v1", "interactiveMode": "Never", "command": str(plugin)}
+    config = {
+        "clusters": [{"name": "a", "cluster": {"server": "http://127.0.0.1:1"}}],
+        "users": [{"name": "a", "user": {"exec": asked}}],
+        "contexts": [{"name": "a", "context": {"cluster": "a", "user": "a"}}],
+        "current-context": "a",
+    }
+    (tmp_path / "kubeconfig").write_text(yaml.safe_dump(config))
+    done = run(tmp_path, "status", "--kubeconfig", str(tmp_path / "kubeconfig"))
+    assert done.returncode == 4
+    assert f"the credential plugin `{plugin}` gave no credentials: exit code 3" in done.stderr
+    assert "canary" not in done.stderr
+    assert "ERROR:root" not in done.stderr
+
+
 @pytest.mark.parametrize("options", [[], ["--lab"], ["--dry-run", "-o", "json"]], ids=str)
 def test_wrong_settings_are_told_before_a_cluster_is_asked_or_built(
     tmp_path: Path, wrong: Path, options: list[str]
@@ -175,22 +194,3 @@ def test_whoever_stops_a_run_waits_for_no_answer_of_the_cluster(
             _, said = child.communicate(timeout=20)
     assert child.returncode == code
     assert "nothing is half-written" in said
-
-
-def test_what_a_credential_plugin_says_reaches_the_terminal_only_as_data(tmp_path: Path) -> None:
-    plugin = tmp_path / "plugin"
-    plugin.write_text("#!/bin/sh\nprintf '\\033[31mcanary' >&2\nexit 3\n")
-    plugin.chmod(0o700)
-    asked = {"apiVersion": "client.authentication.k8s.io/v1", "interactiveMode": "Never", "command": str(plugin)}
-    config = {
-        "clusters": [{"name": "a", "cluster": {"server": "http://127.0.0.1:1"}}],
-        "users": [{"name": "a", "user": {"exec": asked}}],
-        "contexts": [{"name": "a", "context": {"cluster": "a", "user": "a"}}],
-        "current-context": "a",
-    }
-    (tmp_path / "kubeconfig").write_text(yaml.safe_dump(config))
-    done = run(tmp_path, "status", "--kubeconfig", str(tmp_path / "kubeconfig"))
-    assert done.returncode == 4
-    assert f"the credential plugin `{plugin}` gave no credentials: exit code 3" in done.stderr
-    assert "canary" not in done.stderr
-    assert "ERROR:root" not in done.stderr

@@ -1,7 +1,11 @@
 """A server that is busy, or hangs up, and what is asked of it again; Retry-After is 0 here, so that no time passes."""
 
+import signal
 import socket
+import subprocess
+import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,6 +13,7 @@ import pytest
 from meshpki.cluster.client import ClusterError
 from meshpki.cluster.kubernetes import connect
 from meshpki.cluster.manifest import Object, Query, Ref
+from meshpki.cluster.throttling import READING, WRITING, Patience, patience
 from tests.support.apiserver import Reply, StandIn, running
 
 PODS = Query("v1", "Pod", "ns")
@@ -16,8 +21,32 @@ MADE: Object = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a
 BUSY, LOST = (429, "0"), (0, "")
 
 
+def eventually(holds: Callable[[], bool]) -> bool:
+    for _ in range(3000):
+        if holds():
+            return True
+        time.sleep(0.01)
+    return False
+
+
 def busy(*refusals: tuple[int, str]) -> StandIn:
     return StandIn(lambda _: Reply(), refusals=list(refusals))
+
+
+@pytest.mark.parametrize(
+    ("verb", "path", "query", "expected"),
+    [
+        ("GET", "/api/v1/pods", {}, READING),
+        ("PATCH", "/api/v1/namespaces/ns/configmaps/a", {"dryRun": "All"}, READING),
+        ("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", {}, READING),
+        ("PATCH", "/api/v1/namespaces/ns/configmaps/a", {"force": "true"}, WRITING),
+        ("DELETE", "/api/v1/namespaces/bookinfo/services/reviews", {}, WRITING),
+    ],
+)
+def test_what_changes_nothing_is_tried_for_long(
+    verb: str, path: str, query: dict[str, str], expected: Patience
+) -> None:
+    assert patience(verb, path, query) == expected
 
 
 @pytest.mark.parametrize("status", [429, 503])
@@ -101,11 +130,20 @@ def test_a_stream_is_opened_once_the_server_has_time(tmp_path: Path) -> None:
         api.refusals.append(BUSY)
         before = len(api.seen.requests)
         with cluster.watch(PODS, lambda: None):
-            for _ in range(200):
-                if len(api.seen.requests) > before + 1:
-                    break
-                time.sleep(0.01)
+            assert eventually(lambda: len(api.seen.requests) > before + 1)
     assert api.seen.requests[before : before + 2] == ["GET /api/v1/namespaces/ns/pods"] * 2
+
+
+def test_an_interrupt_ends_the_wait_for_a_busy_server(tmp_path: Path) -> None:
+    api = busy(*[(429, "50")] * 20)
+    with running(api, tmp_path) as kubeconfig:
+        command = [sys.executable, "-m", "meshpki", "status", "--kubeconfig", str(kubeconfig)]
+        child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        assert eventually(lambda: bool(api.seen.requests))
+        with pytest.raises(subprocess.TimeoutExpired):
+            child.wait(0.5)
+        child.send_signal(signal.SIGINT)
+        assert child.wait(5) == 130
 
 
 def test_nobody_listening_is_told_at_the_first_try(tmp_path: Path) -> None:

@@ -102,10 +102,10 @@ class StandIn:
     replies: Callable[[str], Reply]
     objects: Mapping[str, Sequence[Object]] = field(default_factory=dict)
     seconds: float = 0.0
-    # what the next requests are refused with, each once: the status and Retry-After; 0 closes the connection
-    refusals: list[tuple[int, str]] = field(default_factory=list)
     seen: Seen = field(default_factory=Seen)
     transports: set[asyncio.Transport] = field(default_factory=set)
+    # what the next requests are refused with, each once: the status and Retry-After; 0 closes the connection
+    refusals: list[tuple[int, str]] = field(default_factory=list)
 
     async def serve(self, tls: ssl.SSLContext | None, port: int = 0) -> asyncio.Server:
         loop = asyncio.get_running_loop()
@@ -164,7 +164,10 @@ class _Connection(asyncio.Protocol):
                 return
             del self._buffer[: end + 4 + size]
             self._served.seen.acting[first] = sorted(line for line in lines if line.startswith("Impersonate-"))
-            self._requested(first, headers)
+            if self._served.refusals and "upgrade" not in headers:
+                self._refuse(first, *self._served.refusals.pop(0))
+            else:
+                self._requested(first, headers)
 
     def _requested(self, first: str, headers: Mapping[str, str]) -> None:
         verb, target, _ = first.split(" ")
@@ -175,16 +178,16 @@ class _Connection(asyncio.Protocol):
         if headers.get("upgrade") == "websocket":
             self._port = int(parse_qs(url.query).get("ports", ["15000"])[0])
             self._forward(url.path.split("/")[-2], headers["sec-websocket-key"], executes=url.path.endswith("/exec"))
-            return
-        seen.requests.append(f"{verb} {url.path}")
-        if self._served.refusals:
-            self._refuse(*self._served.refusals.pop(0))
         elif verb == "POST":
+            seen.requests.append(f"{verb} {url.path}")
             self._send(201, {"status": {"allowed": True}})
         else:
+            seen.requests.append(f"{verb} {url.path}")
             self._send(*self._served.answer(*seen.queries[-1]))
 
-    def _refuse(self, status: int, retry_after: str) -> None:
+    def _refuse(self, first: str, status: int, retry_after: str) -> None:
+        verb, target, _ = first.split(" ")
+        self._served.seen.requests.append(f"{verb} {urlsplit(target).path}")
         if not status:
             self._transport.close()
             return
