@@ -30,6 +30,7 @@ class Api:
     def __init__(self, host: str, pool: urllib3.PoolManager, authorization: Callable[[], tuple[Header, ...]]) -> None:
         """`authorization` gives the headers that say who asks anew for each request, empty for nobody."""
         self.host, self._pool, self._authorization = host, pool, authorization
+        self._answered = False
 
     @property
     def headers(self) -> tuple[Header, ...]:
@@ -101,8 +102,9 @@ class Api:
                 patience(verb, path, query or {}),
             )
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise unreachable(self.host, why(error)) from error
+            raise self._silent(why(error)) from error
         if response.status >= HTTPStatus.BAD_REQUEST:
+            self._answered = True
             raise refused(response.status, bytes(response.data), verb.lower(), path)
         return response
 
@@ -110,7 +112,11 @@ class Api:
         try:
             content = json.loads(answer)
         except ValueError as error:
-            raise unreachable(self.host, "the answer is no JSON; is there a proxy in between?") from error
+            raise self._silent("the answer is no JSON; is there a proxy in between?") from error
         if not isinstance(content, dict):
-            raise unreachable(self.host, "the answer is no object of the Kubernetes API")
+            raise self._silent("the answer is no object of the Kubernetes API")
+        self._answered = True
         return content
+
+    def _silent(self, reason: str) -> ClusterError:
+        return unreachable(self.host, reason, at_first=not self._answered)

@@ -18,14 +18,11 @@ from kubernetes.config.kube_config import KubeConfigLoader, KubeConfigMerger
 from meshpki.cluster import plugins, proxies
 from meshpki.cluster.api import Header
 from meshpki.cluster.manifest import Object
+from meshpki.cluster.refusal import ANOTHER
 from meshpki.errors import PreconditionError
 
 # What the client raises of a file that is no kubeconfig: it takes its form for granted.
 _UNREADABLE = (config.ConfigException, OSError, yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError)
-_ANOTHER = (
-    "name a cluster with --context NAME (and --kubeconfig FILE),"
-    " or run `meshpki up --lab`, then `export KUBECONFIG=$(meshpki lab kubeconfig)`"
-)
 _SHOWN = 10
 # Where the kubelet puts what a pod's ServiceAccount has, and what the way in is called by then.
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -156,14 +153,14 @@ def _unusable(error: Exception, context: str, kubeconfig: Path | None) -> Precon
     files = _files(kubeconfig)
     where, there = ", ".join(map(str, files)), contexts(kubeconfig)
     if not any(file.exists() for file in files):
-        return PreconditionError("MPK-101", "there is no such kubeconfig", where=where, remedy=_ANOTHER)
+        return PreconditionError("MPK-101", "there is no such kubeconfig", where=where, remedy=ANOTHER)
     if context and there and context not in there:
         close = get_close_matches(context, there, 1)
         hint = f"did you mean `{close[0]}`? " if close else ""
         more = ", ..." if len(there) > _SHOWN else ""
         remedy = f"{hint}the contexts are: {', '.join(there[:_SHOWN])}{more}"
         return PreconditionError("MPK-101", f"there is no context `{context}`", where=where, remedy=remedy)
-    return PreconditionError("MPK-101", f"no cluster to talk to: {_why(error)}", where=where, remedy=_ANOTHER)
+    return PreconditionError("MPK-101", f"no cluster to talk to: {_why(error)}", where=where, remedy=ANOTHER)
 
 
 def _why(error: Exception) -> str:

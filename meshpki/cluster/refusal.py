@@ -8,12 +8,18 @@ from meshpki.cluster.client import ClusterError, NoAccessError
 
 # How Kubernetes' authorizers word it (apiserver pkg/endpoints/handlers/responsewriters/errors.go at 1.35).
 _RIGHT_MISSING = re.compile(r' cannot ([a-z]+) (?:resource|path) "([^"]+)"')
+ANOTHER = (
+    "name a cluster with --context NAME (and --kubeconfig FILE),"
+    " or run `meshpki up --lab`, then `export KUBECONFIG=$(meshpki lab kubeconfig)`"
+)
+_START = f"start that cluster and run the same command again, {ANOTHER}"
 _RETRY = "the same command goes on from here once the API server answers again"
 
 
-def unreachable(host: str, why: str) -> ClusterError:
-    """No answer at all from the API server."""
-    return NoAccessError("MPK-101", f"no answer from the API server: {why}", where=host, remedy=_RETRY)
+def unreachable(host: str, why: str, *, at_first: bool = False) -> ClusterError:
+    """No answer at all from the API server; `at_first` where it has never given one, so may be the wrong one."""
+    remedy = _START if at_first else _RETRY
+    return NoAccessError("MPK-101", f"no answer from the API server: {why}", where=host, remedy=remedy)
 
 
 def refused(status: int, body: bytes, verb: str, where: str) -> ClusterError:

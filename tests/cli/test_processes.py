@@ -25,6 +25,19 @@ def run(folder: Path, *argv: str, given: str = "") -> subprocess.CompletedProces
     )
 
 
+def kubeconfig(folder: Path, port: int) -> Path:
+    """A kubeconfig of whatever is behind a port of this machine."""
+    config = {
+        "clusters": [{"name": "a", "cluster": {"server": f"http://127.0.0.1:{port}"}}],
+        "users": [{"name": "a", "user": {}}],
+        "contexts": [{"name": "a", "context": {"cluster": "a", "user": "a"}}],
+        "current-context": "a",
+    }
+    path = folder / "kubeconfig"
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
 @pytest.fixture
 def wrong(tmp_path: Path) -> Path:
     path = tmp_path / "wrong.yaml"
@@ -61,10 +74,26 @@ def test_a_refusal_has_its_exit_code_and_is_told_on_stderr_alone(
     assert "Traceback" not in done.stderr
 
 
-def test_without_a_cluster_both_ways_to_one_are_named(tmp_path: Path) -> None:
-    told = run(tmp_path, "up").stderr
-    assert "--context NAME" in told
-    assert "--lab" in told
+@pytest.mark.parametrize("command", ["up", "plan", "verify", "status"])
+@pytest.mark.parametrize("stale", [False, True], ids=["no kubeconfig", "nobody listens"])
+def test_without_a_cluster_both_ways_to_one_are_named(tmp_path: Path, command: str, *, stale: bool) -> None:
+    with socket.socket() as unheard:
+        unheard.bind(("127.0.0.1", 0))
+        path = kubeconfig(tmp_path, unheard.getsockname()[1])
+        done = run(tmp_path, command, *(("--kubeconfig", str(path)) if stale else ()))
+    assert (done.returncode, done.stdout) == (4, "")
+    assert "--context NAME" in done.stderr
+    assert "`meshpki up --lab`" in done.stderr
+
+
+def test_the_preflight_names_both_ways_to_a_cluster_where_nobody_listens(tmp_path: Path) -> None:
+    with socket.socket() as unheard:
+        unheard.bind(("127.0.0.1", 0))
+        path = kubeconfig(tmp_path, unheard.getsockname()[1])
+        done = run(tmp_path, "preflight", "--kubeconfig", str(path))
+    assert done.returncode == 4
+    assert "--context NAME" in done.stdout
+    assert "`meshpki up --lab`" in done.stdout
 
 
 def test_what_a_credential_plugin_says_reaches_the_terminal_only_as_data(tmp_path: Path) -> None:
@@ -178,14 +207,8 @@ def test_whoever_stops_a_run_waits_for_no_answer_of_the_cluster(
     tmp_path: Path, sent: signal.Signals, code: int
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        config = {
-            "clusters": [{"name": "a", "cluster": {"server": f"http://127.0.0.1:{silent.getsockname()[1]}"}}],
-            "users": [{"name": "a", "user": {}}],
-            "contexts": [{"name": "a", "context": {"cluster": "a", "user": "a"}}],
-            "current-context": "a",
-        }
-        (tmp_path / "kubeconfig").write_text(yaml.safe_dump(config))
-        command = [sys.executable, "-m", "meshpki", "verify", "--kubeconfig", str(tmp_path / "kubeconfig")]
+        path = kubeconfig(tmp_path, silent.getsockname()[1])
+        command = [sys.executable, "-m", "meshpki", "verify", "--kubeconfig", str(path)]
         child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         silent.settimeout(60)
         asked, _ = silent.accept()
