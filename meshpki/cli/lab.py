@@ -1,15 +1,12 @@
 """`meshpki lab`: the throw-away cluster on this machine."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from meshpki.cli import options, output
 from meshpki.cli.format import Format
-
-if TYPE_CHECKING:
-    from meshpki.lab.lab import Lab
 
 _HELP = """A real cluster with the upstream components, built from packages on this machine.
 
@@ -51,11 +48,11 @@ def status(
     form: Annotated[Format, typer.Option("--output", "-o", help="text or json")] = Format.TEXT,
 ) -> None:
     """Say what really runs, read from the running components; exit 0 only when the cluster answers."""
-    from meshpki.cli.on_lab import past_proxies
+    from meshpki.cli.on_lab import past_proxies, running_lab
     from meshpki.cli.session import open_cluster
     from meshpki.lab.inventory import running
 
-    made = past_proxies(_running(driver))
+    made = past_proxies(running_lab(driver))
     rows = running(open_cluster(made.context, made.kubeconfig))
     if form is Format.JSON:
         import json
@@ -87,7 +84,9 @@ def execute(
 @app.command(epilog="Example: export KUBECONFIG=$(meshpki lab kubeconfig)")
 def kubeconfig(driver: options.Driver = "auto") -> None:
     """Print the path of the lab's kubeconfig: export KUBECONFIG=$(meshpki lab kubeconfig)."""
-    output.data(str(_running(driver).kubeconfig))
+    from meshpki.cli.on_lab import running_lab
+
+    output.data(str(running_lab(driver).kubeconfig))
 
 
 @app.command("load-image", epilog="Example: meshpki lab load-image my-app.tar")
@@ -101,13 +100,3 @@ def load_image(
     from meshpki.lab.driver import choose
 
     choose(driver).load_image(archive)
-
-
-def _running(driver: str) -> "Lab":
-    from meshpki.errors import PreconditionError
-    from meshpki.lab.driver import choose
-
-    made = choose(driver).lab()
-    if made is None:
-        raise PreconditionError("MPK-504", "no lab is running", remedy="run `meshpki lab up`")
-    return made

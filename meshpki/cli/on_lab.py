@@ -51,6 +51,17 @@ def left_out(host: str, environment: Mapping[str, str]) -> dict[str, str]:
     return {name: ",".join(filter(None, (value or either, host))) for name, value in said.items()}
 
 
+def running_lab(driver: str = "auto") -> "Lab":
+    """The lab as it runs, which is not touched; raises PreconditionError (MPK-504) where none does."""
+    from meshpki.errors import PreconditionError
+    from meshpki.lab.driver import choose
+
+    made = choose(driver).lab()
+    if made is None:
+        raise PreconditionError("MPK-504", "no lab is running", remedy="run `meshpki lab up`, then the same command")
+    return made
+
+
 def add_approver_policy() -> None:
     """Give the lab's nodes the one image that not every lab has."""
     from meshpki.lab.driver import choose
@@ -61,7 +72,6 @@ def add_approver_policy() -> None:
 
 def on_lab(nodes: int | None, driver: str, files: tuple[Path, ...], *, install: bool) -> "Wanted":
     """Bring the lab up and say how it is reached; its settings are an overlay as any user could write it."""
-    from meshpki.cli.mesh import Wanted
     from meshpki.lab.driver import choose
     from meshpki.settings import read
 
@@ -70,9 +80,24 @@ def on_lab(nodes: int | None, driver: str, files: tuple[Path, ...], *, install: 
         if not maker.brings_artifacts and (files or maker.lab() is None):
             _check_pins(wish)
     made = bring_up_lab(nodes, driver, install_packages=install)
-    overlay = (made.settings,) if made.settings else ()
     if Path("-") not in files and read(files).approval.policy:
         add_approver_policy()
+    return _reached(made)
+
+
+def on_running_lab(driver: str, files: tuple[Path, ...]) -> "Wanted":
+    """How the lab that runs is reached, for whoever may change nothing; raises as `running_lab`."""
+    from meshpki.settings import read
+
+    if Path("-") not in files:
+        read(files)  # wrong files need no lab to be told
+    return _reached(past_proxies(running_lab(driver)))
+
+
+def _reached(made: "Lab") -> "Wanted":
+    from meshpki.cli.mesh import Wanted
+
+    overlay = (made.settings,) if made.settings else ()
     return Wanted(made.context, made.kubeconfig, overlay, lab=True)
 
 

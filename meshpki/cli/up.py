@@ -23,7 +23,8 @@ Examples:
   meshpki up --dry-run                        what would change, object by object (field by field: meshpki plan)
 \b
 Where anything would change it prints the plan's summary and asks; --yes goes on, and so does --lab, whose cluster is
-its own and throw-away. Without a terminal and without --yes it ends at once with exit code 2.
+its own and throw-away. Without a terminal and without --yes it ends at once with exit code 2. A dry run starts no lab:
+with --lab it takes the one that runs.
 \b
 Exit codes: 0 done, 1 a step failed, 2 usage or settings, 4 precondition, 5 verification failed, 124 time-out,
 130 interrupted. Running again goes on from where it stood; a second run changes nothing.
@@ -59,13 +60,18 @@ def up(
         shapes_the_lab=bool(nodes or install_packages or driver != "auto"),
     )
     from meshpki.cli.mesh import Wanted, bring_up, refuse_unknown
-    from meshpki.cli.on_lab import on_lab
+    from meshpki.cli.on_lab import on_lab, on_running_lab
     from meshpki.workflow.plan import Selection
     from meshpki.workflow.work import Limits
 
     given, selection = options.given(files), Selection(options.given(only), first, last, options.given(skip))
     refuse_unknown(selection, options.given(ignore))
-    place = on_lab(nodes, driver, given, install=install_packages) if lab else Wanted(context, kubeconfig)
+    if not lab:
+        place = Wanted(context, kubeconfig)
+    elif dry_run:
+        place = on_running_lab(driver, given)
+    else:
+        place = on_lab(nodes, driver, given, install=install_packages)
     wanted = replace(
         place,
         files=given,

@@ -6,8 +6,9 @@ import pytest
 from typer.testing import CliRunner
 
 from meshpki.cli.app import app
-from meshpki.cli.on_lab import on_lab
-from meshpki.errors import USAGE, MeshpkiError, PreconditionError
+from meshpki.cli.mesh import Wanted
+from meshpki.cli.on_lab import on_lab, on_running_lab
+from meshpki.errors import PRECONDITION, USAGE, MeshpkiError, PreconditionError
 
 HEADER = "apiVersion: meshpki.dev/v1alpha1\nkind: Mesh\n"
 
@@ -68,3 +69,35 @@ def test_a_name_that_no_step_or_check_has_is_refused_before_all_else(argv: list[
     error = refused(*argv)
     assert (error.code, error.exit_code) == (code, USAGE)
     assert hint in error.remedy
+
+
+@pytest.fixture
+def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the programs of the drivers note how each was called; they tell of a cluster that answers."""
+    programs, calls = tmp_path / "bin", tmp_path / "calls"
+    programs.mkdir()
+    for name in ("kind", "kubectl", "docker", "apt-get"):
+        (programs / name).write_text(f'#!/bin/sh\necho {name} "$@" >>{calls}\nprintf ok\n')
+        (programs / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:/usr/bin:/bin")
+    calls.touch()
+    return calls
+
+
+@pytest.mark.parametrize("driver", ["native", "kind"])
+def test_a_dry_run_brings_no_lab_up(tmp_path: Path, asked: Path, driver: str) -> None:
+    error = refused("up", "--lab", "--dry-run", "--driver", driver, "--install-packages")
+    assert (error.code, error.exit_code) == ("MPK-504", PRECONDITION)
+    assert "`meshpki lab up`" in error.remedy
+    assert asked.read_text() == ""
+    assert not (tmp_path / "MESHPKI_LAB_HOME").exists()
+
+
+def test_a_dry_run_takes_the_lab_that_runs_as_it_is(tmp_path: Path, asked: Path) -> None:
+    home, file = tmp_path / "MESHPKI_LAB_HOME", tmp_path / "mesh.yaml"
+    home.mkdir()
+    (home / "kubeconfig").touch()
+    file.write_text(f"{HEADER}approval: {{policy: true}}\n")
+    assert on_running_lab("kind", (file,)) == Wanted("kind-meshpki-lab", home / "kubeconfig", lab=True)
+    assert [line.partition(" ")[0] for line in asked.read_text().splitlines()] == ["kubectl"]
+    assert [*home.iterdir()] == [home / "kubeconfig"]
