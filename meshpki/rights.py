@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby
 from types import MappingProxyType
 
+from meshpki.cluster.abreast import abreast
 from meshpki.cluster.client import Reader
 from meshpki.cluster.manifest import Object
 from meshpki.lease.record import LEASE
@@ -115,7 +115,7 @@ def _denied(reader: Reader, rights: Sequence[Asked]) -> list[Asked]:
     def allowed(one: Asked) -> bool:
         return reader.allowed(one.verb, one.group, one.resource, one.namespace, one.name)
 
-    with ThreadPoolExecutor(_IN_FLIGHT, thread_name_prefix="rights") as pool:
+    with abreast(_IN_FLIGHT, "rights") as pool:
         return [one for one, may in zip(rights, pool.map(allowed, rights), strict=True) if not may]
 
 

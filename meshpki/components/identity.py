@@ -1,10 +1,10 @@
 """Whether pods hold the identity of their ServiceAccount: their Envoy's leaf, judged against the pinned root."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 
+from meshpki.cluster.abreast import abreast
 from meshpki.cluster.client import ClusterError, Reader
 from meshpki.cluster.envoy import EnvoyError, secrets
 from meshpki.cluster.manifest import Object, Query, Ref
@@ -42,7 +42,7 @@ def unproven_pods(
     pin = pinned(reader)
     if pin is None or not pods:
         return Waiting("no root is pinned yet" if pin is None else "there is no pod yet")
-    with ThreadPoolExecutor(min(_IN_FLIGHT, len(pods))) as pool:
+    with abreast(min(_IN_FLIGHT, len(pods)), "identity") as pool:
         reasons = list(pool.map(lambda pod: _unproven(reader, settings, pod, pin, since), pods))
     missing = [reason for reason in reasons if reason]
     if missing:

@@ -1,10 +1,11 @@
 """Plan: what a run would create, change and leave as it is, asked of the API server by dry runs; nothing is written."""
 
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
 
+from meshpki.cluster.abreast import abreast
 from meshpki.cluster.client import Reader
 from meshpki.cluster.manifest import Object, Ref, owned
 from meshpki.planning.foresight import Foresight, judge, judge_installed, quickly
@@ -37,7 +38,7 @@ def look(plan: Plan, wish: Object, reader: Reader) -> PlanReport:
     due = {step.name: tuple(_due(program, reader) for program in step.programs) for step in plan.steps}
     installed = (manifest for programs in due.values() for one in programs for manifest in one.manifests)
     foresight = Foresight.of((*_objects(plan.steps), *_objects(plan.assumed), *installed))
-    with ThreadPoolExecutor(_IN_FLIGHT, thread_name_prefix="plan") as pool:
+    with abreast(_IN_FLIGHT, "plan") as pool:
 
         def foreseen(one: _Due) -> ProgramPlan:
             manager = one.program.applies.manager if one.program.applies else ""
@@ -52,7 +53,7 @@ def look(plan: Plan, wish: Object, reader: Reader) -> PlanReport:
 
 def glance(plan: Plan, wish: Object, reader: Reader) -> PlanReport:
     """The same actions at less cost: no fields, and a dry run only where an object is not as it was last applied."""
-    with ThreadPoolExecutor(_IN_FLIGHT, thread_name_prefix="plan") as pool:
+    with abreast(_IN_FLIGHT, "plan") as pool:
         own = _judged(plan, wish, pool, partial(quickly, reader))
     programs = {
         step.name: tuple(ProgramPlan(one.name, not one.settled(reader), one.does) for one in step.programs)
@@ -69,7 +70,7 @@ def _due(program: Program, reader: Reader) -> _Due:
 
 
 def _judged(
-    plan: Plan, wish: Object, pool: ThreadPoolExecutor, judged: Callable[[Object], ObjectPlan]
+    plan: Plan, wish: Object, pool: Executor, judged: Callable[[Object], ObjectPlan]
 ) -> dict[str, tuple[ObjectPlan, ...]]:
     """Every object of ours by its step, the kept wish first, as `up` applies them."""
     manifests: dict[str, tuple[Object, ...]] = {_WISH: (owned(wish, _WISH),)}

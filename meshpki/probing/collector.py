@@ -2,12 +2,12 @@
 
 import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Self
 
+from meshpki.cluster.abreast import abreast
 from meshpki.cluster.client import Clock, Reader
 from meshpki.cluster.manifest import Object, Ref
 from meshpki.components.probe import LOG_LINES, clients, node_of
@@ -100,7 +100,7 @@ class Probe:
                 self._unread = f"the probe's clients could not be listed: {error.what}"
                 return
             ours = [pod for pod in pods if node_of(pod, self._nodes)]
-            with ThreadPoolExecutor(_IN_FLIGHT) as pool:
+            with abreast(_IN_FLIGHT, "logs") as pool:
                 looks = [*pool.map(self._look, ours)]
             self._note(ours, looks)
 

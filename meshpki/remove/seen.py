@@ -1,9 +1,10 @@
 """One look at everything that could be ours, for `down`: metadata alone, but for pods; nothing is decided here."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
+from meshpki.cluster.abreast import abreast
 from meshpki.cluster.client import ClusterError, Reader
 from meshpki.cluster.manifest import MANAGED_BY, Kind, Object, Query, Ref, ref_of, selector
 from meshpki.components.istioctl import OURS as ISTIO
@@ -52,7 +53,7 @@ class Seen:
 def look(reader: Reader) -> Seen:
     """Gather all of it; raises ClusterError where a right to list is missing, since then nobody knows what is left."""
     kinds = counted(reader)
-    with ThreadPoolExecutor(_IN_FLIGHT, thread_name_prefix="look") as pool:
+    with abreast(_IN_FLIGHT, "look") as pool:
         lists = _Lists(reader, pool)
         ours = lists.ours(kinds)
         istio = lists.of(Query(kind.api_version, kind.kind, labels=selector(ISTIO)) for kind in _but_secrets(kinds))
@@ -81,7 +82,7 @@ def counted(reader: Reader) -> list[Kind]:
 
 def left(reader: Reader) -> tuple[Ref, ...]:
     """What bears our labels now."""
-    with ThreadPoolExecutor(_IN_FLIGHT, thread_name_prefix="look") as pool:
+    with abreast(_IN_FLIGHT, "look") as pool:
         return tuple(ref_of(one) for one in _Lists(reader, pool).ours(counted(reader)))
 
 
@@ -131,7 +132,7 @@ class _Lists:
     Raises ClusterError for any other list that fails: what is not seen would be taken for what is not there.
     """
 
-    def __init__(self, reader: Reader, pool: ThreadPoolExecutor) -> None:
+    def __init__(self, reader: Reader, pool: Executor) -> None:
         self._reader, self._pool = reader, pool
         self._aggregated = {str(one["spec"].get("group", "")) for one in _of_services(reader)}
         self.unseen: list[str] = []

@@ -3,12 +3,12 @@
 import contextlib
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from itertools import groupby
 
+from meshpki.cluster.abreast import abreast
 from meshpki.cluster.client import Clock, Cluster, ClusterError, Deletion, Reader
 from meshpki.cluster.manifest import Object, Query, Ref, ref_of
 from meshpki.components.serving import pod_ref
@@ -127,7 +127,7 @@ class _Gone:
         refs = [ref for ref in (self._uids if among is None else among) if ref not in self._gone]
         if not refs:
             return []
-        with ThreadPoolExecutor(min(_IN_FLIGHT, len(refs)), thread_name_prefix="gone") as pool:
+        with abreast(min(_IN_FLIGHT, len(refs)), "gone") as pool:
             found = dict(zip(refs, pool.map(reader.metadata, refs), strict=True))
         there = {ref: one for ref, one in found.items() if one and one["metadata"].get("uid") == self._uids[ref]}
         self._gone |= {*refs} - {*there}
@@ -144,7 +144,7 @@ def _delete_wave(cluster: Cluster, refs: Sequence[Ref], gone: _Gone, sweep: _Swe
             remaining = gone.left(cluster, refs)
             if not remaining:
                 return
-            with ThreadPoolExecutor(_IN_FLIGHT, thread_name_prefix="delete") as pool:
+            with abreast(_IN_FLIGHT, "delete") as pool:
                 asked = sum(pool.map(lambda one: _delete(cluster, one, stop), remaining))
             if sweep.clock.now() - healed >= _HEAL_EVERY:
                 sweep.heal(cluster)

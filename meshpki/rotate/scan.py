@@ -1,9 +1,9 @@
 """The looks of a root rotation: reads alone, side by side, and no Secret's data; and what a look did not see."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
+from meshpki.cluster.abreast import abreast
 from meshpki.cluster.client import Reader
 from meshpki.cluster.envoy import Secrets
 from meshpki.cluster.manifest import Ref
@@ -32,7 +32,7 @@ _ALIAS = Ref(CERT_MANAGER, "ClusterIssuer", "", ALIAS)
 def facts(reader: Reader, settings: Settings, turn: Turn) -> Facts:
     """One look at everything that a rotation between two roots touches; raises ClusterError, StepError (MPK-420)."""
     at, roots = datetime.now(UTC), (turn.leaving.root, turn.entering.root)
-    with ThreadPoolExecutor(_IN_FLIGHT, thread_name_prefix="scan") as pool:
+    with abreast(_IN_FLIGHT, "scan") as pool:
         envoys = pool.submit(lambda: tuple(_envoys(reader, settings, roots, at)))
         servers = pool.submit(lambda: spire(reader, settings))
         seen = survey.joined(pool.map(lambda look: look.take(), survey.places_of_trust(reader, settings)))

@@ -1,9 +1,9 @@
 """Status: whether each step still stands and each CA lasts; one quick look that writes nothing and reads no Secret."""
 
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
 from meshpki.artifacts import NONE, Releases
+from meshpki.cluster.abreast import abreast
 from meshpki.cluster.client import Reader
 from meshpki.errors import PreconditionError
 from meshpki.install import Target, generation, steps
@@ -26,7 +26,7 @@ def look(reader: Reader, settings: Settings, releases: Releases, at: datetime) -
     Raises ClusterError where the API server does not answer.
     """
     planned = steps(settings, releases, Target(), _generation(reader, settings))
-    with ThreadPoolExecutor(len(planned) + 5, thread_name_prefix="status") as pool:
+    with abreast(len(planned) + 5, "status") as pool:
         cas = [
             pool.submit(authorities.root, reader, at),
             pool.submit(authorities.istiod_ca, reader, settings, at),

@@ -1,9 +1,9 @@
 """How each step is: its own gates, those that only look, and its objects beside what meshpki applied."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from meshpki.cluster.abreast import abreast
 from meshpki.cluster.client import NoAccessError, Reader
 from meshpki.cluster.manifest import MANAGED_BY, STEP_LABEL, Object, Query, Ref, digest, only, owned, ref_of
 from meshpki.components.istio import operator
@@ -55,7 +55,7 @@ def gather(reader: Reader, settings: Settings, steps: Iterable[Step]) -> Objects
     """Our objects: a list for each kind by our label, and one by its name for any that lost it. Never a Secret."""
     refs = [ref_of(manifest) for step in steps for manifest in step.objects if manifest["kind"] != "Secret"]
     kinds = [Query(*kind, labels=_OURS) for kind in dict.fromkeys((ref.api_version, ref.kind) for ref in refs)]
-    with ThreadPoolExecutor(_IN_FLIGHT, thread_name_prefix="status") as pool:
+    with abreast(_IN_FLIGHT, "status") as pool:
         pods = pool.submit(lambda: tuple(_pods(reader, settings)))
         lists = dict(zip(kinds, pool.map(lambda query: _listed(reader, query), kinds), strict=True))
         unseen = {query.kind: found.what for query, found in lists.items() if isinstance(found, NoAccessError)}

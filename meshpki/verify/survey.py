@@ -1,13 +1,13 @@
 """The look at the control plane: reads alone, side by side, and none of them stops the others. Never a Secret."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
 from http import HTTPStatus
 from itertools import chain
 from typing import TypeVar
 
+from meshpki.cluster.abreast import abreast
 from meshpki.cluster.client import ClusterError, Reader
 from meshpki.cluster.manifest import Ref
 from meshpki.components.istio import ISTIOD_PORTS, WEBHOOKS
@@ -46,12 +46,9 @@ def observe(
         planned = (*planned, looks.pin(reader))
     if authorities:
         planned = (*planned, looks.local(reader, settings))
-    threads = ThreadPoolExecutor(_IN_FLIGHT, thread_name_prefix="survey")
-    try:
-        seen = joined((clock, *threads.map(_taken, planned)))
-        served = tuple(threads.map(lambda one: looks.asked(reader, one), seen.served))
-    finally:
-        threads.shutdown(wait=False, cancel_futures=True)
+    with abreast(_IN_FLIGHT, "survey") as pool:
+        seen = joined((clock, *pool.map(_taken, planned)))
+        served = tuple(pool.map(lambda one: looks.asked(reader, one), seen.served))
     unasked = () if authorities else (_UNASKED,)
     kept = (*seen.kept, *_no_webhooks(seen, settings))
     return replace(seen, pin=pin or seen.pin, served=served, kept=kept, unseen=(*seen.unseen, *_gone(seen), *unasked))

@@ -6,10 +6,14 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import yaml
+
+from tests.support.apiserver import Reply, StandIn, running
+from tests.support.releases import settings_file
 
 HEADER = "apiVersion: meshpki.dev/v1alpha1\nkind: Mesh\n"
 HEAVY = ("kubernetes", "rich", "jinja2", "cryptography", "yaml", "pydantic", "websocket", "urllib3")
@@ -216,4 +220,22 @@ def test_whoever_stops_a_run_waits_for_no_answer_of_the_cluster(
             child.send_signal(sent)
             _, said = child.communicate(timeout=20)
     assert child.returncode == code
+    assert "nothing is half-written" in said
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(("command", "silent"), [("up", "/selfsubjectaccessreviews"), ("status", "/pods")])
+def test_whoever_stops_a_run_waits_for_none_of_many_requests_either(
+    tmp_path: Path, command: str, silent: str, sent: signal.Signals
+) -> None:
+    hanging = StandIn(lambda _pod: Reply(), silent=(silent,))
+    with running(hanging, tmp_path) as path:
+        argv = [command, "-f", str(settings_file(tmp_path)), "--kubeconfig", str(path)]
+        child = subprocess.Popen([sys.executable, "-m", "meshpki", *argv], stderr=subprocess.PIPE, text=True)
+        until = time.monotonic() + 60
+        while not any(one.endswith(silent) for one in hanging.seen.requests) and time.monotonic() < until:
+            time.sleep(0.02)
+        child.send_signal(sent)
+        _, said = child.communicate(timeout=5)
+    assert child.returncode == (130 if sent is signal.SIGINT else 143)
     assert "nothing is half-written" in said

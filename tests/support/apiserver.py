@@ -96,12 +96,14 @@ class Seen:
 class StandIn:
     """Serves `objects` by collection path, and `replies` by pod name.
 
-    `seconds` pass before each port-forward, and before what an exec prints.
+    `seconds` pass before each port-forward, and before what an exec prints. Requests whose path ends in one of `silent`
+    are never answered.
     """
 
     replies: Callable[[str], Reply]
     objects: Mapping[str, Sequence[Object]] = field(default_factory=dict)
     seconds: float = 0.0
+    silent: tuple[str, ...] = ()
     seen: Seen = field(default_factory=Seen)
     transports: set[asyncio.Transport] = field(default_factory=set)
     # what the next requests are refused with, each once: the status and Retry-After; 0 closes the connection
@@ -178,6 +180,8 @@ class _Connection(asyncio.Protocol):
         if headers.get("upgrade") == "websocket":
             self._port = int(parse_qs(url.query).get("ports", ["15000"])[0])
             self._forward(url.path.split("/")[-2], headers["sec-websocket-key"], executes=url.path.endswith("/exec"))
+        elif url.path.endswith(self._served.silent):
+            seen.requests.append(f"{verb} {url.path}")
         elif verb == "POST":
             seen.requests.append(f"{verb} {url.path}")
             self._send(201, {"status": {"allowed": True}})
