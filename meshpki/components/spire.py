@@ -13,7 +13,6 @@ from meshpki.settings import Settings, go_duration
 from meshpki.workflow.step import Failed, Gate, Later, Readiness, Ready, Step, Waiting
 
 CSI_DRIVER = "csi.spiffe.io"
-REGISTRAR = "v2.16.0"
 SERVER_PORT = 8081
 SPIFFE_ID = "spiffe://{{ .TrustDomain }}/ns/{{ .PodMeta.Namespace }}/sa/{{ .PodSpec.ServiceAccountName }}"
 _NODES = Query("v1", "Node")
@@ -74,7 +73,7 @@ def _manifests(settings: Settings) -> tuple[Object, ...]:
         version=settings.versions.spire,
         controller_manager_version=settings.versions.spire_controller_manager,
         csi_version=settings.versions.spiffe_csi,
-        registrar_version=REGISTRAR,
+        registrar_version=settings.versions.csi_node_driver_registrar,
         cpu=settings.resources.cpu,
         memory=settings.resources.memory,
         storage_size=settings.spire.storage.size,

@@ -112,6 +112,7 @@ class Versions:
     spire: str = "1.15.3"
     spire_controller_manager: str = "0.6.4"
     spiffe_csi: str = "0.2.6"
+    csi_node_driver_registrar: str = "v2.16.0"
     istio: str = "1.29.1"
     bookinfo: str = "1.20.3"
     curl: str = "8.16.0"

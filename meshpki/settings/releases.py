@@ -11,8 +11,8 @@ Line = tuple[int, int]
 class Release:
     """A minor line of a component; `oldest` is its first patch that will do, Kubernetes bounds are inclusive.
 
-    `tested` is the very version that runs in the lab; `component` is its key under `versions` in YAML. `seen` is when
-    the source was read.
+    `tested` is the very version that runs in the lab, of the registrar a stand-in; `component` is its key under
+    `versions` in YAML. `seen` is when the source was read.
     """
 
     component: str
@@ -71,6 +71,15 @@ RELEASES = (
         "0.2.6",
         ((1, 16), NO_BOUND),
         "spiffe-csi v0.2.6, README.md, Dependencies",
+        date(2026, 11, 26),
+    ),
+    Release(
+        "csiNodeDriverRegistrar",
+        (2, 16),
+        0,
+        "v2.16.0",
+        ((1, 13), NO_BOUND),
+        "node-driver-registrar, README.md, Compatibility",
         date(2026, 11, 26),
     ),
     Release(

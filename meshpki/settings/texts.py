@@ -95,6 +95,7 @@ _TEXTS: Mapping[str, Text] = {
     ),
     "versions.certManager": _TAG,
     "versions.approverPolicy": _TAG,
+    "versions.csiNodeDriverRegistrar": _TAG,
     "artifacts.directory": _PRINTABLE,
     "proxy.http": _PROXY,
     "proxy.https": _PROXY,

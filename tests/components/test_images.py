@@ -9,6 +9,7 @@ from meshpki.artifacts import Releases
 from meshpki.components.images import at_mirror, hub, images, mirrored
 from meshpki.components.istio import operator
 from meshpki.components.probe import probe
+from meshpki.components.spire import spire
 from meshpki.install import Target, steps
 from meshpki.settings import Settings, defaults, read_text
 from meshpki.workflow.step import Step
@@ -89,6 +90,17 @@ def test_istios_images_and_the_probes_come_from_the_mirror_unless_the_hub_is_the
     assert not [one for one in probing if not one.startswith(f"{MIRROR}/")]
     own = given(f"images: {{mirror: '{MIRROR}'}}\nistio: {{hub: gcr.io/mine}}\n")
     assert hub(own) == "gcr.io/mine"
+
+
+def test_every_image_of_spires_step_has_a_version_of_the_settings() -> None:
+    own = "{spire: 1.15.9, spireControllerManager: 0.6.9, spiffeCSI: 0.2.9, csiNodeDriverRegistrar: v2.16.9}"
+    assert named((spire(given(f"versions: {own}\n"), ()),)) == (
+        "ghcr.io/spiffe/spiffe-csi-driver:0.2.9",
+        "ghcr.io/spiffe/spire-agent:1.15.9",
+        "ghcr.io/spiffe/spire-controller-manager:0.6.9",
+        "ghcr.io/spiffe/spire-server:1.15.9",
+        "registry.k8s.io/sig-storage/csi-node-driver-registrar:v2.16.9",
+    )
 
 
 def test_without_a_mirror_a_step_is_what_it_was(releases: Releases) -> None:

@@ -1,3 +1,5 @@
+from meshpki.components.images import images
+from meshpki.components.spire import spire
 from meshpki.lab import versions
 from meshpki.lab.approver_policy import IMAGE, RECIPE
 from meshpki.lab.images import IMAGES
@@ -36,6 +38,10 @@ def test_images_have_names_of_their_own_with_a_registry_and_a_tag() -> None:
     names = [image.name for image in IMAGES]
     assert len(set(names)) == len(names)
     assert all("." in name.split("/", 1)[0] and ":" in name.rsplit("/", 1)[-1] for name in names)
+
+
+def test_the_lab_has_the_images_of_spire_and_its_driver_in_the_versions_of_the_settings() -> None:
+    assert {*images(spire(defaults(), ()).objects)} <= {image.name for image in IMAGES}
 
 
 def test_kubernetes_says_its_version_to_whoever_asks() -> None:

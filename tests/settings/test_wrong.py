@@ -67,6 +67,8 @@ VERSIONS = [
     ("versions:\n  spire: 1.14.9", "MPK-017", 4, "choose 1.15.3"),
     ("versions:\n  spireControllerManager: 0.5.9", "MPK-017", 4, "choose 0.6.4"),
     ("versions:\n  spiffeCSI: 0.3.0", "MPK-017", 4, "choose 0.2.6"),
+    ("versions:\n  csiNodeDriverRegistrar: v2.15.0", "MPK-017", 4, "choose v2.16.0"),
+    ("versions:\n  csiNodeDriverRegistrar: 2.16.0", "MPK-017", 4, "v1.2.3"),
     ("versions:\n  certManager: v1.21.0", "MPK-017", 4, "choose v1.21.2"),
     ("versions:\n  certManager: 1.21.2", "MPK-017", 4, "v1.2.3"),
     ('versions:\n  istio: "1.29"', "MPK-017", 4, "all three numbers"),
