@@ -270,12 +270,14 @@ def test_without_a_terminal_up_never_asks_and_never_hangs(mesh: Mesh, meshpki: C
     assert "--yes" in asked.stderr
 
 
+@pytest.mark.parametrize("lab", [False, True], ids=["a cluster", "the lab"])
 def test_a_dry_run_lists_what_would_change_and_changes_nothing(
-    mesh: Mesh, meshpki: Command, audit: Audit, tmp_path: Path
+    mesh: Mesh, meshpki: Command, audit: Audit, tmp_path: Path, *, lab: bool
 ) -> None:
     settings = tmp_path / "mesh.yaml"
     settings.write_text("apiVersion: meshpki.dev/v1alpha1\nkind: Mesh\nspire: {logLevel: DEBUG}\n")
-    would = meshpki("up", *mesh.where(), "-f", str(settings), "--dry-run")
+    where = ["--lab"] if lab else mesh.where()
+    would = meshpki("up", *where, "-f", str(settings), "--dry-run")
     assert would.returncode == 0, would.stderr
     assert would.stderr.startswith(f"looking at {mesh.lab.context}: ")
     assert "configured ConfigMap spire-server/spire-server" in would.stdout
