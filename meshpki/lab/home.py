@@ -91,9 +91,17 @@ class Home:
         """File with the process id, as the host sees it, of a node's first process."""
         return self.root / f"{node}.pid"
 
+    @property
+    def foreign(self) -> bool:
+        """Whether something lies here that is no lab: it lacks the lock that a lab's directory begins with."""
+        if not self.root.is_dir():
+            return self.root.exists()
+        return not self.turn.exists() and any(self.root.iterdir())
+
     def make(self) -> None:
-        """Create the directories, readable by their owner only."""
+        """Create the directories, readable by their owner only; the lock comes first and stays: it marks them ours."""
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.turn.touch()
         (self.root / "log").mkdir(mode=0o700, exist_ok=True)
 
 
@@ -107,7 +115,7 @@ def locate() -> Home:
         remedy = "lower-case letters, digits and hyphens, 2 to 11 characters: it names a network link"
         raise UsageError("MPK-509", f"{name!r} cannot name a lab", where="MESHPKI_LAB_NAME", remedy=remedy)
     default = Path(user_state_dir("meshpki")) / ("lab" if name == DEFAULT_NAME else name)
-    return Home(Path(os.environ.get("MESHPKI_LAB_HOME", default)).absolute(), name)
+    return Home(Path(os.environ.get("MESHPKI_LAB_HOME") or default).absolute(), name)
 
 
 def cache() -> Path:
@@ -152,10 +160,14 @@ def holder(lock: Path) -> int | None:
 
 @contextmanager
 def turn(home: Home) -> Iterator[None]:
-    """Be the only `lab up` or `lab down` on this home.
+    """Be the only `lab up` or `lab down` on this home, whose every file a lab may remove.
 
-    Raises PreconditionError MPK-503, MPK-515 where a lab of this name runs that another home knows of.
+    Raises PreconditionError MPK-503, MPK-515 where a lab of this name runs that another home knows of, MPK-518 before
+    anything is written where other files than a lab's lie there.
     """
+    if home.foreign:
+        remedy = "let MESHPKI_LAB_HOME name a directory that is empty or not there yet, or unset it"
+        raise PreconditionError("MPK-518", "other files than a lab's lie there", where=str(home.root), remedy=remedy)
     home.make()
     other = holder(home.claim)
     if other is not None and other != holder(home.supervisor):

@@ -3,12 +3,18 @@ import stat
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from meshpki.errors import PreconditionError
 from meshpki.lab.home import DEFAULT_NAME, Home, held, holder, turn
+from meshpki.lab.kind import Kind
+from meshpki.lab.lab import Wish
+from meshpki.lab.native import Native
+from meshpki.lab.parts import Parts
+from meshpki.lab.progress import Report
 
 LOCATE = """\
 from meshpki.errors import UsageError
@@ -58,6 +64,81 @@ def test_the_users_own_lab_has_the_default_name_and_place(tmp_path: Path) -> Non
 
 def test_a_lab_can_be_kept_anywhere(tmp_path: Path) -> None:
     assert located(MESHPKI_LAB_HOME=str(tmp_path / "here")) == [DEFAULT_NAME, str(tmp_path / "here")]
+
+
+def test_a_home_that_is_set_to_nothing_is_the_users_own_and_not_the_working_directory(tmp_path: Path) -> None:
+    own = [DEFAULT_NAME, str(tmp_path / "meshpki" / "lab")]
+    assert located(MESHPKI_LAB_HOME="", XDG_STATE_HOME=str(tmp_path)) == own
+
+
+def never(_cache: Path, _report: Report) -> Parts:
+    raise AssertionError("something was built")
+
+
+COMMANDS: dict[str, Callable[[Home], object]] = {
+    "up, native": lambda place: Native(place, never).up(Wish(), [].append),
+    "down, native": lambda place: Native(place, never).down([].append),
+    "up, kind": lambda place: Kind(place).up(Wish(), [].append),
+    "down, kind": lambda place: Kind(place).down([].append),
+}
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that can carry either lab; whatever kind's driver asks of its programs ends well."""
+    monkeypatch.setattr("meshpki.lab.native.check_machine", lambda *_: None)
+    (tmp_path / "bin").mkdir()
+    for name in ("kind", "kubectl", "docker"):
+        (tmp_path / "bin" / name).symlink_to("/bin/true")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+
+
+@pytest.mark.usefixtures("machine")
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS.keys())
+@pytest.mark.parametrize("foreign", ["notes.txt", "log/notes.txt", "supervisor.lock", "spec.json", "kubeconfig"])
+def test_a_directory_that_no_lab_began_is_refused_and_left_as_it_is(
+    tmp_path: Path, foreign: str, command: Callable[[Home], object]
+) -> None:
+    place = Home(tmp_path / "data", "lab")
+    (place.root / foreign).parent.mkdir(parents=True)
+    (place.root / foreign).write_text("mine")
+    before = sorted(place.root.rglob("*"))
+    with pytest.raises(PreconditionError) as refused:
+        command(place)
+    assert (refused.value.code, refused.value.where) == ("MPK-518", str(place.root))
+    assert "MESHPKI_LAB_HOME" in refused.value.remedy
+    assert sorted(place.root.rglob("*")) == before
+    assert (place.root / foreign).read_text() == "mine"
+
+
+def test_a_file_is_no_labs_directory(tmp_path: Path) -> None:
+    place = Home(tmp_path / "file", "lab")
+    place.root.write_text("mine")
+    with pytest.raises(PreconditionError, match="MPK-518"), turn(place):
+        pass
+
+
+def test_an_empty_directory_becomes_a_labs(tmp_path: Path) -> None:
+    place = Home(tmp_path / "empty", "lab")
+    place.root.mkdir()
+    with turn(place):
+        (place.root / "lab-1").mkdir()
+    with turn(place):
+        pass
+
+
+@pytest.mark.usefixtures("machine")
+@pytest.mark.parametrize("down", [COMMANDS["down, native"], COMMANDS["down, kind"]], ids=["native", "kind"])
+def test_a_lab_that_was_taken_down_or_killed_in_its_first_moment_is_known_again(
+    tmp_path: Path, down: Callable[[Home], object]
+) -> None:
+    place = Home(tmp_path / "lab", "lab")
+    place.root.mkdir()
+    place.turn.touch()
+    place.spec.touch()
+    down(place)
+    assert not place.spec.exists()
+    down(place)
 
 
 def test_a_labs_directory_is_readable_by_its_owner_only(tmp_path: Path) -> None:
