@@ -27,6 +27,8 @@ from meshpki.workflow.step import Failed, Gate, Program, Readiness, Ready, Step,
 
 # A failure left over from before the apply (an old pod's crash loop) is gone by then; a real one stays.
 _FINAL_AFTER = timedelta(seconds=3)
+# By then a program has come to what it is to mend: istioctl, run again, to a Deployment whose old pod still fails.
+_MENDED_WITHIN = timedelta(minutes=1)
 _RETRY = timedelta(seconds=0.5)
 RESUME = "then run the same command again: it goes on from here"
 
@@ -62,6 +64,7 @@ class Work:
         self._writes, self._tell, self._applied = writes, tell, frozenset(applied)
         self._stop, self._wake = threading.Event(), threading.Event()
         self._programs: dict[str, Future[bool]] = {}
+        self._begun: dict[str, datetime] = {}
 
     def stop(self) -> None:
         """Leave at the next safe point: between two requests, never inside one."""
@@ -80,6 +83,8 @@ class Work:
                 self._prove()
         except StoppedError:
             self._tell(StepStopped(name))
+        except ClusterError as error:
+            self._tell(StepFailed(name, error if error.status else _unanswered(error)))
         except MeshpkiError as error:
             self._tell(StepFailed(name, error))
         except Exception as error:  # noqa: BLE001 - a bug must end the run with a message, not hang it
@@ -143,11 +148,28 @@ class Work:
     def _run_program(self, program: Program) -> bool:
         changed = not self._settled(program)
         if changed:
-            program.run(self._cluster, self._stop)
+            self._begun[program.name] = self._clock.now()
+            self._insist(program)
         if not self._stop.is_set():
             self._tell(ProgramEnded(self._step.name, program.name, changed))
         self._wake.set()
         return changed
+
+    def _insist(self, program: Program) -> None:
+        """Run what finds out by itself what is left to do; again, while a later try may succeed."""
+        deadline: datetime | None = None
+        while True:
+            self._heed()
+            try:
+                program.run(self._cluster, self._stop)
+            except ClusterError as error:
+                deadline = deadline or self._clock.now() + self._limits.gate
+                if not error.transient or self._clock.now() >= deadline:
+                    raise
+                self._tell(GateWaits(self._step.name, program.name, error.what))
+            else:
+                return
+            self._clock.wait(self._stop, _RETRY)
 
     def _settled(self, program: Program) -> bool:
         """Whether there is nothing to do; asked again, as a gate is, while a later look may tell."""
@@ -171,11 +193,11 @@ class Work:
                 case Ready(detail):
                     self._tell(GateOpened(self._step.name, gate.name, detail))
                     return
-                case Failed(why):
+                case Failed(why) if not self._mending():
                     failing_since = failing_since or self._clock.now()
                     if self._clock.now() - failing_since >= _FINAL_AFTER:
                         raise StepError(gate.code, f"{gate.proves}: {why}", where=self._place(gate), remedy=gate.hint)
-                case Waiting(why):
+                case Failed(why) | Waiting(why):
                     failing_since = None
             if why != told:
                 told = why
@@ -183,6 +205,12 @@ class Work:
             if self._clock.now() >= opened_at_latest:
                 raise self._too_late(gate, why)
             self._pause(min(gate.every, _FINAL_AFTER if failing_since else gate.every), opened_at_latest)
+
+    def _mending(self) -> bool:
+        """Whether a failure may be what a program that runs was started to end."""
+        now = self._clock.now()
+        running = [name for name, program in self._programs.items() if not program.done()]
+        return any(now - self._begun.get(name, now) < _MENDED_WITHIN for name in running)
 
     def _look(self, gate: Gate) -> Readiness:
         try:
@@ -216,6 +244,11 @@ class Work:
 
     def _place(self, gate: Gate) -> str:
         return f"step {self._step.name}, gate {gate.name}"
+
+
+def _unanswered(error: ClusterError) -> StepError:
+    """No precondition any more: the step had begun to write."""
+    return StepError(error.code, error.what, where=error.where, remedy=error.remedy or RESUME)
 
 
 def _lacks_a_right(error: ClusterError) -> bool:

@@ -1,18 +1,26 @@
 """Table of what the API server says to a pod by dry run -> whether the gate of injection opens, waits, or gives up."""
 
 import json
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
 from meshpki.cluster.client import ClusterError, NoAccessError
 from meshpki.cluster.manifest import FIELD_MANAGER, Object
 from meshpki.cluster.refusal import refused
-from meshpki.components.istio import judge_injection, proxy_images
+from meshpki.components.istio import istio, judge_injection, operator, proxy_images
+from meshpki.components.istioctl import RECORD, Istioctl, recorded
 from meshpki.settings import read_text
-from meshpki.workflow.step import Failed, Ready, Waiting
+from meshpki.workflow.event import StepDone
+from meshpki.workflow.plan import Plan
+from meshpki.workflow.run import run
+from meshpki.workflow.step import Failed, Ready, Step, Waiting
+from meshpki.workflow.work import Limits
 from tests.support.certificates import Issued, mesh_root, pem
-from tests.support.cluster import InMemoryCluster, namespace
+from tests.support.cluster import FakeClock, InMemoryCluster, namespace
 from tests.support.control_plane import webhook
 from tests.support.mesh import pin
 
@@ -107,3 +115,29 @@ def test_the_images_of_istio_are_those_that_the_overlay_names() -> None:
         "docker.io/istio/pilot:1.29.1-distroless",
         "docker.io/istio/proxyv2:1.29.1-distroless",
     )
+
+
+@dataclass(frozen=True)
+class Counted(Istioctl):
+    """An istioctl that installs nothing and counts how often it is run; `after` happens at the end of each run."""
+
+    runs: list[int] = field(default_factory=list)
+    after: Callable[[], None] = lambda: None
+
+    def install(self, operator: Object, readiness_seconds: int, stop: threading.Event) -> None:
+        del operator, readiness_seconds, stop
+        self.runs.append(1)
+        self.after()
+
+
+def test_an_api_server_that_is_busy_after_istioctl_costs_no_second_run_of_it() -> None:
+    cluster = InMemoryCluster()
+    cluster.put(namespace(RECORD.namespace))
+    busy = ClusterError("MPK-102", "list refused: busy", status=429)
+    istioctl = Counted(Path("none"), after=lambda: cluster.faults.extend((busy, busy)))
+    settings = read_text("apiVersion: meshpki.dev/v1alpha1\nkind: Mesh\n", "test")
+    installer = istio(settings, istioctl).programs[0]
+    told = run(Plan((Step("istio", "istio", programs=(installer,)),)), cluster, FakeClock(), Limits())
+    assert [event for event in told if isinstance(event, StepDone)]
+    assert len(istioctl.runs) == 1
+    assert recorded(cluster, operator(settings))

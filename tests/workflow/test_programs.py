@@ -1,0 +1,119 @@
+"""Programs beside their gates: how long a failure is theirs to mend, and which errors of the API server end them."""
+
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+
+from meshpki.cluster.client import Cluster, ClusterError, NoAccessError, Reader
+from meshpki.errors import FAILED, MeshpkiError, StepError
+from meshpki.workflow.event import Event, GateWaits, StepDone
+from meshpki.workflow.plan import Plan
+from meshpki.workflow.run import run
+from meshpki.workflow.step import Failed, Gate, Program, Readiness, Ready, Step
+from meshpki.workflow.work import Limits
+from tests.support.cluster import FakeClock, InMemoryCluster
+
+Run = Callable[[Cluster, threading.Event], None]
+SHORT = Limits(timedelta(seconds=5))
+RESET = NoAccessError("MPK-101", "no answer from the API server: reset", where="https://memory.invalid")
+WEBHOOK = ClusterError("MPK-102", "failed calling webhook", status=500)
+FORBIDDEN = ClusterError("MPK-102", "create refused: forbidden", status=403)
+
+
+def events(step: Step, *, clock: FakeClock | None = None, limits: Limits | None = None) -> list[Event]:
+    return list(run(Plan((step,)), InMemoryCluster(), clock or FakeClock(), limits or Limits()))
+
+
+def done(told: list[Event]) -> bool:
+    return any(isinstance(event, StepDone) for event in told)
+
+
+def step(check: Callable[[Reader], Readiness], run: Run) -> Step:
+    gate = Gate("istiod", "istiod is proven", check, hint="look there", code="MPK-210")
+    return Step("istio", "istio", gates=(gate,), programs=(Program("istioctl", lambda _: False, run),))
+
+
+class Mends:
+    """A gate whose failure a program ends, within so many looks or never."""
+
+    def __init__(self, within: int | None) -> None:
+        self.within, self.looks, self.stopped = within, 0, False
+        self.enough = threading.Event()
+
+    def check(self, _reader: Reader) -> Readiness:
+        self.looks += 1
+        if self.looks == self.within:
+            self.enough.set()
+        return Ready() if self.enough.is_set() else Failed("Pod istio-system/istiod-old: ErrImagePull: not found")
+
+    def run(self, _cluster: Cluster, stop: threading.Event) -> None:
+        while not self.enough.wait(0.001) and not stop.is_set():
+            pass
+        self.stopped = stop.is_set()
+
+
+def test_a_failure_that_a_running_program_ends_after_ten_looks_is_none() -> None:
+    mends = Mends(within=10)
+    told = events(step(mends.check, mends.run))
+    assert done(told)
+    assert not mends.stopped
+    assert [event.why for event in told if isinstance(event, GateWaits)] == [
+        "Pod istio-system/istiod-old: ErrImagePull: not found"
+    ]
+
+
+def test_a_failure_that_a_program_does_not_end_is_final_long_before_the_gates_time_is_up() -> None:
+    mends, clock = Mends(within=None), FakeClock()
+    began = clock.now()
+    with pytest.raises(StepError, match="not found"):
+        events(step(mends.check, mends.run), clock=clock, limits=Limits(timedelta(hours=1)))
+    assert mends.stopped
+    assert timedelta(minutes=1) <= clock.now() - began < timedelta(minutes=2)
+
+
+def failing(*errors: ClusterError) -> tuple[Run, list[int]]:
+    """A program that ends with these errors, one a try, and then well; and its tries."""
+    left, tries = list(errors), list[int]()
+
+    def run(_cluster: Cluster, _stop: threading.Event) -> None:
+        tries.append(1)
+        if left:
+            raise left.pop(0)
+
+    return run, tries
+
+
+def ready(_reader: Reader) -> Readiness:
+    return Ready()
+
+
+@pytest.mark.parametrize("error", [RESET, WEBHOOK])
+def test_a_program_goes_on_after_an_error_that_passes_and_says_so(error: ClusterError) -> None:
+    run, tries = failing(error)
+    told = events(step(ready, run))
+    assert done(told)
+    assert len(tries) == 2
+    assert [event.why for event in told if isinstance(event, GateWaits)] == [error.what]
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [(RESET, StepError), (ClusterError("MPK-102", "reset"), StepError), (WEBHOOK, ClusterError)],
+)
+def test_an_error_that_does_not_pass_ends_the_step_when_the_time_is_up_and_is_no_precondition(
+    error: ClusterError, kind: type[MeshpkiError]
+) -> None:
+    run, tries = failing(*[error] * 999)
+    with pytest.raises(kind, match=error.what) as ended:
+        events(step(ready, run), limits=SHORT)
+    assert (ended.value.code, ended.value.exit_code) == (error.code, FAILED)
+    assert 2 < len(tries) < 999
+
+
+def test_a_refusal_ends_a_program_at_its_first_try() -> None:
+    run, tries = failing(FORBIDDEN, FORBIDDEN)
+    with pytest.raises(ClusterError, match="forbidden"):
+        events(step(ready, run))
+    assert len(tries) == 1
