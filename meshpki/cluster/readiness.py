@@ -1,11 +1,22 @@
 """When an object does what it is there for, judged from its status alone; one pure rule a kind."""
 
+import re
 from collections.abc import Iterable, Sequence
 
 from meshpki.cluster.manifest import Object, ref_of
 
-# The kubelet's waiting reasons that no amount of waiting ends.
-_HOPELESS = ("InvalidImageName", "ErrImageNeverPull", "ImagePullBackOff", "CreateContainerError")
+# The kubelet's waiting reasons that no amount of waiting ends; at all others it tries again, and may succeed.
+_HOPELESS = ("InvalidImageName", "ErrImageNeverPull")
+# Of a pull only what the registry says of the image is final, in the words of containerd, CRI-O and the registries;
+# a back-off repeats them (kubelet pkg/kubelet/images/image_manager.go at 1.35). A registry that is down or throttles,
+# and a name that does not resolve, may pass.
+_PULLS = ("ErrImagePull", "ImagePullBackOff")
+_NO_IMAGE = re.compile(
+    r"not found|manifest unknown|name unknown|unauthorized|authorization failed|denied|403 forbidden|invalid reference",
+    re.IGNORECASE,
+)
+# The labels by which a controller tells the pods of one template from those of another.
+_TEMPLATES = ("pod-template-hash", "controller-revision-hash")
 _CRASHES = 4
 
 
@@ -16,7 +27,7 @@ def rolled_out(workload: Object) -> str:
     StatefulSet's pods are ready, which istioctl leaves out; one that wants no pods does no work.
     """
     spec, status = workload.get("spec", {}), workload.get("status", {})
-    if status.get("observedGeneration", 0) < workload["metadata"].get("generation", 1):
+    if not observed(workload):
         return "its controller has not seen the newest generation"
     if workload["kind"] == "DaemonSet":
         wanted, none = int(status.get("desiredNumberScheduled", 0)), "no node takes its pods"
@@ -31,6 +42,12 @@ def rolled_out(workload: Object) -> str:
     if fewest < wanted:
         return f"{fewest}/{wanted} ready"
     return f"{surplus} old pods are still there" if surplus > 0 else ""
+
+
+def observed(workload: Object) -> bool:
+    """Whether its controller has seen the newest generation; until then its pods are those of an older one."""
+    seen = int(workload.get("status", {}).get("observedGeneration", 0))
+    return seen >= int(workload["metadata"].get("generation", 1))
 
 
 def condition(manifest: Object, kind: str) -> Object | None:
@@ -55,12 +72,18 @@ def refused_pods(workload: Object) -> str:
 
 
 def trouble(pods: Sequence[Object]) -> tuple[str, bool]:
-    """The newest unready pod's own reason, and whether it is final; an evicted pod that was replaced does not count."""
-    unready = [pod for pod in pods if living(pod) and not holds(pod, "Ready")]
-    if not unready:
-        return "", False
-    newest = max(unready, key=lambda pod: str(pod["metadata"].get("creationTimestamp", "")))
-    return _pod_reason(newest)
+    """The newest unready pod's own reason, and whether it is final.
+
+    An evicted pod that was replaced does not count, nor one of an older template than the newest pod's.
+    """
+    alive = sorted(filter(living, pods), key=lambda pod: str(pod["metadata"].get("creationTimestamp", "")))
+    unready = [pod for pod in alive if _template(pod) == _template(alive[-1]) and not holds(pod, "Ready")]
+    return _pod_reason(unready[-1]) if unready else ("", False)
+
+
+def _template(pod: Object) -> list[str | None]:
+    labels = pod["metadata"].get("labels") or {}
+    return [labels.get(label) for label in _TEMPLATES]
 
 
 def living(pod: Object) -> bool:
@@ -75,7 +98,11 @@ def _pod_reason(pod: Object) -> tuple[str, bool]:
         waiting = container.get("state", {}).get("waiting")
         if waiting and waiting.get("reason") not in (None, "PodInitializing", "ContainerCreating"):
             reason, message = waiting["reason"], waiting.get("message", "")
-            final = reason in _HOPELESS or (reason == "CrashLoopBackOff" and container["restartCount"] >= _CRASHES)
+            final = (
+                reason in _HOPELESS
+                or (reason in _PULLS and _NO_IMAGE.search(message) is not None)
+                or (reason == "CrashLoopBackOff" and container["restartCount"] >= _CRASHES)
+            )
             return f"{name}: container {container['name']}: {reason}: {message}".rstrip(": "), final
     scheduled = condition(pod, "PodScheduled")
     if scheduled and scheduled.get("status") == "False":

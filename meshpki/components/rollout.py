@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from meshpki.cluster.client import Cluster, Reader
 from meshpki.cluster.manifest import Object, Query, Ref, only
-from meshpki.cluster.readiness import living, newest_warning, refused_pods, rolled_out, trouble
+from meshpki.cluster.readiness import living, newest_warning, observed, refused_pods, rolled_out, trouble
 from meshpki.workflow.step import Failed, Gate, Readiness, Ready, Waiting
 
 # Admission that only somebody's change turns round; a ServiceAccount that is still to come is waited for.
@@ -65,7 +65,7 @@ def judge_rollout(reader: Reader, ref: Ref) -> Readiness:
     refused = refused_pods(live)
     if refused:
         told = f"{ref}: {why}: its pods are refused: {refused}"
-        return Failed(told) if any(word in refused for word in _FOR_GOOD) else Waiting(told)
+        return _failed(live, told) if any(word in refused for word in _FOR_GOOD) else Waiting(told)
     pods = _selected(reader, live)
     reason, final = trouble(pods)
     # one that still leaves will be followed, whatever was refused before it
@@ -73,7 +73,12 @@ def judge_rollout(reader: Reader, ref: Ref) -> Readiness:
         reason = newest_warning(_events(reader, ref))
         final = any(word in reason for word in _FOR_GOOD)
     told = f"{ref}: {why}" + (f": {reason}" if reason else "")
-    return Failed(told) if final else Waiting(told)
+    return _failed(live, told) if final else Waiting(told)
+
+
+def _failed(workload: Object, told: str) -> Readiness:
+    """What its controller has not changed yet may be what the newest generation mends."""
+    return Failed(told) if observed(workload) else Waiting(told)
 
 
 def restart(cluster: Cluster, workload: Ref, note: Note, manager: str) -> None:

@@ -47,11 +47,16 @@ def pod(name: str = "p", made: str = "2026-11-24T10:00:00Z", phase: str = "Pendi
     return {"metadata": metadata, "spec": {}, "status": {"phase": phase, **status}}
 
 
+def of(template: str, one: Object, label: str = "pod-template-hash") -> Object:
+    return {**one, "metadata": {**one["metadata"], "labels": {label: template}}}
+
+
 def container(reason: str, restarts: int = 0, message: str = "") -> Object:
     return {"name": "c", "restartCount": restarts, "state": {"waiting": {"reason": reason, "message": message}}}
 
 
 READY = {"conditions": [{"type": "Ready", "status": "True"}]}
+REVISION = "controller-revision-hash"
 
 
 @pytest.mark.parametrize(
@@ -61,8 +66,11 @@ READY = {"conditions": [{"type": "Ready", "status": "True"}]}
         ([pod(**READY)], "", False),
         ([pod(containerStatuses=[container("ContainerCreating")])], "Pod ns/p: waiting for container c", False),
         ([pod(containerStatuses=[container("ErrImagePull", message="x")])], "container c: ErrImagePull: x", False),
-        ([pod(containerStatuses=[container("ImagePullBackOff", message="x")])], "ImagePullBackOff: x", True),
+        ([pod(containerStatuses=[container("ImagePullBackOff", message="x")])], "ImagePullBackOff: x", False),
         ([pod(containerStatuses=[container("InvalidImageName")])], "InvalidImageName", True),
+        ([pod(containerStatuses=[container("ErrImageNeverPull")])], "ErrImageNeverPull", True),
+        ([pod(containerStatuses=[container("CreateContainerError", message="x")])], "CreateContainerError: x", False),
+        ([pod(containerStatuses=[container("CreateContainerConfigError", message="x")])], "ConfigError: x", False),
         ([pod(containerStatuses=[container("CrashLoopBackOff", 1)])], "CrashLoopBackOff", False),
         ([pod(containerStatuses=[container("CrashLoopBackOff", 4)])], "CrashLoopBackOff", True),
         ([pod(initContainerStatuses=[container("CrashLoopBackOff", 9)])], "CrashLoopBackOff", True),
@@ -86,6 +94,38 @@ READY = {"conditions": [{"type": "Ready", "status": "True"}]}
             "Pod ns/new: phase Pending",
             False,
         ),
+        (
+            [
+                of("1", pod("old", "2026-11-24T09:00:00Z", containerStatuses=[container("InvalidImageName")])),
+                of("2", pod("new", "2026-11-24T10:00:00Z", **READY)),
+            ],
+            "",
+            False,
+        ),
+        (
+            [
+                of("1", pod("broken", "2026-11-24T09:00:00Z", containerStatuses=[container("InvalidImageName")])),
+                of("1", pod("sound", "2026-11-24T10:00:00Z", **READY)),
+            ],
+            "Pod ns/broken: container c: InvalidImageName",
+            True,
+        ),
+        (
+            [
+                of("1", pod("gone", "2026-11-24T09:00:00Z", containerStatuses=[container("InvalidImageName")])),
+                of("2", pod("evicted", "2026-11-24T10:00:00Z", phase="Failed")),
+            ],
+            "Pod ns/gone: container c: InvalidImageName",
+            True,
+        ),
+        (
+            [
+                of("1", pod("a", "2026-11-24T09:00:00Z", containerStatuses=[container("InvalidImageName")]), REVISION),
+                of("2", pod("b", "2026-11-24T10:00:00Z", **READY), REVISION),
+            ],
+            "",
+            False,
+        ),
     ],
 )
 def test_the_newest_unready_pod_says_why_and_whether_waiting_can_help(
@@ -95,6 +135,46 @@ def test_the_newest_unready_pod_says_why_and_whether_waiting_can_help(
     assert told in reason
     assert (not told) == (not reason)
     assert is_final is final
+
+
+PULL = 'failed to pull and unpack image "r.example/i:1": failed to resolve reference "r.example/i:1": '
+HEAD = "unexpected status from HEAD request to https://r.example/v2/i/manifests/1"
+
+
+@pytest.mark.parametrize("reason", ["ErrImagePull", "ImagePullBackOff"])
+@pytest.mark.parametrize(
+    ("told", "final"),
+    [
+        ("rpc error: code = NotFound desc = " + PULL + "r.example/i:1: not found", True),
+        (
+            PULL + "pull access denied, repository does not exist or may require authorization: server message: "
+            "insufficient_scope: authorization failed",
+            True,
+        ),
+        (PULL + "failed to authorize: failed to fetch anonymous token: " + HEAD + ": 401 Unauthorized", True),
+        (PULL + HEAD + ": 403 Forbidden", True),
+        ("reading manifest 1 in r.example/i: manifest unknown", True),
+        ("reading manifest 1 in r.example/i: name unknown: repository does not exist", True),
+        ("reading manifest 1 in r.example/i: requested access to the resource is denied", True),
+        (PULL + "object required: invalid reference", True),
+        (PULL + HEAD + ": 503 Service Unavailable", False),
+        (PULL + "failed to authorize: failed to fetch anonymous token: " + HEAD + ": 502 Bad Gateway", False),
+        (
+            PULL + HEAD + ": 429 Too Many Requests - Server message: toomanyrequests: You have reached your "
+            "unauthenticated pull rate limit",
+            False,
+        ),
+        (PULL + 'failed to do request: Head "https://r.example/v2/i": dial tcp: lookup r.example: no such host', False),
+        (PULL + 'failed to do request: Head "https://r.example/v2/i": net/http: TLS handshake timeout', False),
+        ("image pull failed for r.example/i:1 because the registry is unavailable: down", False),
+        ("", False),
+    ],
+)
+def test_a_pull_fails_for_good_where_the_registry_speaks_of_the_image_and_not_where_it_is_away(
+    reason: str, told: str, *, final: bool
+) -> None:
+    message = told if reason == "ErrImagePull" else f'Back-off pulling image "r.example/i:1": ErrImagePull: {told}'
+    assert trouble([pod(containerStatuses=[container(reason, message=message)])])[1] is final
 
 
 @pytest.mark.parametrize(
