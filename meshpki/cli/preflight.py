@@ -15,7 +15,7 @@ Examples:
 \b
 Checks: api, rights, kubernetes-version, platform, cert-manager, istio, spire, namespaces,
 istio-shape, cacerts, trust-domain, storage, root-fingerprint, root-pin, approver-policy, approval, istioctl, clock,
-pod-security, rotation;
+pod-security, terminating, rotation;
 of a root of your own besides: root-settings, root-kind, root-secret, root-chain, root-is-ca, root-validity, root-lasts,
 root-key-usage, root-path-length, root-strength, root-constraints, root-rules.
 \b

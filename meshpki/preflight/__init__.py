@@ -174,6 +174,17 @@ def _pod_security(seen: Seen, settings: Settings) -> Problem | None:
     return None
 
 
+def _terminating(seen: Seen, settings: Settings) -> Problem | None:
+    """What is in them goes, and the API server refuses anything new there."""
+    wanted = {str(name) for name in flatten(settings.namespaces).values()}
+    going = [one["metadata"]["name"] for one in seen.namespaces if "deletionTimestamp" in one["metadata"]]
+    names = sorted(wanted.intersection(going))
+    if not names:
+        return None
+    remedy = f"wait until they are gone: kubectl wait --for=delete {' '.join(f'namespace/{name}' for name in names)}"
+    return "being removed: nothing new can be made there", f"Namespace {', '.join(names)}", remedy
+
+
 def _answers(_seen: Seen, _settings: Settings) -> Problem | None:
     """Whatever was seen, it answered; `unanswered` is told before anything is looked at."""
     return None
@@ -197,5 +208,6 @@ CHECKS = (
     Check("istioctl", "MPK-124", _programs, ("unfit",)),
     Check("clock", "MPK-120", _clock, ("nodes", "leases")),
     Check("pod-security", "MPK-121", _pod_security, ("namespaces",)),
+    Check("terminating", "MPK-128", _terminating, ("namespaces",)),
     Check("rotation", "MPK-430", _rotation, ("pin",)),
 )

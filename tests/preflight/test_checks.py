@@ -133,6 +133,26 @@ def test_a_cluster_that_is_somebody_elses_is_refused(seen: Seen, check: str, cod
     assert refused(seen) == [(check, code)]
 
 
+def going(name: str) -> Object:
+    return {"metadata": {"name": name, "deletionTimestamp": "2026-11-24T12:00:00Z"}}
+
+
+@pytest.mark.parametrize(
+    ("there", "told"),
+    [
+        ((namespace("spire-system"), going("elsewhere")), ""),
+        ((going("spire-system"),), "Namespace spire-system"),
+        ((namespace("bookinfo"), going("spire-system"), going("cert-manager")), "Namespace cert-manager, spire-system"),
+    ],
+)
+def test_a_namespace_of_the_mesh_that_is_being_removed_is_waited_away(there: tuple[Object, ...], told: str) -> None:
+    found = examine(replace(GOOD, namespaces=there), defaults()).refused
+    assert [(one.check.name, one.error.code, one.error.where) for one in found] == (
+        [("terminating", "MPK-128", told)] if told else []
+    )
+    assert all("kubectl wait --for=delete namespace/" in one.error.remedy for one in found)
+
+
 @pytest.mark.parametrize("name", ["spire-agent", "spiffe-csi-driver"])
 def test_agents_and_drivers_of_others_are_refused_as_their_server_is(name: str) -> None:
     assert refused(replace(GOOD, daemon_sets=(workload("DaemonSet", "spire", name),))) == [("spire", "MPK-106")]
