@@ -64,6 +64,7 @@ class Lease:
         self._ahead, self._valid_until = timedelta(0), clock.now()
         self._lost: LeaseLostError | None = None
         self._refused: MeshpkiError | None = None
+        self._sure = False
 
     def take(self) -> None:
         """Hold the Lease from now on; raises LeaseError (MPK-230) while another run lives, nothing if it is held."""
@@ -72,6 +73,8 @@ class Lease:
                 raise self._refused or self._lost or lost("the run has ended")
             if self._live is None:
                 self._acquire()
+            if not self._sure:
+                self._ask()
         self.check()
 
     def check(self) -> None:
@@ -157,16 +160,17 @@ class Lease:
                 break
         else:
             raise LeaseError("MPK-230", "other runs take the mesh's Lease again and again", where=str(LEASE))
-        self._begin()
-
-    def _begin(self) -> None:
         if self._every:
             threading.Thread(target=self._keep, args=(self._every,), name="lease", daemon=True).start()
+
+    def _ask(self) -> None:
         try:
             self._unchanged()
         except MeshpkiError as error:
-            self._refused = error  # of many threads that wait to write, none may
+            if not (isinstance(error, ClusterError) and error.transient):  # else the next `take` asks again
+                self._refused = error  # of many threads that wait to write, none may
             raise
+        self._sure = True
 
     def _swapped(self, wanted: Object) -> bool:
         """Write it if nobody else did meanwhile."""

@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -253,6 +254,28 @@ def test_where_the_mesh_is_not_as_it_was_planned_on_nothing_is_written_and_the_l
             cluster.apply(config_map(name))
     lease.release()
     assert [what for _, what in place.cluster.writes] == [str(LEASE), str(LEASE)]
+    assert place.live is None
+
+
+@pytest.mark.parametrize(("status", "asked", "written"), [(0, 2, ["b", "c"]), (429, 2, ["b", "c"]), (403, 1, [])])
+def test_whether_the_mesh_was_changed_is_asked_again_after_an_error_that_passes_and_then_no_more(
+    place: Place, status: int, asked: int, written: list[str]
+) -> None:
+    questions, left = list[int](), [ClusterError("MPK-102", "no answer", status=status)]
+
+    def unchanged() -> None:
+        questions.append(1)
+        if left:
+            raise left.pop()
+
+    lease = Lease(place.cluster, ANNA, place.clock, told=place.told.append, unchanged=unchanged, every=None)
+    cluster = Leased(place.cluster, lease)
+    for name in ("a", "b", "c"):
+        with suppress(ClusterError):
+            cluster.apply(config_map(name))
+    assert len(questions) == asked
+    assert [ref.name for ref in place.cluster.objects if ref.kind == "ConfigMap"] == written
+    lease.release()
     assert place.live is None
 
 
