@@ -1,4 +1,4 @@
-"""istioctl out of its release archive, into memory: a killed run leaves nothing, and a noexec /tmp hinders nothing."""
+"""istioctl out of its release archive, into memory: a killed run leaves none, and a noexec /tmp hinders nothing."""
 
 import gzip
 import hashlib

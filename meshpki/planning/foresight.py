@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from meshpki.cluster.client import ClusterError, NoAccessError, Reader, UnknownKindError
-from meshpki.cluster.manifest import APPLIED_ANNOTATION, Object, Ref, covers, ref_of
+from meshpki.cluster.manifest import Object, Ref, covers, ref_of
 from meshpki.components.istio_objects import WEBHOOKS, hooks
 from meshpki.errors import PreconditionError, StepError
 from meshpki.planning.difference import differences
 from meshpki.planning.masking import masked
 from meshpki.planning.offline import problems, schema_of
 from meshpki.planning.report import Action, ObjectPlan
-from meshpki.workflow.apply import content, same, wanted
+from meshpki.workflow.apply import applied_from, content, same, wanted
 from meshpki.workflow.event import Outcome
 
 _ACTIONS = {Outcome.CREATED: Action.CREATE, Outcome.CONFIGURED: Action.CHANGE, Outcome.UNCHANGED: Action.SAME}
@@ -120,9 +120,5 @@ def _secret(reader: Reader, manifest: Object) -> ObjectPlan:
     live = reader.metadata(ref_of(manifest))
     if live is None:
         return ObjectPlan(ref_of(manifest), Action.CREATE, offline=_UNREAD)
-    as_applied = _mark(live) == _mark(manifest)
+    as_applied = applied_from(live) == applied_from(manifest)
     return ObjectPlan(ref_of(manifest), Action.SAME if as_applied else Action.CHANGE, offline=_UNREAD)
-
-
-def _mark(one: Object) -> str:
-    return str((one["metadata"].get("annotations") or {}).get(APPLIED_ANNOTATION, ""))

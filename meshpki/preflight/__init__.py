@@ -8,10 +8,9 @@ from meshpki.components.trust import PIN
 from meshpki.errors import MeshpkiError, PreconditionError, UsageError
 from meshpki.preflight import parts
 from meshpki.preflight.approval import APPROVAL_CHECKS
-from meshpki.preflight.parts import Problem
 from meshpki.preflight.root import ROOT_CHECKS
 from meshpki.preflight.seen import Seen, look
-from meshpki.preflight.surroundings import ENFORCE, Component, components_of, forbidding, is_default
+from meshpki.preflight.surroundings import ENFORCE, Component, Problem, components_of, forbidding, is_default
 from meshpki.settings import Settings
 from meshpki.settings.fields import flatten
 from meshpki.settings.model import CAN_WAIT

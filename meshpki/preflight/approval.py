@@ -7,11 +7,10 @@ from meshpki.cluster.client import Reader
 from meshpki.cluster.manifest import Object, Query, Ref, ours, ref_of
 from meshpki.components.approval import NAME, POLICY
 from meshpki.components.trust import CERT_MANAGER
-from meshpki.preflight.surroundings import foreign
+from meshpki.preflight.surroundings import Problem, foreign
 from meshpki.settings import Settings
 from meshpki.words import first_of
 
-Problem = tuple[str, str, str]
 _SHOWN = 5
 
 

@@ -4,10 +4,8 @@ from meshpki.cluster.manifest import STEP_LABEL, Object, ours
 from meshpki.components.istioctl import OURS as ISTIO
 from meshpki.components.trust import istiod_certificate
 from meshpki.preflight.seen import CSI, Seen
-from meshpki.preflight.surroundings import foreign
+from meshpki.preflight.surroundings import Problem, foreign
 from meshpki.settings import Settings
-
-Problem = tuple[str, str, str]
 
 
 def cert_manager(seen: Seen, _settings: Settings) -> Problem | None:

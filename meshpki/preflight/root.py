@@ -10,9 +10,8 @@ from meshpki.components.existing_root import given_chain, secret_ref, unfit
 from meshpki.components.root_ca import root_spec
 from meshpki.components.trust import PIN, Pin
 from meshpki.pki.certificate import UnparsableError
+from meshpki.preflight.surroundings import Problem
 from meshpki.settings import Settings
-
-Problem = tuple[str, str, str]
 
 
 class Seen(Protocol):

@@ -16,6 +16,8 @@ ENFORCE = "pod-security.kubernetes.io/enforce"
 _DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 _NAMES = ("cert-manager", "spire-server", "spire-agent", "istiod", "ztunnel")
 _LEVELS = ("privileged", "baseline", "restricted")
+# what, where, remedy
+Problem = tuple[str, str, str]
 
 
 def skews(there: datetime | None, here: datetime, leases: Iterable[Object], nodes: Iterable[Object]) -> tuple[str, ...]:
@@ -92,7 +94,7 @@ def _owner(workload: Object) -> str:
     return str(labels.get("app.kubernetes.io/managed-by") or next(iter(managers), "-"))
 
 
-def foreign(found: Iterable[Object], name: str, title: str) -> tuple[str, str, str] | None:
+def foreign(found: Iterable[Object], name: str, title: str) -> Problem | None:
     """What is wrong, where, and the way out, where a workload of that name is not ours."""
     for item in found:
         metadata = item["metadata"]

@@ -26,9 +26,14 @@ def wanted(reader: Reader, manifest: Object, live: Object | None) -> Outcome:
     return Outcome.UNCHANGED if same(reader.dry_run(manifest), live) else Outcome.CONFIGURED
 
 
+def applied_from(one: Object) -> str:
+    """The digest of the manifest that an object was applied from, empty where it was not by us."""
+    return str((one["metadata"].get("annotations") or {}).get(APPLIED_ANNOTATION, ""))
+
+
 def as_applied(live: Object, manifest: Object) -> bool:
     """Whether a live object was applied from this very manifest and still holds all of it; that needs no dry run."""
-    return _mark(live) == _mark(manifest) and covers(live, manifest)
+    return applied_from(live) == applied_from(manifest) and covers(live, manifest)
 
 
 def same(one: Object, other: Object) -> bool:
@@ -40,7 +45,3 @@ def content(manifest: Object) -> Object:
     """An object without its status, and without what the server notes about its writes."""
     metadata = {key: value for key, value in manifest["metadata"].items() if key not in _NOT_CONTENT}
     return {**{key: value for key, value in manifest.items() if key != "status"}, "metadata": metadata}
-
-
-def _mark(manifest: Object) -> str:
-    return str(manifest["metadata"].get("annotations", {}).get(APPLIED_ANNOTATION, ""))
