@@ -19,6 +19,7 @@ from meshpki.workflow.event import (
     StepStopped,
     Tick,
 )
+from meshpki.workflow.work import APPLY
 
 
 class State(StrEnum):
@@ -107,18 +108,25 @@ def _fold(line: Line, event: Event, now: datetime) -> None:
     match event:
         case StepStarted():
             line.state, line.started = State.RUNNING, now
+            _opened(line)
         case Applied(_, _, outcome):
             line.counts[outcome] += 1
+            if line.gate == APPLY:
+                _opened(line)
         case GateWaits(_, gate, why):
             line.since = line.since if line.gate == gate else now
             line.gate, line.waits = gate, brief(why)
         case GateOpened(_, gate, detail):
-            line.gate, line.waits, line.since = "", "", None
+            _opened(line)
             line.said[gate] = detail
         case ProgramEnded(_, program, changed):
             line.programs[program] = "ran" if changed else "nothing to do"
         case _:
             _end(line, event, now)
+
+
+def _opened(line: Line) -> None:
+    line.gate, line.waits, line.since = "", "", None
 
 
 def _end(line: Line, event: Event, now: datetime) -> None:

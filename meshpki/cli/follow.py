@@ -84,20 +84,27 @@ class Lines:
             case StepFailed(step, error):
                 self._say(now, step, f"state=failed code={error.code}")
             case StepStopped(step):
-                self._say(now, step, "state=stopped")
+                self._say(now, step, f"state=stopped{_shut(line)}")
             case _:
                 self._beat(now)
-        del line
 
     def _beat(self, now: datetime) -> None:
-        for line in self._board.lines.values():
-            if line.state is State.RUNNING and now - self._said.get(line.name, now) >= _HEARTBEAT:
+        lines = self._board.lines.values()
+        running = [line for line in lines if line.state is State.RUNNING]
+        # before the first step begins, the first objects of any may hang
+        for line in running or [line for line in lines if line.state is State.PENDING and line.gate]:
+            if now - self._said.get(line.name, now) >= _HEARTBEAT:
                 self._say(now, line.name, _still(line, now))
 
     def _say(self, now: datetime, step: str, text: str) -> None:
         self._said[step] = now
         line = " ".join(text.splitlines())  # a message of the cluster's may not begin a line of its own
         output.progress(f"{now:%H:%M:%S} step={step} {line}")
+
+
+def _shut(line: Line | None) -> str:
+    """The gate that a step which was stopped waited for."""
+    return f" gate={line.gate} {output.plain(line.waits)}" if line is not None and line.gate else ""
 
 
 def _still(line: Line, now: datetime) -> str:
@@ -141,7 +148,7 @@ class LiveList:
 def _told(line: Line) -> str:
     """What is worth saying of a step now: what it waits for, or what its last gate saw."""
     match line.state:
-        case State.RUNNING if line.gate:
+        case State.RUNNING | State.PENDING | State.STOPPED if line.gate:
             return f"{line.gate}: {line.waits}"
         case State.FAILED if line.error is not None:
             return f"{line.error.code} {line.error.what.splitlines()[0]}"

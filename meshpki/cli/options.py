@@ -73,9 +73,8 @@ GateTimeout = Annotated[
         parser=duration, metavar=DURATION, help="The most that each gate may take, as 90s or 5m; 0 looks once."
     ),
 ]
-TotalTimeout = Annotated[
-    timedelta | None, typer.Option(parser=duration, metavar=DURATION, help="How long the whole may take.")
-]
+_TOTAL = "How long all steps together may take; the lab, downloads, checks before and verify after do not count."
+TotalTimeout = Annotated[timedelta | None, typer.Option(parser=duration, metavar=DURATION, help=_TOTAL)]
 ArtifactDir = Annotated[
     Path | None, typer.Option(metavar="DIR", help="A folder of upstream's release files; nothing is downloaded then.")
 ]

@@ -4,20 +4,32 @@ import queue
 import threading
 import time
 from collections.abc import Generator
-from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from itertools import count
 
 from meshpki.cluster.client import Clock, Cluster, ClusterError
 from meshpki.cluster.manifest import Object, Ref, early, owned, ref_of, waves
-from meshpki.errors import GateTimeoutError, MeshpkiError, PreconditionError
+from meshpki.errors import MeshpkiError, PreconditionError
 from meshpki.workflow.apply import apply
-from meshpki.workflow.event import Applied, Event, GateOpened, Outcome, StepDone, StepFailed, StepStopped, Tick
+from meshpki.workflow.event import (
+    Applied,
+    Event,
+    GateOpened,
+    GateWaits,
+    Outcome,
+    StepDone,
+    StepFailed,
+    StepStopped,
+    Tick,
+)
+from meshpki.workflow.overdue import Shut
 from meshpki.workflow.plan import Plan
 from meshpki.workflow.step import Failed, Ready, Step, Waiting
-from meshpki.workflow.work import Limits, Work
+from meshpki.workflow.work import APPLY, Limits, Work
 
 IN_FLIGHT = 32
 _BEAT = 0.2
+_SLOW = 5  # beats
 _LEAVE_WITHIN = 1.5
 
 
@@ -50,6 +62,7 @@ class _Engine:
         self._waiting = list(plan.steps)
         self._running: dict[str, tuple[Work, threading.Thread]] = {}
         self._applied: dict[str, list[Ref]] = {step.name: [] for step in plan.steps}
+        self._shut = Shut()
         self._open = {step.name for step in plan.assumed}
         self._open |= {f"{step.name}/{gate.name}" for step in plan.assumed for gate in step.gates}
         self._error: MeshpkiError | None = None
@@ -58,18 +71,27 @@ class _Engine:
         deadline = self._clock.now() + self._limits.total if self._limits.total else None
         writes = ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="apply")
         try:
-            yield from self._apply_early(writes)
-            while self._start(writes) or self._running:
-                event = self._next()
+            for event in self._happening(writes):
                 self._note(event)
                 yield event
                 if deadline is not None and self._clock.now() > deadline:
-                    self._fail(_too_late(self._limits.total))
+                    self._overdue()
         finally:
             self._leave()
             writes.shutdown(wait=False, cancel_futures=True)
         if self._error is not None:
             raise self._error
+
+    def _happening(self, writes: ThreadPoolExecutor) -> Generator[Event]:
+        yield from self._apply_early(writes)
+        while self._start(writes) or self._running:
+            yield self._next()
+
+    def _overdue(self) -> None:
+        """Give up what is not done by now, where anything is."""
+        running = [step for step in self._plan.steps if step.name in self._running]
+        if self._error is None and self._limits.total and (running or self._waiting):
+            self._fail(self._shut.too_late(self._limits.total, running, self._waiting))
 
     def _apply_early(self, writes: ThreadPoolExecutor) -> Generator[Event]:
         """Namespaces, CRDs, accounts and rights of every step, before the first gate is waited for."""
@@ -78,19 +100,30 @@ class _Engine:
             owned(manifest, step.name) for step in self._plan.steps for manifest in step.objects if early(manifest)
         ]
         for wave in waves(wanted):
-            for manifest, outcome in zip(wave, writes.map(self._try, wave), strict=True):
-                if outcome is None:
-                    continue
-                ref = ref_of(manifest)
-                self._applied[steps[ref]].append(ref)
-                yield Applied(steps[ref], ref, outcome)
+            for ref, tried in [(ref_of(manifest), writes.submit(self._try, manifest)) for manifest in wave]:
+                yield from self._answered(tried, GateWaits(steps[ref], APPLY, f"{ref}: no answer yet"))
+                if self._error is not None:
+                    return
+                match tried.result():
+                    case ClusterError() as error:
+                        yield GateWaits(steps[ref], APPLY, f"{ref}: {error.what}")
+                    case outcome:
+                        self._applied[steps[ref]].append(ref)
+                        yield Applied(steps[ref], ref, outcome)
 
-    def _try(self, manifest: Object) -> Outcome | None:
+    def _answered(self, tried: Future[Outcome | ClusterError], slow: GateWaits) -> Generator[Event]:
+        """What is told until a request has ended, or the run with it hanging: whose it is, once that is slow."""
+        for beat in count(1):
+            if self._error is not None or wait([tried], timeout=_BEAT).done:
+                return
+            yield slow if beat == _SLOW else Tick()
+
+    def _try(self, manifest: Object) -> Outcome | ClusterError:
         try:
             return apply(self._cluster, manifest)
         except ClusterError as error:
             if error.transient:
-                return None  # its own step applies it again, with patience
+                return error  # its own step applies it again, with patience
             raise
 
     def _start(self, writes: ThreadPoolExecutor) -> bool:
@@ -121,6 +154,7 @@ class _Engine:
             return Tick()
 
     def _note(self, event: Event) -> None:
+        self._shut.note(event)
         match event:
             case GateOpened(step, gate):
                 self._open.add(f"{step}/{gate}")
@@ -146,9 +180,3 @@ class _Engine:
         until = time.monotonic() + _LEAVE_WITHIN
         for _, thread in self._running.values():
             thread.join(timeout=max(0.0, until - time.monotonic()))
-
-
-def _too_late(total: timedelta | None) -> MeshpkiError:
-    seconds = total.total_seconds() if total else 0
-    remedy = "run the same command again: it goes on from here; --total-timeout gives it longer"
-    return GateTimeoutError("MPK-203", f"not done within {seconds:.0f} s", remedy=remedy)

@@ -50,6 +50,10 @@ class Gate:
     every: timedelta = timedelta(seconds=5)
     needs: tuple[str, ...] = ()
 
+    def unmet(self, seen: str, why: str) -> str:
+        """What was expected of it, and what was `seen` instead."""
+        return f"expected: {self.proves}; {seen}: {why}"
+
 
 @dataclass(frozen=True)
 class Later:
@@ -116,6 +120,10 @@ class Step:
     def relied_on(self) -> set[str]:
         """The names of the steps without which this one cannot end: what it needs, and what its gates wait for."""
         return self.needed.union(*(gate.needs for gate in self.gates))
+
+    def place(self, gate: str) -> str:
+        """Where in a plan a gate is, for an error."""
+        return f"step {self.name}, gate {gate}"
 
     @property
     def objects(self) -> tuple[Object, ...]:

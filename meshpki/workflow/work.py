@@ -30,6 +30,7 @@ _FINAL_AFTER = timedelta(seconds=3)
 # By then a program has come to what it is to mend: istioctl, run again, to a Deployment whose old pod still fails.
 _MENDED_WITHIN = timedelta(minutes=1)
 _RETRY = timedelta(seconds=0.5)
+APPLY = "apply"
 RESUME = "then run the same command again: it goes on from here"
 
 
@@ -111,7 +112,7 @@ class Work:
             except ClusterError as error:
                 if not error.transient:
                     raise
-                self._tell(GateWaits(self._step.name, "apply", f"{ref}: {error.what}"))
+                self._tell(GateWaits(self._step.name, APPLY, f"{ref}: {error.what}"))
                 if self._clock.now() >= deadline:
                     raise GateTimeoutError(
                         "MPK-201", f"{ref} could not be applied: {error.what}", remedy=RESUME
@@ -222,7 +223,7 @@ class Work:
 
     def _too_late(self, gate: Gate, why: str) -> MeshpkiError:
         waited = f"after {self._limits.gate.total_seconds():.0f} s"
-        what = f"expected: {gate.proves}; seen {waited}: {why}"
+        what = gate.unmet(f"seen {waited}", why)
         return GateTimeoutError(gate.code, what, where=self._place(gate), remedy=f"{gate.hint}; {RESUME}")
 
     def _pause(self, at_most: timedelta, until: datetime | None = None) -> None:
@@ -243,7 +244,7 @@ class Work:
                 program.result()
 
     def _place(self, gate: Gate) -> str:
-        return f"step {self._step.name}, gate {gate.name}"
+        return self._step.place(gate.name)
 
 
 def _unanswered(error: ClusterError) -> StepError:

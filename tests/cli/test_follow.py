@@ -100,6 +100,24 @@ def test_a_step_that_does_not_run_has_no_heartbeat(timed: Timed, capsys: pytest.
     assert not [line for line in followed(timed, capsys) if line > "12:00:01 step=spire state=stopped"]
 
 
+def test_a_step_that_is_stopped_says_what_it_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = followed([(0, STARTED), (2, WAITS), (3, StepStopped("spire"))], capsys)
+    assert lines[-1] == "12:00:03 step=spire state=stopped gate=server 0 of 1 ready"
+
+
+FIRST = GateWaits("spire", "apply", "Namespace spire-server: no answer yet")
+
+
+def test_a_first_object_that_hangs_has_a_heartbeat_until_a_step_begins(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = followed([(1, FIRST), *ticks(2, 24), (25, StepStarted("istio")), *ticks(26, 34)], capsys)
+    assert lines == [
+        "12:00:01 step=spire state=waiting gate=apply Namespace spire-server: no answer yet",
+        "12:00:11 step=spire state=waiting gate=apply elapsed=10s Namespace spire-server: no answer yet",
+        "12:00:21 step=spire state=waiting gate=apply elapsed=20s Namespace spire-server: no answer yet",
+        "12:00:25 step=istio state=start",
+    ]
+
+
 def test_reasons_that_change_many_times_a_second_are_not_all_told(capsys: pytest.CaptureFixture[str]) -> None:
     flapping: Timed = [(2 + step / 10, GateWaits("spire", "server", f"reason {step}")) for step in range(40)]
     assert len(followed([(0, STARTED), *flapping], capsys)) <= 6
@@ -126,13 +144,23 @@ def test_where_nobody_watches_lines_are_written(capsys: pytest.CaptureFixture[st
     assert capsys.readouterr().err.endswith("step=spire state=start\n")
 
 
-def test_the_live_list_shows_every_step_and_what_it_is_at() -> None:
-
+@pytest.mark.parametrize(
+    ("events", "told"),
+    [
+        ((STARTED, GateWaits("spire", "server", "0 of 1\x1b[2J ready")), "server: 0 of 1\\u001b[2J ready"),
+        ((STARTED, WAITS, StepStopped("spire")), "server: 0 of 1 ready"),
+        ((FIRST,), "apply: Namespace spire-server: no answer yet"),
+        ((FIRST, APPLIED), "SPIRE runs"),
+        ((FIRST, STARTED), "SPIRE runs"),
+    ],
+    ids=["waiting", "stopped", "not begun, and hanging", "answered", "begun"],
+)
+def test_the_live_list_shows_every_step_and_what_it_is_at(events: tuple[Event, ...], told: str) -> None:
     board = Board([("spire", "SPIRE runs"), ("istio", "Istio runs")])
-    for event in (STARTED, GateWaits("spire", "server", "0 of 1\x1b[2J ready")):
+    for event in events:
         board.note(event, START)
     drawn = StringIO()
     Console(file=drawn, width=100).print(LiveList(board).render())
     first, second = drawn.getvalue().splitlines()
-    assert "1/2 spire server: 0 of 1\\u001b[2J ready" in first
+    assert f"1/2 spire {told} " in first
     assert "2/2 istio Istio runs" in second

@@ -9,7 +9,7 @@ import pytest
 from meshpki.cluster.client import ClusterError, Reader
 from meshpki.cluster.manifest import Object, Ref
 from meshpki.errors import GateTimeoutError, MeshpkiError, PreconditionError, StepError
-from meshpki.workflow.event import Applied, Event, GateWaits, Outcome, StepDone, StepStarted, StepStopped
+from meshpki.workflow.event import Applied, Event, GateWaits, Outcome, StepDone, StepStarted, StepStopped, Tick
 from meshpki.workflow.plan import Plan, Selection, narrowed
 from meshpki.workflow.run import run
 from meshpki.workflow.step import Failed, Gate, Program, Readiness, Ready, Step, Waiting
@@ -300,11 +300,104 @@ def test_a_program_that_fails_ends_the_wait_of_its_gates() -> None:
         events(failing, limits=Limits(timedelta(days=9)))
 
 
-def test_the_whole_may_not_take_longer_than_it_is_given() -> None:
-    shut = step("a", gates=(gate(lambda _: Waiting("for ever")),))
-    with pytest.raises(GateTimeoutError) as caught:
-        events(shut, limits=Limits(timedelta(days=9), timedelta(minutes=10)))
-    assert caught.value.code == "MPK-203"
+WHOLE = Limits(gate=timedelta(days=9), total=timedelta(minutes=10))
+
+
+class StillClock(FakeClock):
+    """Time that passes only when a test says so."""
+
+    def wait(self, event: threading.Event, at_most: timedelta) -> bool:
+        assert at_most >= timedelta(0)
+        return event.wait(0.002)
+
+
+def overdue(plan: Plan, *awaited: Event, on: InMemoryCluster | None = None) -> MeshpkiError:
+    """The error of a run whose time is up once all these were told."""
+    clock, left = StillClock(), set(awaited)
+    try:
+        for event in run(plan, on or cluster(), clock, WHOLE):
+            left.discard(event)
+            clock.at += timedelta(hours=0 if left else 1)
+    except MeshpkiError as error:
+        return error
+    pytest.fail("it came to its end")
+
+
+def test_a_whole_that_takes_too_long_says_of_every_step_what_was_expected_and_seen() -> None:
+    looks = iter(["pod a-0: Pending"])
+    rollout = gate(lambda _: Waiting(next(looks, "pod a-0: ImagePullBackOff")), "rollout")
+    leaf = gate(lambda _: Waiting("no leaf"), "leaf")
+    steps = (step("a", gates=(rollout,)), step("b", gates=(gate(lambda _: Ready()), leaf)), step("c", "a"))
+    told = GateWaits("a", "rollout", "pod a-0: ImagePullBackOff"), GateWaits("b", "leaf", "no leaf")
+    error = overdue(Plan(steps), *told)
+    assert (error.code, error.exit_code) == ("MPK-203", 124)
+    assert error.what.splitlines() == [
+        "not done within 600 s",
+        "step a, gate rollout: expected: rollout is proven; seen: pod a-0: ImagePullBackOff",
+        "step b, gate leaf: expected: leaf is proven; seen: no leaf",
+        "not begun: c",
+    ]
+    assert error.remedy == (
+        "look there; then run the same command again: it goes on from here; --total-timeout gives it longer"
+    )
+
+
+def test_a_whole_that_takes_too_long_while_a_program_runs_names_its_step() -> None:
+    program = Program("p", lambda _: False, lambda _cluster, stop: stop.wait(10) and None)
+    error = overdue(Plan((step("a", gates=(), programs=(program,)),)), Tick())
+    assert error.what.splitlines() == ["not done within 600 s", "step a: still at work"]
+
+
+def test_a_run_that_is_done_when_its_time_is_up_is_done() -> None:
+    clock = StillClock()
+    for event in run(Plan((step("a"),)), cluster(), clock, WHOLE):
+        clock.at += timedelta(hours=isinstance(event, StepDone))
+
+
+class Hanging(InMemoryCluster):
+    """A cluster that answers nothing before it is `let`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.let = threading.Event()
+
+    def get(self, ref: Ref) -> Object | None:
+        assert self.let.wait(10)
+        return super().get(ref)
+
+
+EARLY = Step("a", "a", (namespace("early"),), (gate(lambda _: Ready()),))
+UNANSWERED = GateWaits("a", "apply", "Namespace early: no answer yet")
+
+
+def test_a_first_request_that_hangs_is_told_with_its_object_and_the_run_goes_on_once_it_is_answered() -> None:
+    on, told = Hanging(), list[Event]()
+    for event in run(Plan((EARLY,)), on, FakeClock(), Limits()):
+        told.append(event)
+        if event == UNANSWERED:
+            on.let.set()
+    assert isinstance(told[0], Tick)
+    assert told.count(UNANSWERED) == 1
+    assert order(told, Applied) == order(told, StepDone) == ["a"]
+
+
+def test_the_time_of_the_whole_ends_while_a_first_request_hangs() -> None:
+    on = Hanging()
+    error = overdue(Plan((EARLY,)), UNANSWERED, on=on)
+    on.let.set()
+    assert error.what.splitlines() == [
+        "not done within 600 s",
+        "step a, gate apply: Namespace early: no answer yet",
+        "not begun: a",
+    ]
+
+
+def test_a_first_object_that_cannot_be_applied_yet_is_told_and_left_to_its_own_step() -> None:
+    on = cluster()
+    on.faults = [ClusterError("MPK-102", "the server is busy", status=503)]
+    told = events(EARLY, on=on)
+    assert told[0] == GateWaits("a", "apply", "Namespace early: the server is busy")
+    assert order(told, Applied) == order(told, StepDone) == ["a"]
 
 
 def test_leaving_the_iterator_stops_every_step_at_a_safe_point() -> None:
