@@ -8,8 +8,9 @@ import os
 import shutil
 import tempfile
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from enum import StrEnum
 from importlib import resources
 from pathlib import Path
@@ -18,12 +19,11 @@ import platformdirs
 
 from meshpki import downloads
 from meshpki.cluster.silence import why
-from meshpki.downloads import DownloadError
+from meshpki.downloads import HEARTBEAT, DownloadError, Told, unheard
 from meshpki.errors import PreconditionError
 from meshpki.settings import Settings
 
 _LIMIT = 256 * 1024 * 1024
-Told = Callable[[str], None]
 
 _POLICY_CRD = "approver-policy-crd"
 _CRDS = ("clusterfederatedtrustdomains", "clusterspiffeids", "clusterstaticentries")
@@ -63,10 +63,6 @@ class Releases:
 NONE = Releases(Path(os.devnull), Path(os.devnull), ())
 
 
-def unheard(_words: str) -> None:
-    """For whom nobody watches."""
-
-
 def wanted(settings: Settings) -> tuple[Artifact, ...]:
     """Every file that an installation with these settings needs; the user's pins go before ours."""
     pins = {**_published_pins(), **settings.artifacts.pins}
@@ -97,18 +93,23 @@ def _published_pins() -> dict[str, str]:
 
 
 def obtain(
-    settings: Settings, directory: Path | None = None, *, download: bool = True, told: Told = unheard
+    settings: Settings,
+    directory: Path | None = None,
+    *,
+    download: bool = True,
+    told: Told = unheard,
+    every: timedelta = HEARTBEAT,
 ) -> Releases:
     """The files, each checked; `directory` goes before the settings' own, and with either nothing is downloaded.
 
     That each has a pin is seen before any is looked for. Without `download` what is not in the cache is missing; `told`
-    hears of each download before it begins.
+    hears of each download before it begins, and how far it is at `every` beat.
 
     Raises PreconditionError: MPK-050 missing, 051 digest differs, 052 no pin, 053 download failed.
     """
     chosen = _chosen(settings, directory)
     check_pins(settings)
-    found = [_checked(one, _place(one, chosen, settings, told, download=download)) for one in wanted(settings)]
+    found = [_checked(one, _place(one, chosen, settings, told, every, download=download)) for one in wanted(settings)]
     policies = tuple(path for path in found if path.name.startswith(_POLICY_CRD))
     spire = tuple(path for path in found[2:] if path not in policies)
     return Releases(found[0], found[1], spire, policies, istioctl_sha256=wanted(settings)[1].sha256)
@@ -147,7 +148,7 @@ def fetch(settings: Settings, directory: Path, told: Told = unheard) -> tuple[Ke
     directory.mkdir(parents=True, exist_ok=True)
     for one in kept(settings, directory):
         if one.state is not State.AS_PINNED:
-            _copy(_checked(one.artifact, _place(one.artifact, None, settings, told, download=True)), directory)
+            _copy(_checked(one.artifact, _place(one.artifact, None, settings, told)), directory)
     return kept(settings, directory)
 
 
@@ -185,10 +186,10 @@ def _pinned(*artifacts: Artifact) -> None:
         raise PreconditionError("MPK-052", what, where=bare[0].url, remedy=remedy)
 
 
-def with_images(settings: Settings, directory: Path | None = None) -> Releases:
+def with_images(settings: Settings, directory: Path | None = None, told: Told = unheard) -> Releases:
     """The one file that names images, checked; steps made with it lack CRDs and istioctl. Errors as `obtain`."""
     first, chosen = wanted(settings)[0], _chosen(settings, directory)
-    return replace(NONE, cert_manager=_checked(first, _place(first, chosen, settings, unheard, download=True)))
+    return replace(NONE, cert_manager=_checked(first, _place(first, chosen, settings, told)))
 
 
 def _chosen(settings: Settings, directory: Path | None) -> Path | None:
@@ -196,7 +197,15 @@ def _chosen(settings: Settings, directory: Path | None) -> Path | None:
     return directory or (Path(settings.artifacts.directory) if settings.artifacts.directory else None)
 
 
-def _place(artifact: Artifact, directory: Path | None, settings: Settings, told: Told, *, download: bool) -> Path:
+def _place(
+    artifact: Artifact,
+    directory: Path | None,
+    settings: Settings,
+    told: Told,
+    every: timedelta = HEARTBEAT,
+    *,
+    download: bool = True,
+) -> Path:
     _pinned(artifact)
     if directory is not None:
         path = directory / artifact.name
@@ -211,7 +220,7 @@ def _place(artifact: Artifact, directory: Path | None, settings: Settings, told:
         if not download:
             raise PreconditionError("MPK-050", f"{artifact.name} is not in the cache", where=str(cached))
         told(f"downloading {artifact.url}")
-        _download(artifact, cached, settings)
+        _download(artifact, cached, settings, told, every)
     return cached
 
 
@@ -225,13 +234,13 @@ def _checked(artifact: Artifact, path: Path) -> Path:
     return path
 
 
-def _download(artifact: Artifact, target: Path, settings: Settings) -> None:
+def _download(artifact: Artifact, target: Path, settings: Settings, told: Told, every: timedelta) -> None:
     """Into the cache, whole and as pinned or not at all: what a captive portal answers is never kept."""
     try:
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent) as folder:
             part = Path(folder, artifact.name)
-            downloads.download(artifact.url, part, settings.proxy, _LIMIT)
+            downloads.download(artifact.url, part, settings.proxy, _LIMIT, told=told, every=every)
             _checked(artifact, part).replace(target)
     except (DownloadError, OSError) as error:
         what = f"{artifact.name} could not be downloaded: {error if isinstance(error, DownloadError) else why(error)}"

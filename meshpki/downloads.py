@@ -1,5 +1,10 @@
 """A file of upstream's over the network, by the proxies of the settings, else by those of the environment."""
 
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
 from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -14,24 +19,69 @@ import urllib3
 from meshpki.cluster.silence import why
 from meshpki.settings import Proxy
 
+HEARTBEAT = timedelta(seconds=10)
 _TIMEOUT = urllib3.Timeout(connect=10, read=60)
+_BLOCK = 1 << 16
+_MIB = 1 << 20
+
+Told = Callable[[str], None]
+
+
+def unheard(_words: str) -> None:
+    """For whom nobody watches."""
+
+
+@dataclass
+class _Arrived:
+    """How many bytes are here, and of how many; 0 of a server that does not say."""
+
+    size: int = 0
+    of: int = 0
+
+    def __str__(self) -> str:
+        of = f" of {self.of / _MIB:.1f}" if self.of else ""
+        return f"{self.size / _MIB:.1f}{of} MiB"
 
 
 class DownloadError(Exception):
     """There is no such file, or none that can be had; its text says why."""
 
 
-def download(url: str, target: Path, settings: Proxy, limit: int) -> None:
-    """Write what a URL answers with into a file, `limit` bytes at most; raises DownloadError."""
-    proxy = proxy_for(url, settings)
+def download(
+    url: str, target: Path, settings: Proxy, limit: int, *, told: Told = unheard, every: timedelta = HEARTBEAT
+) -> None:
+    """Write what a URL answers with into a file, `limit` bytes at most; raises DownloadError.
+
+    `told` hears from time to time, also while the server is silent, how much is here.
+    """
+    proxy, arrived = proxy_for(url, settings), _Arrived()
     try:
-        response = _pool(proxy).request("GET", url, timeout=_TIMEOUT, preload_content=False)
-        if response.status != HTTPStatus.OK:
-            raise DownloadError(f"HTTP {response.status}")
-        _receive(response, target, limit)
+        with _beating(lambda: told(f"downloading {url}: {arrived}"), every):
+            response = _pool(proxy).request("GET", url, timeout=_TIMEOUT, preload_content=False)
+            if response.status != HTTPStatus.OK:
+                raise DownloadError(f"HTTP {response.status}")
+            _receive(response, target, limit, arrived)
     except (urllib3.exceptions.HTTPError, OSError) as error:
         by = f" (by proxy {_place(proxy)})" if proxy else ""
         raise DownloadError(f"{why(error)}{by}") from error
+
+
+@contextmanager
+def _beating(beat: Callable[[], None], every: timedelta) -> Iterator[None]:
+    """Call it at every beat, by a thread: what reads from a server hangs with it."""
+    ended = threading.Event()
+
+    def beats() -> None:
+        while not ended.wait(every.total_seconds()):
+            beat()
+
+    beating = threading.Thread(target=beats, daemon=True)
+    beating.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        beating.join()
 
 
 def proxy_for(url: str, settings: Proxy) -> str:
@@ -58,10 +108,11 @@ def _place(proxy: str) -> str:
     return urlsplit(proxy).netloc.rpartition("@")[2]
 
 
-def _receive(response: urllib3.BaseHTTPResponse, target: Path, limit: int) -> None:
-    size = 0
+def _receive(response: urllib3.BaseHTTPResponse, target: Path, limit: int, arrived: _Arrived) -> None:
+    length = response.headers.get("Content-Length", "")
+    arrived.of = int(length) if length.isdecimal() else 0
     with target.open("wb") as content:
-        for block in response.stream(1 << 20):
-            size += content.write(block)
-            if size > limit:
+        for block in response.stream(_BLOCK):
+            arrived.size += content.write(block)
+            if arrived.size > limit:
                 raise DownloadError(f"it is larger than {limit} bytes")

@@ -1,5 +1,11 @@
 import hashlib
+import socketserver
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -157,3 +163,82 @@ def test_a_password_of_the_environments_proxy_is_never_told(tmp_path: Path, monk
     with pytest.raises(DownloadError) as failed:
         download(GITHUB, tmp_path / "x", Proxy(), 1)
     assert str(failed.value) == "connection refused (by proxy 127.0.0.1:9)"
+
+
+SOON = timedelta(milliseconds=20)
+MIB = 1 << 20
+
+
+class Heard:
+    """What was told; a server waits with it until words were heard."""
+
+    def __init__(self) -> None:
+        self.told, self._more = list[str](), threading.Condition()
+
+    def __call__(self, words: str) -> None:
+        with self._more:
+            self.told.append(words)
+            self._more.notify_all()
+
+    def wait(self, words: str) -> None:
+        with self._more:
+            assert self._more.wait_for(lambda: any(words in one for one in self.told), timeout=10), self.told
+
+
+@contextmanager
+def serving(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[str]:
+    """A server of this machine that answers each request so; its URL."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            answer(self)
+
+        def do_CONNECT(self) -> None:
+            answer(self)
+
+        def log_message(self, *_args: object) -> None:
+            """Nobody reads it."""
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("length", "told"), [(2 * MIB, ": 1.0 of 2.0 MiB"), (None, ": 1.0 MiB")], ids=["of a known length", "of an unknown"]
+)
+def test_while_a_server_is_slow_how_much_is_here_is_told(tmp_path: Path, length: int | None, told: str) -> None:
+    heard = Heard()
+
+    def slowly(request: BaseHTTPRequestHandler) -> None:
+        heard.wait(": 0.0 MiB")
+        request.send_response(200)
+        if length is not None:
+            request.send_header("Content-Length", str(length))
+        request.end_headers()
+        request.wfile.write(bytes(MIB))
+        heard.wait(told)
+        request.wfile.write(bytes(MIB))
+
+    with serving(slowly) as url:
+        download(f"{url}/file", tmp_path / "file", Proxy(no_proxy="127.0.0.1"), 2 * MIB, told=heard, every=SOON)
+        after = len(heard.told)
+        threading.Event().wait(5 * SOON.total_seconds())
+    assert (tmp_path / "file").stat().st_size == 2 * MIB
+    assert {one.partition(": ")[0] for one in heard.told} == {f"downloading {url}/file"}
+    assert len(heard.told) == after
+
+
+def test_a_release_file_that_is_slow_to_come_is_told_of_again(tmp_path: Path) -> None:
+    heard = Heard()
+    settings = brought(tmp_path / "files")
+    url = wanted(settings)[0].url
+
+    def refuse(request: BaseHTTPRequestHandler) -> None:
+        heard.wait(f"downloading {url}: 0.0 MiB")
+        request.send_error(502)
+
+    with serving(refuse) as proxy, pytest.raises(PreconditionError, match="MPK-053"):
+        obtain(replace(settings, proxy=Proxy(https=proxy)), told=heard, every=SOON)
+    assert heard.told[0] == f"downloading {url}"

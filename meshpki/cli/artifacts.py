@@ -86,7 +86,7 @@ def images(directory: MaybeFolder = None, *, files: options.OfflineFiles = None,
     from meshpki.install import pulled
 
     settings = _settings(files)
-    output.data(told_images(pulled(settings, with_images(settings, directory)), form))
+    output.data(told_images(pulled(settings, with_images(settings, directory, output.told)), form))
 
 
 def _settings(files: list[Path] | None) -> "Settings":
