@@ -10,6 +10,7 @@ from meshpki import artifacts, install_rights, preflight
 from meshpki.cli import output, verdicts
 from meshpki.cli.board import Board
 from meshpki.cli.consent import consent
+from meshpki.cli.counting import counting
 from meshpki.cli.follow import followed
 from meshpki.cli.holding import MeshState, mesh_state, one_run
 from meshpki.cli.session import SystemClock, open_cluster, settings_of
@@ -108,7 +109,9 @@ def bring_up(wanted: Wanted) -> Result:
         with one_run(cluster, before, at_once=planned.pending) as leased:
             _follow(plan, settings, leased, wanted.limits, board)
         clock = SystemClock()
-        report = verify(cluster, settings, clock.now(), now=clock.now) if _meshed(plan) else None
+        if _meshed(plan):
+            with counting() as progress:
+                report = verify(cluster, settings, clock.now(), progress=progress, now=clock.now)
     except MeshpkiError as error:
         ended = error
     return Result(board, report, lab=wanted.lab, context=wanted.context, error=ended)
