@@ -17,6 +17,8 @@ _NO_IMAGE = re.compile(
 )
 # The labels by which a controller tells the pods of one template from those of another.
 _TEMPLATES = ("pod-template-hash", "controller-revision-hash")
+# The kubelet restarts at once, then after 10, 20, 40 s and so on: so many take over a minute. What only began too early
+# runs by then, as a proxy does that waits for the agent's socket.
 _CRASHES = 4
 
 
@@ -103,7 +105,8 @@ def _pod_reason(pod: Object) -> tuple[str, bool]:
                 or (reason in _PULLS and _NO_IMAGE.search(message) is not None)
                 or (reason == "CrashLoopBackOff" and container["restartCount"] >= _CRASHES)
             )
-            return f"{name}: container {container['name']}: {reason}: {message}".rstrip(": "), final
+            told = f"{name}: container {container['name']}: {reason}: {message}".rstrip(": ")
+            return f"{told}{_restarts(container)}", final
     scheduled = condition(pod, "PodScheduled")
     if scheduled and scheduled.get("status") == "False":
         return f"{name}: {scheduled.get('reason')}: {scheduled.get('message', '')}".rstrip(": "), False
@@ -111,8 +114,19 @@ def _pod_reason(pod: Object) -> tuple[str, bool]:
 
 
 def _not_ready(status: Object) -> str:
-    starting = [item["name"] for item in status.get("containerStatuses", []) if not item.get("ready")]
+    containers = status.get("containerStatuses", [])
+    starting = [f"{item['name']}{_restarts(item)}" for item in containers if not item.get("ready")]
     return f"waiting for container {', '.join(starting)}" if starting else f"phase {status.get('phase', 'unknown')}"
+
+
+def _restarts(container: Object) -> str:
+    """How often a container was restarted, and how it ended last: one that crashes runs for a while in between."""
+    restarts = container.get("restartCount", 0)
+    if not restarts:
+        return ""
+    ended = container.get("state", {}).get("terminated") or container.get("lastState", {}).get("terminated")
+    how = f", last: {ended.get('reason', 'ended')}, exit code {ended['exitCode']}" if ended else ""
+    return f" (restarts: {restarts}{how})"
 
 
 def newest_warning(events: Iterable[Object]) -> str:

@@ -55,6 +55,9 @@ def container(reason: str, restarts: int = 0, message: str = "") -> Object:
     return {"name": "c", "restartCount": restarts, "state": {"waiting": {"reason": reason, "message": message}}}
 
 
+KILLED = {"terminated": {"reason": "OOMKilled", "exitCode": 137}}
+BETWEEN = {"name": "c", "ready": False, "restartCount": 2, "state": {"running": {}}, "lastState": KILLED}
+CRASHING = {**container("CrashLoopBackOff", 3, "back-off 40s"), "lastState": KILLED}
 READY = {"conditions": [{"type": "Ready", "status": "True"}]}
 REVISION = "controller-revision-hash"
 
@@ -74,6 +77,21 @@ REVISION = "controller-revision-hash"
         ([pod(containerStatuses=[container("CrashLoopBackOff", 1)])], "CrashLoopBackOff", False),
         ([pod(containerStatuses=[container("CrashLoopBackOff", 4)])], "CrashLoopBackOff", True),
         ([pod(initContainerStatuses=[container("CrashLoopBackOff", 9)])], "CrashLoopBackOff", True),
+        (
+            [pod(containerStatuses=[CRASHING])],
+            "CrashLoopBackOff: back-off 40s (restarts: 3, last: OOMKilled, exit code 137)",
+            False,
+        ),
+        (
+            [pod(containerStatuses=[BETWEEN])],
+            "waiting for container c (restarts: 2, last: OOMKilled, exit code 137)",
+            False,
+        ),
+        (
+            [pod(containerStatuses=[{**BETWEEN, "state": {"terminated": {"exitCode": 1}}}])],
+            "waiting for container c (restarts: 2, last: ended, exit code 1)",
+            False,
+        ),
         (
             [
                 pod(
