@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import subprocess
 import time
 from pathlib import Path
@@ -305,3 +306,50 @@ def test_a_gate_that_stays_shut_times_out_with_the_reason_and_the_way_on(
     finally:
         healed = meshpki("up", "--lab", "-f", str(mesh.lab.settings))
     assert healed.returncode == 0, healed.stderr
+
+
+HOPELESS = ("--only", "workloads", "--timeout", "15m", "--yes", "-o", "json")
+
+
+def failed_for_good(run: subprocess.CompletedProcess[str], why: str) -> None:
+    """`up` ended with its step's failure, neither by the gate's time-out nor by this test's."""
+    assert run.returncode == 1, run.stderr
+    told = json.loads(run.stdout)
+    assert (told["error"]["code"], told["error"]["step"]) == ("MPK-219", "workloads")
+    assert re.search(why, told["error"]["message"]), told["error"]["message"]
+    assert [step["state"] for step in told["steps"]] == ["failed"]
+
+
+def test_an_image_that_cannot_be_pulled_ends_the_wait_before_the_gates_time_out_and_the_wholes_names_its_pod(
+    mesh: Mesh, meshpki: Command, tmp_path: Path
+) -> None:
+    settings = tmp_path / "mesh.yaml"
+    settings.write_text("apiVersion: meshpki.dev/v1alpha1\nkind: Mesh\nimages: {mirror: '127.0.0.1:9/nowhere'}\n")
+    try:
+        late = meshpki("up", *mesh.where(), "-f", str(settings), *HOPELESS, "--total-timeout", "3s")
+        assert late.returncode == 124, late.stderr
+        assert "error MPK-203: not done within 3 s" in late.stderr
+        assert re.search(r"step workloads, gate rollout: expected: .* rolled out; seen: .*Pod bookinfo/", late.stderr)
+        assert "  again: meshpki up " in late.stderr
+        failed = meshpki("up", *mesh.where(), "-f", str(settings), *HOPELESS, seconds=600)
+        failed_for_good(failed, r"Pod bookinfo/\S+: container \S+: ImagePullBackOff: .*127\.0\.0\.1:9/nowhere/")
+    finally:
+        healed = meshpki("up", "--lab", "-f", str(mesh.lab.settings))
+    assert healed.returncode == 0, healed.stderr
+
+
+def test_a_crash_loop_ends_the_wait_before_the_time_out_and_says_how_the_container_ended(
+    mesh: Mesh, meshpki: Command
+) -> None:
+    def outside(startup_probe: dict[str, object] | None) -> None:
+        spec = {"containers": [{"name": "curl", "startupProbe": startup_probe}]}
+        patch = json.dumps({"spec": {"template": {"spec": spec}}})
+        mesh.kubectl("-n", "bookinfo", "patch", "deployment", "outside", "-p", patch)
+
+    outside({"exec": {"command": ["false"]}, "periodSeconds": 1, "failureThreshold": 1})
+    try:
+        failed = meshpki("up", *mesh.where(), *HOPELESS, seconds=600)
+        failed_for_good(failed, r"container curl: CrashLoopBackOff: .*\(restarts: \d+, last: Error, exit code 137\)")
+    finally:
+        outside(None)
+    assert meshpki("up", *mesh.where(), *HOPELESS).returncode == 0
