@@ -271,13 +271,13 @@ def test_without_a_terminal_up_never_asks_and_never_hangs(mesh: Mesh, meshpki: C
     assert "--yes" in asked.stderr
 
 
-@pytest.mark.parametrize("lab", [False, True], ids=["a cluster", "the lab"])
+@pytest.mark.parametrize("on_lab", [False, True], ids=["a cluster", "the lab"])
 def test_a_dry_run_lists_what_would_change_and_changes_nothing(
-    mesh: Mesh, meshpki: Command, audit: Audit, tmp_path: Path, *, lab: bool
+    mesh: Mesh, meshpki: Command, audit: Audit, tmp_path: Path, *, on_lab: bool
 ) -> None:
     settings = tmp_path / "mesh.yaml"
     settings.write_text("apiVersion: meshpki.dev/v1alpha1\nkind: Mesh\nspire: {logLevel: DEBUG}\n")
-    where = ["--lab"] if lab else mesh.where()
+    where = ["--lab"] if on_lab else mesh.where()
     would = meshpki("up", *where, "-f", str(settings), "--dry-run")
     assert would.returncode == 0, would.stderr
     assert would.stderr.startswith(f"looking at {mesh.lab.context}: ")
