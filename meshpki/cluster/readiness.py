@@ -17,8 +17,8 @@ _NO_IMAGE = re.compile(
 )
 # The labels by which a controller tells the pods of one template from those of another.
 _TEMPLATES = ("pod-template-hash", "controller-revision-hash")
-# The kubelet restarts at once, then after 10, 20, 40 s and so on: so many take over a minute. What only began too early
-# runs by then, as a proxy does that waits for the agent's socket.
+# The kubelet waits longer before each restart, from 10 s on: so many take about a minute (on the lab an `up` of a pod
+# that crashes at once ended within 70 s). What only began too early, as a proxy before the agent, runs by then.
 _CRASHES = 4
 
 
