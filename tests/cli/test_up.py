@@ -1,5 +1,6 @@
 """What `up` refuses before it builds a lab, downloads or connects."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,11 @@ from meshpki.cli.mesh import Wanted
 from meshpki.cli.on_lab import on_lab, on_running_lab
 from meshpki.errors import PRECONDITION, USAGE, MeshpkiError, PreconditionError
 
+KUBECONFIG = """
+clusters: [{name: c, cluster: {server: "http://192.0.2.1:6443"}}]
+contexts: [{name: kind-meshpki-lab, context: {cluster: c, user: u}}]
+users: [{name: u, user: {}}]
+"""
 HEADER = "apiVersion: meshpki.dev/v1alpha1\nkind: Mesh\n"
 
 
@@ -93,11 +99,16 @@ def test_a_dry_run_brings_no_lab_up(tmp_path: Path, asked: Path, driver: str) ->
     assert not (tmp_path / "MESHPKI_LAB_HOME").exists()
 
 
-def test_a_dry_run_takes_the_lab_that_runs_as_it_is(tmp_path: Path, asked: Path) -> None:
+def test_a_dry_run_takes_the_lab_that_runs_as_it_is_and_by_no_proxy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: Path
+) -> None:
     home, file = tmp_path / "MESHPKI_LAB_HOME", tmp_path / "mesh.yaml"
     home.mkdir()
-    (home / "kubeconfig").touch()
+    (home / "kubeconfig").write_text(KUBECONFIG)
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.setenv(name, "")
     file.write_text(f"{HEADER}approval: {{policy: true}}\n")
     assert on_running_lab("kind", (file,)) == Wanted("kind-meshpki-lab", home / "kubeconfig", lab=True)
     assert [line.partition(" ")[0] for line in asked.read_text().splitlines()] == ["kubectl"]
     assert [*home.iterdir()] == [home / "kubeconfig"]
+    assert os.environ["NO_PROXY"] == os.environ["no_proxy"] == "192.0.2.1"

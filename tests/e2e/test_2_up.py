@@ -2,9 +2,14 @@
 
 import base64
 import json
+import os
 import re
+import signal
 import subprocess
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -320,19 +325,40 @@ def failed_for_good(run: subprocess.CompletedProcess[str], why: str) -> None:
     assert [step["state"] for step in told["steps"]] == ["failed"]
 
 
-def test_an_image_that_cannot_be_pulled_ends_the_wait_before_the_gates_time_out_and_the_wholes_names_its_pod(
+@contextmanager
+def empty_registry(folder: Path) -> Iterator[str]:
+    """A registry on the node's own loopback, which containerd asks by plain HTTP; it has no image."""
+    command = [sys.executable, "-m", "http.server", "5999", "--bind", "127.0.0.1", "--directory", str(folder)]
+    argv = [sys.executable, "-m", "meshpki", "lab", "exec", "--", *command]
+    served = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    try:
+        yield "127.0.0.1:5999/nowhere"
+    finally:
+        os.killpg(served.pid, signal.SIGTERM)
+        served.wait(10)
+
+
+def test_an_image_that_is_not_there_ends_the_wait_and_one_whose_registry_is_down_is_waited_for(
     mesh: Mesh, meshpki: Command, tmp_path: Path
 ) -> None:
-    settings = tmp_path / "mesh.yaml"
-    settings.write_text("apiVersion: meshpki.dev/v1alpha1\nkind: Mesh\nimages: {mirror: '127.0.0.1:9/nowhere'}\n")
+    settings, folder = tmp_path / "mesh.yaml", tmp_path / "empty"
+    folder.mkdir()
+
+    def mirror(where: str) -> None:
+        settings.write_text(f"apiVersion: meshpki.dev/v1alpha1\nkind: Mesh\nimages: {{mirror: '{where}'}}\n")
+
+    asked = ("up", *mesh.where(), "-f", str(settings), *HOPELESS)
     try:
-        late = meshpki("up", *mesh.where(), "-f", str(settings), *HOPELESS, "--total-timeout", "3s")
+        mirror("127.0.0.1:9/nowhere")
+        late = meshpki(*asked, "--total-timeout", "8s")
         assert late.returncode == 124, late.stderr
-        assert "error MPK-203: not done within 3 s" in late.stderr
+        assert "error MPK-203: not done within 8 s" in late.stderr
         assert re.search(r"step workloads, gate rollout: expected: .* rolled out; seen: .*Pod bookinfo/", late.stderr)
         assert "  again: meshpki up " in late.stderr
-        failed = meshpki("up", *mesh.where(), "-f", str(settings), *HOPELESS, seconds=600)
-        failed_for_good(failed, r"Pod bookinfo/\S+: container \S+: ImagePullBackOff: .*127\.0\.0\.1:9/nowhere/")
+        with empty_registry(folder) as where:
+            mirror(where)
+            failed = meshpki(*asked, seconds=600)
+        failed_for_good(failed, r"Pod bookinfo/\S+: container \S+: (ErrImagePull|ImagePullBackOff): .*: not found")
     finally:
         healed = meshpki("up", "--lab", "-f", str(mesh.lab.settings))
     assert healed.returncode == 0, healed.stderr
