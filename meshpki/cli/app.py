@@ -35,7 +35,17 @@ from meshpki.cli import (
     verify,
     version,
 )
-from meshpki.errors import FAILED, INTERRUPTED, OK, TERMINATED, USAGE, GateTimeoutError, MeshpkiError, StepError
+from meshpki.errors import (
+    FAILED,
+    INTERRUPTED,
+    OK,
+    TERMINATED,
+    TIMED_OUT,
+    USAGE,
+    GateTimeoutError,
+    MeshpkiError,
+    StepError,
+)
 
 _HELP = """Certificates of a service mesh, from nothing to provably right.
 
@@ -81,7 +91,7 @@ def run() -> int:
     """Run the command line and give its exit code; an error of ours is told whole, an interrupt says how to go on."""
     signal.signal(signal.SIGTERM, _terminate)
     code = _told(lambda: app(standalone_mode=False))
-    if code in (INTERRUPTED, TERMINATED):
+    if code in (INTERRUPTED, TERMINATED, TIMED_OUT):
         # Python would wait for requests that are still under way; each of them is whole or not done at the server.
         sys.stdout.flush()
         os._exit(code)

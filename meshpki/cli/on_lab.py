@@ -48,7 +48,9 @@ def left_out(host: str, environment: Mapping[str, str]) -> dict[str, str]:
     """Both spellings of NO_PROXY with a host added; each program reads another one first."""
     said = {name: environment.get(name, "") for name in ("NO_PROXY", "no_proxy")}
     either = next(filter(None, said.values()), "")
-    return {name: ",".join(filter(None, (value or either, host))) for name, value in said.items()}
+    names = {name: (value or either).split(",") for name, value in said.items()}
+    # * means every host only where it stands alone
+    return {name: ",".join(filter(None, one if "*" in one else [*one, host])) for name, one in names.items()}
 
 
 def running_lab(driver: str = "auto") -> "Lab":

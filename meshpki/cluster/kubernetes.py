@@ -119,8 +119,14 @@ def _endpoint(settings: client.Configuration, api: Api) -> Endpoint:
 
 
 def _by_proxy(proxy: str) -> dict[str, object]:
-    """The same proxy as the pool's, or none; left without a word, websocket-client goes by the environment's."""
+    """The same proxy as the pool's, or none; left without a word, websocket-client goes by the environment's.
+
+    Raises ClusterError of one that is spoken to by TLS, which the library cannot.
+    """
     url = urlsplit(proxy or _NOWHERE)
+    if url.scheme == "https":
+        what = "a command or a forward through a proxy of kind https is not possible"
+        raise ClusterError("MPK-102", what, remedy="name a proxy of kind http", status=HTTPStatus.NOT_IMPLEMENTED)
     return {
         "proxy_type": url.scheme,
         "http_proxy_host": url.hostname,

@@ -12,7 +12,7 @@ _HOPELESS = ("InvalidImageName", "ErrImageNeverPull")
 # and a name that does not resolve, may pass.
 _PULLS = ("ErrImagePull", "ImagePullBackOff")
 _NO_IMAGE = re.compile(
-    r"not found|manifest unknown|name unknown|unauthorized|authorization failed|denied|403 forbidden|invalid reference",
+    r": not found|(manifest|name) unknown|unauthorized|authorization failed|denied|403 forbidden|invalid reference",
     re.IGNORECASE,
 )
 # The labels by which a controller tells the pods of one template from those of another.
@@ -102,7 +102,7 @@ def _pod_reason(pod: Object) -> tuple[str, bool]:
             reason, message = waiting["reason"], waiting.get("message", "")
             final = (
                 reason in _HOPELESS
-                or (reason in _PULLS and _NO_IMAGE.search(message) is not None)
+                or (reason in _PULLS and _NO_IMAGE.search(message.replace(container.get("image", ""), "")) is not None)
                 or (reason == "CrashLoopBackOff" and container["restartCount"] >= _CRASHES)
             )
             told = f"{name}: container {container['name']}: {reason}: {message}".rstrip(": ")

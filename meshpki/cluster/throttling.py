@@ -20,9 +20,9 @@ class Patience:
     repeats: bool
 
 
-READING = Patience(60, repeats=True)
-# Before each write the Lease was looked at; within its margin (lease/lease.py) the last try has to be on its way.
-WRITING = Patience(4, repeats=False)
+READING = Patience(10, repeats=True)
+# Before each write the Lease was looked at; what is tried longer than its margin (lease/lease.py) may meet another run.
+WRITING = Patience(2, repeats=False)
 
 
 def patience(verb: str, path: str, query: Mapping[str, str]) -> Patience:

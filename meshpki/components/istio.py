@@ -110,6 +110,8 @@ def _installer(wish: Object, istioctl: Istioctl) -> Program:
         does="applies Istio's own manifests, and removes what it made before and needs no longer",
         applies=Applies(manifests, MANAGER, mark(wish), lambda reader: pruned(reader, manifests(), wish)),
         unfit=lambda reader: "" if was_run(reader, wish) else istioctl.unfit(),
+        resumes=True,
+        mends=True,
     )
 
 

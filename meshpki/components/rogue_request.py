@@ -41,6 +41,7 @@ def rogue_request(settings: Settings, after: str) -> Program:
         run=run,
         after=after,
         does=f"asks for a CA as {ref}, which has to be denied",
+        resumes=True,
     )
 
 

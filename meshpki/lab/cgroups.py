@@ -32,6 +32,7 @@ def make(path: str, mount: Path = MOUNT) -> None:
             except OSError as error:  # a parent was removed with another lab, a moment before it held this one
                 if error.errno not in _VANISHED or time.monotonic() > until:
                     raise
+                time.sleep(0.05)
 
 
 def _make(path: str, hierarchy: Path) -> None:

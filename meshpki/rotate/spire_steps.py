@@ -149,7 +149,10 @@ def _mark(ref: Ref, server: str, start: Mark) -> Program:
         live = reader.get(ref)
         return live is not None and mark.read(live, key) == start
 
-    return Program(f"mark {server}", settled, lambda cluster, _stop: mark.write(cluster, ref, start, key))
+    def write(cluster: Cluster, _stop: threading.Event) -> None:
+        mark.write(cluster, ref, start, key)
+
+    return Program(f"mark {server}", settled, write, resumes=True)
 
 
 def _waiting(reader: Reader, rotation: Rotation) -> list[Object]:

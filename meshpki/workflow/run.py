@@ -30,7 +30,7 @@ from meshpki.workflow.work import APPLY, Limits, Work
 IN_FLIGHT = 32
 _BEAT = 0.2
 _SLOW = 5  # beats
-_LEAVE_WITHIN = 1.5
+_LEAVE_WITHIN = 0.8
 
 
 def run(plan: Plan, cluster: Cluster, clock: Clock, limits: Limits) -> Generator[Event]:

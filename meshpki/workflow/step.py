@@ -81,10 +81,12 @@ class Applies:
 class Program:
     """Work that is no manifest: a child process, or a value that exists only after the gates before it.
 
-    `settled` tells from the cluster whether there is nothing to do; `run` returns when done or when `stop` is set, and
-    is called again after a ClusterError that may pass, so that it looks for itself what is left. `after` names the gate
-    of the same step that must be open first, `does` says in a plan what it is for. `unfit` is asked before anything is
-    written: why the program itself cannot do it, empty where it can.
+    `settled` tells from the cluster whether there is nothing to do; `run` returns when done or when `stop` is set.
+    `after` names the gate of the same step that must be open first, `does` says in a plan what it is for. `unfit` is
+    asked before anything is written: why the program itself cannot do it, empty where it can.
+
+    One that `resumes` finds out by itself what is left to do, and is run again after a ClusterError that may pass. One
+    that `mends` may end, within its first minute, what the gates beside it see failed.
     """
 
     name: str
@@ -94,6 +96,8 @@ class Program:
     does: str = ""
     applies: Applies | None = None
     unfit: Callable[[Reader], str] = lambda _: ""
+    resumes: bool = False
+    mends: bool = False
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,8 @@ _FINAL_AFTER = timedelta(seconds=3)
 _MENDED_WITHIN = timedelta(minutes=1)
 _RETRY = timedelta(seconds=0.5)
 APPLY = "apply"
-RESUME = "then run the same command again: it goes on from here"
+AGAIN = "run the same command again: it goes on from here"
+RESUME = f"then {AGAIN}"
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ class Work:
         self._stop, self._wake = threading.Event(), threading.Event()
         self._programs: dict[str, Future[bool]] = {}
         self._begun: dict[str, datetime] = {}
+        self._errors: dict[str, str] = {}
 
     def stop(self) -> None:
         """Leave at the next safe point: between two requests, never inside one."""
@@ -115,7 +117,7 @@ class Work:
                 self._tell(GateWaits(self._step.name, APPLY, f"{ref}: {error.what}"))
                 if self._clock.now() >= deadline:
                     raise GateTimeoutError(
-                        "MPK-201", f"{ref} could not be applied: {error.what}", remedy=RESUME
+                        "MPK-201", f"{ref} could not be applied: {error.what}", remedy=AGAIN
                     ) from error
                 self._clock.wait(self._stop, _RETRY)
             else:
@@ -150,14 +152,14 @@ class Work:
         changed = not self._settled(program)
         if changed:
             self._begun[program.name] = self._clock.now()
-            self._insist(program)
+            self._carry_out(program)
         if not self._stop.is_set():
             self._tell(ProgramEnded(self._step.name, program.name, changed))
         self._wake.set()
         return changed
 
-    def _insist(self, program: Program) -> None:
-        """Run what finds out by itself what is left to do; again, while a later try may succeed."""
+    def _carry_out(self, program: Program) -> None:
+        """Run it; what resumes again, while a later try may succeed."""
         deadline: datetime | None = None
         while True:
             self._heed()
@@ -165,10 +167,12 @@ class Work:
                 program.run(self._cluster, self._stop)
             except ClusterError as error:
                 deadline = deadline or self._clock.now() + self._limits.gate
-                if not error.transient or self._clock.now() >= deadline:
+                if not (program.resumes and error.transient) or self._clock.now() >= deadline:
                     raise
+                self._errors[program.name] = error.what
                 self._tell(GateWaits(self._step.name, program.name, error.what))
             else:
+                self._errors.pop(program.name, None)
                 return
             self._clock.wait(self._stop, _RETRY)
 
@@ -209,9 +213,9 @@ class Work:
 
     def _mending(self) -> bool:
         """Whether a failure may be what a program that runs was started to end."""
-        now = self._clock.now()
-        running = [name for name, program in self._programs.items() if not program.done()]
-        return any(now - self._begun.get(name, now) < _MENDED_WITHIN for name in running)
+        mending = {one.name for one in self._step.programs if one.mends}
+        now, running = self._clock.now(), [name for name, program in self._programs.items() if not program.done()]
+        return any(now - self._begun.get(name, now) < _MENDED_WITHIN for name in mending.intersection(running))
 
     def _look(self, gate: Gate) -> Readiness:
         try:
@@ -223,7 +227,8 @@ class Work:
 
     def _too_late(self, gate: Gate, why: str) -> MeshpkiError:
         waited = f"after {self._limits.gate.total_seconds():.0f} s"
-        what = gate.unmet(f"seen {waited}", why)
+        seen = "; ".join([why, *(f"{name}: {error}" for name, error in self._errors.items())])
+        what = gate.unmet(f"seen {waited}", seen)
         return GateTimeoutError(gate.code, what, where=self._place(gate), remedy=f"{gate.hint}; {RESUME}")
 
     def _pause(self, at_most: timedelta, until: datetime | None = None) -> None:
@@ -249,7 +254,7 @@ class Work:
 
 def _unanswered(error: ClusterError) -> StepError:
     """No precondition any more: the step had begun to write."""
-    return StepError(error.code, error.what, where=error.where, remedy=error.remedy or RESUME)
+    return StepError(error.code, error.what, where=error.where, remedy=error.remedy or AGAIN)
 
 
 def _lacks_a_right(error: ClusterError) -> bool:

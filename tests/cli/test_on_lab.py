@@ -24,6 +24,8 @@ users: []
         ({"NO_PROXY": "a,b"}, f"a,b,{HOST}", f"a,b,{HOST}"),
         ({"no_proxy": "a"}, f"a,{HOST}", f"a,{HOST}"),
         ({"NO_PROXY": "a", "no_proxy": "b"}, f"a,{HOST}", f"b,{HOST}"),
+        ({"NO_PROXY": "*"}, "*", "*"),
+        ({"NO_PROXY": "a", "no_proxy": "*"}, f"a,{HOST}", "*"),
     ],
 )
 def test_both_spellings_keep_what_they_said(environment: dict[str, str], upper: str, lower: str) -> None:

@@ -144,6 +144,16 @@ def test_a_proxy_is_told_the_user_that_its_url_names(
     assert (proxy.led, proxy.refused) == ([f"{NAME}:{port}"] * 3, 0)
 
 
+def test_a_command_by_a_proxy_that_is_spoken_to_by_tls_is_refused_and_is_no_bug(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outside: None
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", f"https://me:{CANARY}@127.0.0.1:1")
+    cluster = connect(kubeconfig=kubeconfig(tmp_path, config().replace("127.0.0.1", NAME)))
+    with pytest.raises(ClusterError, match="through a proxy of kind https is not possible") as refused:
+        cluster.execute(Ref("v1", "Pod", "ns", "a"), "c", ["true"])
+    assert CANARY not in f"{refused.value} {refused.value.remedy}"
+
+
 def test_a_proxy_that_lets_nobody_in_is_told_without_the_password(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outside: None
 ) -> None:

@@ -195,6 +195,12 @@ def test_a_pull_fails_for_good_where_the_registry_speaks_of_the_image_and_not_wh
     assert trouble([pod(containerStatuses=[container(reason, message=message)])])[1] is final
 
 
+def test_the_name_of_an_image_says_nothing_of_its_pull() -> None:
+    name = "r.example/access-denied/unauthorized:1"
+    message = f'failed to resolve reference "{name}": {HEAD}: 503 Service Unavailable'
+    assert trouble([pod(containerStatuses=[{**container("ErrImagePull", message=message), "image": name}])])[1] is False
+
+
 @pytest.mark.parametrize(
     ("condition", "held"),
     [

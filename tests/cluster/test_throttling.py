@@ -135,7 +135,7 @@ def test_a_stream_is_opened_once_the_server_has_time(tmp_path: Path) -> None:
 
 
 def test_an_interrupt_ends_the_wait_for_a_busy_server(tmp_path: Path) -> None:
-    api = busy(*[(429, "50")] * 20)
+    api = busy(*[(429, "9")] * 20)
     with running(api, tmp_path) as kubeconfig:
         command = [sys.executable, "-m", "meshpki", "status", "--kubeconfig", str(kubeconfig)]
         child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

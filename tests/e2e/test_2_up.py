@@ -2,9 +2,7 @@
 
 import base64
 import json
-import os
 import re
-import signal
 import subprocess
 import sys
 import time
@@ -16,6 +14,7 @@ import pytest
 import yaml
 
 from meshpki.install import OUTLINE
+from meshpki.lab.home import locate
 from tests.conftest import Command
 from tests.e2e.conftest import Audit, Mesh
 
@@ -328,21 +327,22 @@ def failed_for_good(run: subprocess.CompletedProcess[str], why: str) -> None:
 @contextmanager
 def empty_registry(folder: Path) -> Iterator[str]:
     """A registry on the node's own loopback, which containerd asks by plain HTTP; it has no image."""
+    folder.mkdir()
+    home = locate()
+    network = f"--net=/proc/{home.first_process(f'{home.name}-1').read_text().strip()}/ns/net"
     command = [sys.executable, "-m", "http.server", "5999", "--bind", "127.0.0.1", "--directory", str(folder)]
-    argv = [sys.executable, "-m", "meshpki", "lab", "exec", "--", *command]
-    served = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    served = subprocess.Popen(["nsenter", network, *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         yield "127.0.0.1:5999/nowhere"
     finally:
-        os.killpg(served.pid, signal.SIGTERM)
+        served.terminate()
         served.wait(10)
 
 
 def test_an_image_that_is_not_there_ends_the_wait_and_one_whose_registry_is_down_is_waited_for(
     mesh: Mesh, meshpki: Command, tmp_path: Path
 ) -> None:
-    settings, folder = tmp_path / "mesh.yaml", tmp_path / "empty"
-    folder.mkdir()
+    settings = tmp_path / "mesh.yaml"
 
     def mirror(where: str) -> None:
         settings.write_text(f"apiVersion: meshpki.dev/v1alpha1\nkind: Mesh\nimages: {{mirror: '{where}'}}\n")
@@ -355,13 +355,30 @@ def test_an_image_that_is_not_there_ends_the_wait_and_one_whose_registry_is_down
         assert "error MPK-203: not done within 8 s" in late.stderr
         assert re.search(r"step workloads, gate rollout: expected: .* rolled out; seen: .*Pod bookinfo/", late.stderr)
         assert "  again: meshpki up " in late.stderr
-        with empty_registry(folder) as where:
+        with empty_registry(tmp_path / "empty") as where:
             mirror(where)
             failed = meshpki(*asked, seconds=600)
         failed_for_good(failed, r"Pod bookinfo/\S+: container \S+: (ErrImagePull|ImagePullBackOff): .*: not found")
     finally:
         healed = meshpki("up", "--lab", "-f", str(mesh.lab.settings))
     assert healed.returncode == 0, healed.stderr
+
+
+def test_an_istiod_whose_image_was_not_there_is_mended_by_the_run_with_the_right_settings(
+    mesh: Mesh, meshpki: Command, tmp_path: Path
+) -> None:
+    settings = tmp_path / "mesh.yaml"
+    try:
+        with empty_registry(tmp_path / "empty") as where:
+            settings.write_text(f"apiVersion: meshpki.dev/v1alpha1\nkind: Mesh\nimages: {{mirror: '{where}'}}\n")
+            failed = meshpki("up", *mesh.where(), "-f", str(settings), "--only", "istio", "--timeout", "15m", "--yes")
+        assert failed.returncode == 1, failed.stderr
+        assert re.search(r"Pod istio-system/istiod-\S+: container discovery: \w+: .*: not found", failed.stderr)
+    finally:
+        mended = meshpki("up", *mesh.where(), "--only", "istio", "--yes", "-o", "json")
+    assert mended.returncode == 0, mended.stderr
+    assert [(step["name"], step["state"]) for step in json.loads(mended.stdout)["steps"]] == [("istio", "done")]
+    assert json.loads(mended.stdout)["verify"]["summary"]["broken"] == 0
 
 
 def test_a_crash_loop_ends_the_wait_before_the_time_out_and_says_how_the_container_ended(

@@ -7,11 +7,11 @@ from datetime import timedelta
 import pytest
 
 from meshpki.cluster.client import Cluster, ClusterError, NoAccessError, Reader
-from meshpki.errors import FAILED, MeshpkiError, StepError
+from meshpki.errors import FAILED, GateTimeoutError, MeshpkiError, StepError
 from meshpki.workflow.event import Event, GateWaits, StepDone
 from meshpki.workflow.plan import Plan
 from meshpki.workflow.run import run
-from meshpki.workflow.step import Failed, Gate, Program, Readiness, Ready, Step
+from meshpki.workflow.step import Failed, Gate, Program, Readiness, Ready, Step, Waiting
 from meshpki.workflow.work import Limits
 from tests.support.cluster import FakeClock, InMemoryCluster
 
@@ -31,8 +31,12 @@ def done(told: list[Event]) -> bool:
 
 
 def step(check: Callable[[Reader], Readiness], run: Run) -> Step:
+    return only(check, Program("istioctl", lambda _: False, run, resumes=True, mends=True))
+
+
+def only(check: Callable[[Reader], Readiness], program: Program) -> Step:
     gate = Gate("istiod", "istiod is proven", check, hint="look there", code="MPK-210")
-    return Step("istio", "istio", gates=(gate,), programs=(Program("istioctl", lambda _: False, run),))
+    return Step("istio", "istio", gates=(gate,), programs=(program,))
 
 
 class Mends:
@@ -73,6 +77,14 @@ def test_a_failure_that_a_program_does_not_end_is_final_long_before_the_gates_ti
     assert timedelta(minutes=1) <= clock.now() - began < timedelta(minutes=2)
 
 
+def test_a_failure_beside_a_program_that_mends_nothing_is_final_within_seconds() -> None:
+    mends, clock = Mends(within=None), FakeClock()
+    began = clock.now()
+    with pytest.raises(StepError, match="not found"):
+        events(only(mends.check, Program("waits", lambda _: False, mends.run)), clock=clock)
+    assert clock.now() - began < timedelta(seconds=10)
+
+
 def failing(*errors: ClusterError) -> tuple[Run, list[int]]:
     """A program that ends with these errors, one a try, and then well; and its tries."""
     left, tries = list(errors), list[int]()
@@ -110,6 +122,19 @@ def test_an_error_that_does_not_pass_ends_the_step_when_the_time_is_up_and_is_no
         events(step(ready, run), limits=SHORT)
     assert (ended.value.code, ended.value.exit_code) == (error.code, FAILED)
     assert 2 < len(tries) < 999
+
+
+def test_what_a_program_failed_with_last_stands_beside_what_the_gate_saw_when_the_time_is_up() -> None:
+    run, _ = failing(*[WEBHOOK] * 999)
+    with pytest.raises(GateTimeoutError, match="no root; istioctl: failed calling webhook"):
+        events(step(lambda _: Waiting("no root"), run), limits=SHORT)
+
+
+def test_what_does_not_resume_is_run_once_whatever_it_failed_with() -> None:
+    run, tries = failing(WEBHOOK, WEBHOOK)
+    with pytest.raises(ClusterError, match="webhook"):
+        events(only(ready, Program("prepare", lambda _: False, run)))
+    assert len(tries) == 1
 
 
 def test_a_refusal_ends_a_program_at_its_first_try() -> None:
