@@ -30,6 +30,7 @@ _FINAL_AFTER = timedelta(seconds=3)
 # By then a program has come to what it is to mend: istioctl, run again, to a Deployment whose old pod still fails.
 _MENDED_WITHIN = timedelta(minutes=1)
 _RETRY = timedelta(seconds=0.5)
+_LOOKED_ON = timedelta(seconds=3)
 APPLY = "apply"
 AGAIN = "run the same command again: it goes on from here"
 RESUME = f"then {AGAIN}"
@@ -68,6 +69,7 @@ class Work:
         self._programs: dict[str, Future[bool]] = {}
         self._begun: dict[str, datetime] = {}
         self._errors: dict[str, str] = {}
+        self._opened: dict[str, str] = {}
 
     def stop(self) -> None:
         """Leave at the next safe point: between two requests, never inside one."""
@@ -133,15 +135,26 @@ class Work:
                 self._await(gate)
                 self._apply(one for later in self._step.later if later.gate == gate.name for one in later.manifests)
                 self._launch(programs, after=gate.name)
-            while not all(program.done() for program in self._programs.values()):
-                self._pause(_RETRY)
-            self._heed_programs()
+            while not self._look_on():
+                for gate in self._step.gates:  # a program may undo what they saw, and wait for it in silence
+                    self._await(gate)
             if any(program.result() for program in self._programs.values()):
                 for gate in self._step.gates:  # what they saw before the program was done proves nothing
                     self._await(gate)
         finally:
             self._stop.set()  # programs that are still running end with their step
             programs.shutdown(wait=True)
+
+    def _look_on(self) -> bool:
+        """Whether every program has ended; where one is at work still, this takes a while."""
+        until = self._clock.now() + _LOOKED_ON
+        while not all(program.done() for program in self._programs.values()):
+            if self._clock.now() >= until:
+                return False
+            self._wake.clear()
+            self._pause(_RETRY)
+        self._heed_programs()
+        return True
 
     def _launch(self, pool: Executor, after: str) -> None:
         for program in self._step.programs:
@@ -196,7 +209,9 @@ class Work:
             readiness = self._look(gate)
             match readiness:
                 case Ready(detail):
-                    self._tell(GateOpened(self._step.name, gate.name, detail))
+                    if told or self._opened.get(gate.name) != detail:
+                        self._tell(GateOpened(self._step.name, gate.name, detail))
+                    self._opened[gate.name] = detail
                     return
                 case Failed(why) if not self._mending():
                     failing_since = failing_since or self._clock.now()

@@ -1,14 +1,15 @@
 """Programs beside their gates: how long a failure is theirs to mend, and which errors of the API server end them."""
 
 import threading
-from collections.abc import Callable
-from datetime import timedelta
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from itertools import pairwise
 
 import pytest
 
 from meshpki.cluster.client import Cluster, ClusterError, NoAccessError, Reader
 from meshpki.errors import FAILED, GateTimeoutError, MeshpkiError, StepError
-from meshpki.workflow.event import Event, GateWaits, StepDone
+from meshpki.workflow.event import Event, GateOpened, GateWaits, StepDone
 from meshpki.workflow.plan import Plan
 from meshpki.workflow.run import run
 from meshpki.workflow.step import Failed, Gate, Program, Readiness, Ready, Step, Waiting
@@ -23,7 +24,11 @@ FORBIDDEN = ClusterError("MPK-102", "create refused: forbidden", status=403)
 
 
 def events(step: Step, *, clock: FakeClock | None = None, limits: Limits | None = None) -> list[Event]:
-    return list(run(Plan((step,)), InMemoryCluster(), clock or FakeClock(), limits or Limits()))
+    return list(go(step, clock or FakeClock(), limits or Limits()))
+
+
+def go(step: Step, clock: FakeClock, limits: Limits) -> Iterator[Event]:
+    return run(Plan((step,)), InMemoryCluster(), clock, limits)
 
 
 def done(told: list[Event]) -> bool:
@@ -75,6 +80,54 @@ def test_a_failure_that_a_program_does_not_end_is_final_long_before_the_gates_ti
         events(step(mends.check, mends.run), clock=clock, limits=Limits(timedelta(hours=1)))
     assert mends.stopped
     assert timedelta(minutes=1) <= clock.now() - began < timedelta(minutes=2)
+
+
+def test_a_gate_that_was_open_before_a_program_broke_what_it_saw_ends_the_wait_for_that_program() -> None:
+    """istioctl, given a wrong hub, waits in silence for an istiod that never comes: the old one was fine."""
+    broken, clock = threading.Event(), FakeClock()
+
+    def check(_reader: Reader) -> Readiness:
+        return Failed("Pod istio-system/istiod-new: ErrImagePull: not found") if broken.is_set() else Ready("2 of 2")
+
+    def run(_cluster: Cluster, stop: threading.Event) -> None:
+        assert opened.wait(5)
+        broken.set()
+        assert stop.wait(5)
+
+    opened, times = threading.Event(), list[str]()
+
+    def follow() -> None:
+        for event in go(step(check, run), clock, Limits(timedelta(hours=1))):
+            if isinstance(event, GateOpened):
+                times.append(event.detail)
+                opened.set()
+
+    with pytest.raises(StepError, match="istiod-new"):
+        follow()
+    assert times == ["2 of 2"]
+
+
+def test_the_wait_for_a_program_beside_open_gates_spins_on_no_event_of_the_past() -> None:
+    looks, clock, second, ended = list[datetime](), FakeClock(), threading.Event(), threading.Event()
+
+    def check(_reader: Reader) -> Readiness:
+        looks.append(clock.now())
+        if len(looks) == 2:
+            second.set()
+        if len(looks) == 5:
+            ended.set()
+        return Ready()
+
+    def run(_cluster: Cluster, _stop: threading.Event) -> None:
+        assert ended.wait(5)
+
+    def wakes(_cluster: Cluster, _stop: threading.Event) -> None:
+        assert second.wait(5)
+
+    slow, quick = Program("slow", lambda _: False, run), Program("quick", lambda _: False, wakes)
+    gate = Gate("istiod", "istiod is proven", check, hint="look there", code="MPK-210")
+    assert done(events(Step("istio", "istio", gates=(gate,), programs=(slow, quick)), clock=clock))
+    assert all(later - earlier >= timedelta(seconds=3) for earlier, later in pairwise(looks[:5]))
 
 
 def test_a_failure_beside_a_program_that_mends_nothing_is_final_within_seconds() -> None:
