@@ -22,6 +22,7 @@ from meshpki.lab import (
     settings,
     spec,
     story,
+    topology,
 )
 from meshpki.lab.home import Home
 from meshpki.lab.lab import Lab, Wish
@@ -53,6 +54,7 @@ class Native:
             if not 1 <= size <= MOST_NODES:
                 raise UsageError("MPK-507", f"{size} nodes", where="--nodes", remedy=f"1 to {MOST_NODES}")
             wanted = spec.wanted(self.place, size, made)
+            topology.refuse_shared(wanted.topology, child.run(topology.asked(wanted.topology)))
             act = lifecycle.decide(lifecycle.observe(self.place), had, wanted)
             self._settle(act, wanted, report)
             self.place.settings.write_text(settings.overlay(made))

@@ -1,9 +1,11 @@
 """The addresses of a lab, and the `ip` commands that make its links. No route leads out of it."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from zlib import crc32
 
+from meshpki.errors import PreconditionError
 from meshpki.lab.home import DEFAULT_NAME
 
 PODS = "10.244.0.0/16"
@@ -56,6 +58,20 @@ def plan(name: str, nodes: int) -> Topology:
         for n in range(1, nodes + 1)
     )
     return Topology(link(name), f"{subnet}.1", made)
+
+
+def asked(topology: Topology) -> tuple[str, ...]:
+    """The command that tells, as JSON, which links of the host bear its address in the lab."""
+    return ("ip", "-json", "address", "show", "to", topology.host)
+
+
+def refuse_shared(topology: Topology, answer: str) -> None:
+    """Raise PreconditionError MPK-519 where another link bears that address: the two labs would be one network."""
+    links = [str(row["ifname"]) for row in json.loads(answer or "[]") if row.get("ifname") not in (None, topology.link)]
+    if links:
+        what = f"the network of this lab, {topology.host}/24, is that of the link {links[0]}"
+        remedy = "give this lab another name, from which its network follows: MESHPKI_LAB_NAME=other"
+        raise PreconditionError("MPK-519", what, remedy=remedy)
 
 
 def host_link(topology: Topology, switch: int) -> str:

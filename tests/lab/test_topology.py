@@ -1,11 +1,27 @@
+import json
+import subprocess
+from dataclasses import replace
 from ipaddress import ip_address, ip_network
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from meshpki.errors import PreconditionError
 from meshpki.lab.home import DEFAULT_NAME
-from meshpki.lab.topology import PODS, SERVICES, Topology, cgroup, host_link, link, node_links, plan, switch_links
+from meshpki.lab.topology import (
+    PODS,
+    SERVICES,
+    Topology,
+    asked,
+    cgroup,
+    host_link,
+    link,
+    node_links,
+    plan,
+    refuse_shared,
+    switch_links,
+)
 
 NAMES = st.from_regex(r"[a-z][a-z0-9-]{0,9}[a-z0-9]", fullmatch=True)
 LONGEST_LINK = 15  # IFNAMSIZ without its final zero
@@ -46,6 +62,22 @@ def test_a_lab_beside_the_default_one_has_a_subnet_of_its_own(two: Topology) -> 
     assert plan(DEFAULT_NAME, 1).host == "10.250.0.1"
     assert two.host.startswith("10.250.")
     assert two.host != "10.250.0.1"
+
+
+@pytest.mark.parametrize("links", ["", "[]", "[{}]", '[{"ifname": "mpk-lab"}]'])
+def test_a_network_that_no_other_link_bears_is_this_labs(two: Topology, links: str) -> None:
+    refuse_shared(two, links)
+
+
+def test_a_network_that_another_labs_link_bears_is_not_shared(two: Topology) -> None:
+    with pytest.raises(PreconditionError, match="mpk-other") as error:
+        refuse_shared(two, '[{}, {"ifname": "mpk-other"}]')
+    assert (error.value.code, error.value.remedy[-22:]) == ("MPK-519", "MESHPKI_LAB_NAME=other")
+
+
+def test_the_kernel_is_asked_for_the_hosts_address_and_answers_in_json() -> None:
+    said = subprocess.run(asked(replace(plan("lab", 1), host="127.0.0.1")), capture_output=True, text=True, check=True)
+    assert "lo" in [row.get("ifname") for row in json.loads(said.stdout)]
 
 
 def test_nodes_are_found_by_name(two: Topology) -> None:
