@@ -20,7 +20,7 @@ from meshpki.lab.home import cache, locate
 from meshpki.lab.lab import Lab
 from tests.support import driver
 from tests.support.browser import Browser, found, opened
-from tests.support.sharing import Sharing
+from tests.support.making import Making
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # a shell's background job ignores Ctrl-C, and all that it starts with it: some tests send it
@@ -31,7 +31,9 @@ hypothesis.settings.register_profile("unhurried", deadline=None)
 hypothesis.settings.load_profile("unhurried")
 
 _SEEN = pytest.StashKey[list[str]]()
+_MAKING = pytest.StashKey[Making]()
 REQUIRED = os.environ.get("MESHPKI_LAB") == "required"
+MESHPKI = (sys.executable, "-m", "meshpki")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -41,8 +43,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.hookimpl(trylast=True)  # after pytest's own reordering by fixtures
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What cannot run here is told; a suite that has no sample cheap enough belongs to `nox -s acceptance` alone."""
+    """What cannot run here is told; a suite that has no sample cheap enough belongs to `nox -s acceptance` alone.
+
+    What needs no lab comes first: the lab is built meanwhile.
+    """
+    items.sort(key=_needs_lab)
     native = [item for item in items if item.get_closest_marker("native")]
     if native and _driver() == "kind":
         for item in native:
@@ -52,6 +59,29 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     left = [item for item in items if item.get_closest_marker("acceptance")]
     items[:] = [item for item in items if item not in left]
     config.hook.pytest_deselected(items=left)
+
+
+def _needs_lab(item: pytest.Item) -> bool:
+    return item.get_closest_marker("lab") is not None or "lab" in getattr(item, "fixturenames", ())
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """The lab is begun as soon as it is known that tests of this run need it."""
+    needed = any("lab" in getattr(item, "fixturenames", ()) for item in session.items)
+    if needed and not session.config.option.collectonly and _driver() == "native":
+        making(session.config)
+
+
+def making(config: pytest.Config) -> Making:
+    """`lab up` for this run, begun once; what it made ends with the run."""
+    if _MAKING not in config.stash:
+        cache().mkdir(parents=True, exist_ok=True)
+        up = [*MESHPKI, *driver.UP, *(["--install-packages"] if REQUIRED else [])]
+        shared = cache() / f"tests-of-{locate().name}.lock"
+        begun = Making(up, [*MESHPKI, "lab", "down"], shared, there=choose("native").lab() is not None)
+        config.add_cleanup(begun.end)
+        config.stash[_MAKING] = begun
+    return config.stash[_MAKING]
 
 
 def pytest_report_header(config: pytest.Config) -> str:
@@ -76,26 +106,18 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 
 @pytest.fixture(scope="session")
-def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
+def lab(request: pytest.FixtureRequest) -> Lab:
     """A running lab, at the default place; it is left as it was found, running or not."""
     if _driver() == "kind":
         kind = request.getfixturevalue("kind_cluster")
-        yield Lab(Path(kind.kubeconfig_path), f"kind-{kind.name}", None, None, None)
-        return
-    native, command = choose("native"), Command()
-    cache().mkdir(parents=True, exist_ok=True)
-    with Sharing(cache() / f"tests-of-{locate().name}.lock") as sharing:
-        if native.lab() is None:
-            sharing.made()
-        done = command(*driver.UP, *(["--install-packages"] if REQUIRED else []), seconds=3000)
-        made = native.lab()
-        if made is None and REQUIRED:
-            pytest.fail(f"no lab: {done.stderr}")
-        if made is None:
-            pytest.skip(f"no lab here: {done.stderr}")
-        yield made
-        if sharing.ends_it():
-            command("lab", "down")
+        return Lab(Path(kind.kubeconfig_path), f"kind-{kind.name}", None, None, None)
+    told = making(request.config).join(seconds=3000)
+    made = choose("native").lab()
+    if made is None and REQUIRED:
+        pytest.fail(f"no lab: {told}")
+    if made is None:
+        pytest.skip(f"no lab here: {told}")
+    return made
 
 
 def _driver() -> str:
@@ -127,9 +149,8 @@ class Command:
 
     def start(self, *argv: str, **options: object) -> subprocess.Popen[str]:
         environment = {**os.environ, "NO_COLOR": "1", **dict(options.pop("env", {}))}  # type: ignore[call-overload]
-        command = [sys.executable, "-m", "meshpki", *argv]
         return subprocess.Popen(
-            command,
+            [*MESHPKI, *argv],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -381,6 +381,7 @@ def test_an_istiod_whose_image_was_not_there_is_mended_by_the_run_with_the_right
     assert json.loads(mended.stdout)["verify"]["summary"]["broken"] == 0
 
 
+@pytest.mark.acceptance
 def test_a_crash_loop_ends_the_wait_before_the_time_out_and_says_how_the_container_ended(
     mesh: Mesh, meshpki: Command
 ) -> None:
