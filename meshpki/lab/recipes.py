@@ -48,7 +48,7 @@ _CERT_MANAGER = "github.com/cert-manager/cert-manager"
 RECIPES = (
     Recipe("kubernetes", "kubernetes", _kubernetes_commands(), variables=_kubernetes_version()),
     Recipe("etcd", "etcd", ("go.etcd.io/etcd/server/v3",), "etcd"),
-    Recipe("coredns", "coredns", ("github.com/coredns/coredns",), "coredns"),
+    Recipe("coredns", "coredns", (".",), "coredns"),
     Recipe("pause", "pause", (".",), "pause"),
     Recipe(
         "helm",
@@ -85,13 +85,12 @@ RECIPES = (
         ),
         carried=(Carried("istio.io/istio", "tools/packaging/common/envoy_bootstrap.json"),),
     ),
-    Recipe("spire-agent", "spire", ("github.com/spiffe/spire/cmd/spire-agent",), "spire-agent", _SPIRE_VERSION),
+    # in one go, as upstream's build-static: with cgo for the server alone, nearly all would be compiled twice
     Recipe(
-        "spire-server",
         "spire",
-        ("github.com/spiffe/spire/cmd/spire-server",),
-        "spire-server",
-        _SPIRE_VERSION,
+        "spire",
+        ("github.com/spiffe/spire/cmd/spire-agent", "github.com/spiffe/spire/cmd/spire-server"),
+        variables=_SPIRE_VERSION,
         static_cgo=True,
     ),
     Recipe(
