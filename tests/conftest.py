@@ -62,12 +62,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _needs_lab(item: pytest.Item) -> bool:
-    return item.get_closest_marker("lab") is not None or "lab" in getattr(item, "fixturenames", ())
+    return item.get_closest_marker("lab") is not None
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """The lab is begun as soon as it is known that tests of this run need it."""
-    needed = any("lab" in getattr(item, "fixturenames", ()) for item in session.items)
+    needed = any(_needs_lab(item) and "lab" in getattr(item, "fixturenames", ()) for item in session.items)
     if needed and not session.config.option.collectonly and _driver() == "native":
         making(session.config)
 

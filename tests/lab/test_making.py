@@ -63,7 +63,7 @@ def test_what_nobody_joined_is_interrupted_and_taken_down(tmp_path: Path, down: 
 
 
 def test_tests_that_need_no_lab_come_first() -> None:
-    mixed = ("tests/contract", "tests/e2e/test_6_plan.py", "tests/lab/test_sharing.py")
+    mixed = ("tests/contract", "tests/e2e/test_6_plan.py", "tests/lab/test_sharing.py", "tests/cli/test_output.py")
     argv = (sys.executable, "-m", "pytest", "--collect-only", "-q", *mixed)
     done = subprocess.run(argv, capture_output=True, text=True, check=True)
     needs = ["[lab" in name or "e2e" in name for name in done.stdout.splitlines() if "::" in name]
