@@ -176,7 +176,8 @@ class Audit:
 
     def asked_by(self, account: str) -> list[Asked]:
         """What an account of the suite asked for, each once."""
-        by = [one for one in self._events() if one["user"]["username"].endswith(f":{account}") and "objectRef" in one]
+        asks = (one for one in self._events() if "objectRef" in one)
+        by = [one for one in asks if _user(one).endswith(f":{account}")]
         return list(dict.fromkeys(map(asked, by)))
 
     def _events(self) -> list[dict[str, Any]]:
@@ -186,6 +187,11 @@ class Audit:
             assert same, "the audit log was begun anew meanwhile: a lab of an older version, or one that was made anew"
             content.seek(self._from)
             return [json.loads(line) for line in content.read().splitlines() if line.endswith(b"}")]
+
+
+def _user(event: dict[str, Any]) -> str:
+    """Who asked; empty where the API server refused the token (401) and knows no name."""
+    return str(event["user"].get("username", ""))
 
 
 def _kind(event: dict[str, Any]) -> str:
