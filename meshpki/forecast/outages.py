@@ -1,8 +1,9 @@
 """What fails first, and when, if a part stops now: arithmetic on the dates that were seen.
 
 A certificate is checked when a connection is made and never again, so a connection that stands goes on (Envoy does not
-drain on a change of secrets, envoyproxy/envoy#28386); what is told of requests is told of new connections. A resumed
-session is checked as well (SSL_CTX_set_reverify_on_resume in Envoy's source/common/tls/context_impl.cc).
+drain on a change of secrets, envoyproxy/envoy#28386); what is told of requests is told of new connections. Where one
+resumes a TLS session, its client judges the server's chain again and its server judges nothing, so a client whose
+certificate ended goes on until the server's ends or is renewed (docs/decisions/0016-resumed-sessions.md).
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -78,7 +79,7 @@ _DIES_UNTIL = _TICK + _FAILURES * _IN_VAIN + _LOOK + _PROBES * _PROBE
 # an agent renews at half of a life, give or take a tenth of that (pkg/common/rotationutil/rotationutil.go at v1.15)
 _LEAST_LEFT = 0.45
 
-_ENVOY = "Envoy checks a peer's chain at each handshake (source/common/tls/cert_validator/spiffe)"
+_ENVOY = "Envoy checks a peer's chain at each full handshake (source/common/tls/cert_validator/spiffe)"
 _CAPPED = "SPIRE v1.15 pkg/server/credtemplate/builder.go: no SVID outlives the CA that signs it"
 _ROTATOR = "SPIRE v1.15 pkg/server/ca/rotator/rotator.go"
 _INJECTOR = "Istio 1.29, istio-discovery/templates/mutatingwebhook.yaml: failurePolicy Fail"
@@ -148,19 +149,19 @@ def _no_cacerts(seen: Observation) -> Iterator[Effect]:
 def _no_server(seen: Observation) -> Iterator[Effect]:
     what = "pods that start get no identity: nobody registers them, and no agent has their SVID"
     yield Effect(seen.at, Hits.NEW, what, "spire-controller-manager runs beside spire-server")
-    yield from _unrenewed([one for one in seen.svids if one.from_spire])
+    yield from _unrenewed([one for one in seen.svids if one.from_spire], seen)
 
 
 def _no_agent(seen: Observation, node: str) -> Iterator[Effect]:
     what = f"pods and proxies that start on {node} get no identity, and are not ready"
     yield Effect(seen.at, Hits.NEW, what, "Envoy keeps the secrets it has, and gets them from the agent's socket alone")
-    yield from _unrenewed([one for one in seen.svids if one.from_spire and one.node == node])
+    yield from _unrenewed([one for one in seen.svids if one.from_spire and one.node == node], seen)
 
 
 def _no_istiod(seen: Observation) -> Iterator[Effect]:
     what = "pods with a sidecar are refused, proxies that restart get no configuration, and none of it can be changed"
     yield Effect(seen.at, Hits.NEW, what, _INJECTOR)
-    yield from _unrenewed([one for one in seen.svids if not one.from_spire])
+    yield from _unrenewed([one for one in seen.svids if not one.from_spire], seen)
 
 
 def _no_rotation(seen: Observation) -> Iterator[Effect]:
@@ -173,13 +174,18 @@ def _no_rotation(seen: Observation) -> Iterator[Effect]:
         yield Effect(root.not_after, Hits.REQUESTS, what, _ENVOY)
 
 
-def _unrenewed(held: list[Svid]) -> Iterator[Effect]:
-    """The first and the last end of certificates that nobody renews any more."""
+def _unrenewed(held: list[Svid], seen: Observation) -> Iterator[Effect]:
+    """The first and the last end of certificates that nobody renews any more.
+
+    Whoever only calls goes on where its sessions are known, at most until each server's certificate of now ended.
+    """
     if not held:
         return
-    ends = min(one.ends for one in held)
-    names = sorted({svid_of(one) for one in held if one.ends == ends})
-    yield Effect(ends, Hits.REQUESTS, f"{first_of(names, 1)} ends: peers refuse its new connections", _ENVOY)
+    ends, resumed = min(one.ends for one in held), max(one.ends for one in seen.svids)
+    names = first_of(sorted({svid_of(one) for one in held if one.ends == ends}), 1)
+    known = ", but for TLS sessions that they resume" if resumed > ends else ""
+    what = f"{names} ends: peers refuse its new connections{known}"
+    yield Effect(ends, Hits.REQUESTS, what, _ENVOY, resumed if known else None)
     last = max(one.ends for one in held)
     if last > ends:
         yield Effect(last, Hits.REQUESTS, f"the last of {len(held)} SVIDs ends", _ENVOY)

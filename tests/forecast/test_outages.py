@@ -2,7 +2,7 @@ from datetime import datetime
 
 import pytest
 
-from meshpki.forecast.observation import Observation
+from meshpki.forecast.observation import Observation, Svid
 from meshpki.forecast.outages import Hits, Part, outage, outages
 from tests.support.certificates import AT, HOUR
 from tests.support.forecasts import DAY, MINUTE, certificate, seen, slots, svid
@@ -93,11 +93,31 @@ def test_what_starts_anew_fails_at_once_whatever_part_stops(part: Part) -> None:
 def test_the_last_of_the_certificates_is_told_too_and_those_that_end_together_are_counted() -> None:
     effects = outage(seen(), Part.SPIRE_SERVER).effects
     assert [one.what for one in effects[1:]] == [
-        "SVID bookinfo/reviews-v1 ends: peers refuse its new connections",
+        "SVID bookinfo/reviews-v1 ends: peers refuse its new connections, but for TLS sessions that they resume",
         "the last of 3 SVIDs ends",
     ]
     together = outage(seen(svids=(svid("a", HOUR), svid("b", HOUR))), Part.SPIRE_SERVER).effects
     assert together[-1].what == "SVID bookinfo/a and 1 more ends: peers refuse its new connections"
+
+
+@pytest.mark.parametrize(
+    ("svids", "part", "latest"),
+    [
+        # a server's certificate that is looked at anew ends with the client's: nothing goes on
+        ((svid("a", HOUR), svid("b", HOUR)), Part.SPIRE_SERVER, None),
+        ((svid("client", MINUTE), svid("b", HOUR)), Part.SPIRE_SERVER, AT + HOUR),
+        # the other node's are renewed, and their sessions end with that, before the certificates of now do
+        ((svid("client", MINUTE), svid("b", HOUR, node="node-2")), Part.AGENT, AT + HOUR),
+        ((svid("client", HOUR), svid("b", MINUTE, node="node-2")), Part.AGENT, None),
+        ((svid("client", MINUTE, from_spire=False), svid("b", HOUR)), Part.ISTIOD, AT + HOUR),
+    ],
+)
+def test_a_client_goes_on_at_most_until_the_last_certificate_of_a_server_ends(
+    svids: tuple[Svid, ...], part: Part, latest: datetime | None
+) -> None:
+    first = outage(seen(svids=svids), part, "node-1" if part is Part.AGENT else "").first
+    assert first is not None
+    assert first.until == latest
 
 
 def test_every_part_and_every_node_with_a_pod_of_the_mesh_is_thought_to_stop() -> None:
