@@ -22,6 +22,7 @@ OVERDUE = seen(svids=(svid("a\x1b[31m", -MINUTE),), unseen=(Unseen("b\x07", "c\x
 NOTHING = seen(cacerts=None, spire_ca=None, listeners=(), svids=())
 CROWD = seen(svids=tuple(svid("a", (20 + number) * MINUTE, node=f"node-{number:03}") for number in range(30)))
 LATEST = "not before 2026-11-24T23:28:40Z (in 11h 28m), by 2026-11-25T00:17:20Z (in 12h 17m) at the latest"
+FAILS = "the first request fails"
 RESUMED = "by 2026-11-24T12:50:00Z (in 50m 0s) at the latest"
 EVERY = {"whole": seen(), "late": LATE, "overdue": OVERDUE, "nothing": NOTHING, "crowd": CROWD}
 
@@ -47,11 +48,9 @@ def test_the_table_tells_the_next_clock_first_and_a_part_in_a_paragraph() -> Non
     ]  # fmt: skip
     assert [part.splitlines()[0] for part in parts[1:]] == [
         f"IF cert-manager STOPS NOW: the first request fails {LATEST}",
-        f"IF spire-server STOPS NOW: the first request fails not before 2026-11-24T12:40:00Z (in 40m 0s), {RESUMED}",
-        "IF spire-agent on node node-1 STOPS NOW: the first request fails"
-        f" not before 2026-11-24T12:45:00Z (in 45m 0s), {RESUMED}",
-        "IF spire-agent on node node-2 STOPS NOW: the first request fails"
-        f" not before 2026-11-24T12:40:00Z (in 40m 0s), {RESUMED}",
+        f"IF spire-server STOPS NOW: {FAILS} not before 2026-11-24T12:40:00Z (in 40m 0s), {RESUMED}",
+        f"IF spire-agent on node node-1 STOPS NOW: {FAILS} not before 2026-11-24T12:45:00Z (in 45m 0s), {RESUMED}",
+        f"IF spire-agent on node node-2 STOPS NOW: {FAILS} not before 2026-11-24T12:40:00Z (in 40m 0s), {RESUMED}",
         "IF istiod STOPS NOW: no request between running workloads fails",
         "IF THE ROOT IS NEVER ROTATED: the first request fails 2029-05-12T12:00:00Z (in 900d 0h)",
     ]
