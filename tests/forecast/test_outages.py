@@ -103,7 +103,7 @@ def test_the_last_of_the_certificates_is_told_too_and_those_that_end_together_ar
 @pytest.mark.parametrize(
     ("svids", "part", "latest"),
     [
-        # a server's certificate that is looked at anew ends with the client's: nothing goes on
+        # a client judges a server's chain at resumption, too, and all end together: nothing goes on
         ((svid("a", HOUR), svid("b", HOUR)), Part.SPIRE_SERVER, None),
         ((svid("client", MINUTE), svid("b", HOUR)), Part.SPIRE_SERVER, AT + HOUR),
         # the other node's are renewed, and their sessions end with that, before the certificates of now do
